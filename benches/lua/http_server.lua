@@ -1,0 +1,8 @@
+-- "hello world" over HTTP from a Lua handler.      usage: http_server.lua PORT
+
+local http = require 'eco.http.server'
+
+assert(http.listen('127.0.0.1', tonumber(arg[1]), { reuseaddr = true }, function(con)
+    con:add_header('content-type', 'text/plain')
+    con:send('hello world\n')
+end))

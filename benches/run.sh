@@ -1,0 +1,196 @@
+#!/usr/bin/env bash
+# Measures what the project promises, each figure with its yardstick beside it in the same run.
+#
+#   benches/run.sh              all questions, and the record under benches/runs/
+#   benches/run.sh QUESTION…    some of: switch resume sleepers echo http sleeper-memory idle-memory resident
+#
+# Contender and yardstick take turns; medians of all rounds are compared, so that a drifting machine moves both.
+# ECO_BIN and ECO_LIB say what is measured (default: target/dist/host); ROUNDS and LOAD_SECONDS how long.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+eco=${ECO_BIN:-$PWD/target/dist/host/bin/eco}
+export LUA_CPATH="${ECO_LIB:-$PWD/target/dist/host/lib/lua/5.4}/?.so"
+rounds=${ROUNDS:-7} load_seconds=${LOAD_SECONDS:-3}
+questions=("$@")
+[ $# -gt 0 ] || questions=(switch resume sleepers echo http sleeper-memory idle-memory resident)
+[ -x "$eco" ] || { echo "$eco is missing: run \`cargo xtask host\` first" >&2; exit 1; }
+for tool in gcc wrk lua5.4; do
+    command -v $tool > /dev/null || { echo "$tool is missing: run \`cargo xtask setup\` first" >&2; exit 1; }
+done
+
+build=${CARGO_TARGET_DIR:-$PWD/target}/bench
+record=benches/runs/$(date +%Y-%m-%d)-$(uname -n)
+mkdir -p "$build" "$record"
+started=()
+trap 'for pid in "${started[@]}"; do kill "$pid" 2> /dev/null || true; done' EXIT
+
+# The yardsticks. The bare coroutine loop gets the very Lua sources that are inside `eco`, if they are at hand.
+compile() { gcc -O2 -Wall -o "$build/$1" "benches/c/$1.c" "${@:2}"; }
+for name in echo_server http_server echo_load hold peak; do compile $name; done
+# shellcheck disable=SC2012
+sources=$(ls -d "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/lua-src-*/lua-5.4* 2> /dev/null | tail -1 || true)
+if [ -n "$sources" ]; then
+    # shellcheck disable=SC2046
+    compile switch -DLUA_USE_LINUX "-I$sources" $(ls "$sources"/*.c | grep -v -e '/lua\.c' -e '/luac\.c') -lm -ldl
+    bare_lua="Lua sources of $(basename "$sources"), gcc -O2"
+else
+    compile switch -I/usr/include/lua5.4 -llua5.4
+    bare_lua="the distribution's liblua5.4"
+fi
+
+raw=$record/raw.tsv summary=$record/summary.tsv
+if [ $# -eq 0 ]; then
+    : > "$raw"
+    : > "$summary"
+    {
+        date -u +%Y-%m-%dT%H:%M:%SZ
+        uname -srm
+        grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- || true
+        echo "$(nproc) processors"
+        "$eco" -v 2>&1
+        gcc --version | head -1
+        echo "bare coroutine loop: $bare_lua"
+    } > "$record/machine.txt"
+else
+    raw=$build/raw.tsv summary=$build/summary.tsv
+    : > "$raw"
+    : > "$summary"
+fi
+
+median() { sort -g | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+
+# note NAME SIDE VALUE: one raw number.
+note() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >> "$raw"; }
+values() { awk -F '\t' -v name="$1" -v side="$2" '$1 == name && $2 == side { print $3 }' "$raw"; }
+
+# row NAME UNIT SENSE TARGET: compares the medians of `eco` and `yardstick`; SENSE is min or max.
+row() {
+    local ours bare ratio verdict
+    ours=$(values "$1" eco | median) bare=$(values "$1" yardstick | median)
+    ratio=$(awk -v a="$ours" -v b="$bare" 'BEGIN { printf "%.3f", a / b }')
+    verdict=$(awk -v r="$ratio" -v t="$4" -v s="$3" 'BEGIN { print (s == "min" ? r >= t : r <= t) ? "met" : "MISSED" }')
+    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$ours" "$bare" "$ratio" "$3" "$4" "$verdict" >> "$summary"
+    printf '%-44s %14s %14s %8s  %s %-5s %s\n' "$1 ($2)" "$ours" "$bare" "$ratio" "$3" "$4" "$verdict"
+}
+
+# A free port for each server.
+next_port=$((20000 + RANDOM % 5000))
+serve() {
+    next_port=$((next_port + 1))
+    port=$next_port
+    "$@" $port 2> /dev/null &
+    pid=$!
+    started+=("$pid")
+    for _ in $(seq 100); do
+        (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null && return
+        sleep 0.05
+    done
+    echo "$* does not listen" >&2
+    exit 1
+}
+
+# switches NAME SCRIPT TARGET: with 2 and with 10 000 coroutines.
+switches() {
+    local count name
+    for count in 2 10000; do
+        name="$1, $count coroutines"
+        for _ in $(seq "$rounds"); do
+            note "$name" yardstick "$("$build/switch" $count 20000000)"
+            note "$name" eco "$("$eco" "$2" $count 20000000)"
+        done
+        row "$name" switches/s min "$3"
+    done
+}
+
+ask_switch() { switches 'eco.yield()' benches/lua/yield.lua 0.80; }
+ask_resume() { switches 'eco._resume()' benches/lua/resume.lua 0.50; }
+
+# Here the yardstick is a tenth of the load itself.
+ask_sleepers() {
+    local name='100 000 sleepers over 10 000'
+    for _ in $(seq "$rounds"); do
+        note "$name" yardstick "$("$eco" benches/lua/sleepers.lua 10000)"
+        note "$name" eco "$("$eco" benches/lua/sleepers.lua 100000)"
+    done
+    row "$name" 'ms of CPU' max 12
+}
+
+ask_echo() {
+    local name='TCP echo' ours bare
+    serve "$eco" benches/lua/echo_server.lua; ours=$port
+    serve "$build/echo_server"; bare=$port
+    for _ in $(seq "$rounds"); do
+        note "$name" yardstick "$("$build/echo_load" $bare 64 64 "$load_seconds")"
+        note "$name" eco "$("$build/echo_load" $ours 64 64 "$load_seconds")"
+    done
+    row "$name" 'round trips/s' min 0.90
+}
+
+requests() { wrk -t1 -c64 "-d${load_seconds}s" "http://127.0.0.1:$1/" | awk '/Requests\/sec/ { print $2 } /Non-2xx/ { exit 1 }'; }
+
+ask_http() {
+    local name='HTTP hello world' ours bare
+    serve "$eco" benches/lua/http_server.lua; ours=$port
+    serve "$build/http_server"; bare=$port
+    for _ in $(seq "$rounds"); do
+        note "$name" yardstick "$(requests $bare)"
+        note "$name" eco "$(requests $ours)"
+    done
+    row "$name" requests/s min 0.65
+}
+
+# limit NAME UNIT LIMIT: a median against a fixed number instead of a yardstick.
+limit() {
+    note "$1" yardstick "$3"
+    row "$1" "$2" max 1
+}
+
+ask_sleeper-memory() {
+    local all heap
+    for _ in $(seq 3); do
+        read -r all heap < <("$eco" benches/lua/sleeper_memory.lua 100000)
+        note 'memory of a sleeping coroutine' eco "$all"
+        note 'memory of a sleeping coroutine, Lua heap alone' eco "$heap"
+    done
+    limit 'memory of a sleeping coroutine' bytes 1280
+}
+
+resident_pages() { awk '{ print $2 }' "/proc/$1/statm"; }
+
+ask_idle-memory() {
+    local name='memory of an idle HTTP connection' connections=5000 before after server
+    ulimit -n 12000 2> /dev/null || true
+    for _ in $(seq 3); do
+        serve "$eco" benches/lua/http_server.lua; server=$pid
+        # What the first requests need once is not counted.
+        "$build/hold" $port 50 < /dev/null > /dev/null
+        sleep 0.3
+        before=$(resident_pages $server)
+        coproc holder { "$build/hold" $port $connections; }
+        read -r _ <&"${holder[0]}"
+        sleep 0.3
+        after=$(resident_pages $server)
+        eval "exec ${holder[1]}>&-"
+        wait "$holder_PID" 2> /dev/null || true
+        kill $server
+        note "$name" eco $(((after - before) * 4096 / connections))
+    done
+    limit "$name" bytes 6144
+}
+
+ask_resident() {
+    local name="resident memory of eco -e ''"
+    for _ in $(seq "$rounds"); do
+        note "$name" yardstick "$("$build/peak" lua5.4 -e '')"
+        note "$name" eco "$("$build/peak" "$eco" -e '')"
+    done
+    row "$name" KB max 1.2
+}
+
+printf '%-44s %14s %14s %8s  %s\n' question eco yardstick ratio target
+for question in "${questions[@]}"; do "ask_$question"; done
+if [ $# -eq 0 ]; then
+    lua5.4 benches/chart.lua "$summary" > docs/benchmarks.svg
+    echo "recorded in $record, drawn in docs/benchmarks.svg"
+fi

@@ -1,0 +1,55 @@
+//! Lua runs out of memory at every allocation in turn.
+//!
+//! A C host loads the modules into a state whose allocator refuses from the Nth allocation on, for every N a script
+//! needs; the script must end in a Lua error, the state stay usable, and closing it give every descriptor back.
+
+use crate::support::{emulated, folder_of_tests, modules_folder, skip, Scratch};
+use std::process::Command;
+
+fn starve(script: &str, mode: &str) {
+    if emulated() {
+        skip(script, "the C host is not built for the emulated machine");
+        return;
+    }
+    let scratch = Scratch::new();
+    let program = scratch.0.join("starve");
+    let source = folder_of_tests().join("c/starve.c");
+    let built = Command::new("gcc")
+        .args(["-O1", "-g", "-Wall", "-I/usr/include/lua5.4", "-o"])
+        .arg(&program)
+        .arg(source)
+        .args(["-Wl,-E", "-llua5.4"])
+        .output()
+        .expect("gcc; `cargo xtask setup` installs it");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let output = Command::new(&program)
+        .arg(folder_of_tests().join("lua").join(script))
+        .arg(mode)
+        .env("LUA_CPATH", format!("{}/?.so", modules_folder().display()))
+        .current_dir(&scratch.0)
+        .output()
+        .expect("the C host");
+    assert!(
+        output.status.success(),
+        "{script}: {}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn in_calls_that_do_not_wait() {
+    starve("starving-calls.lua", "strict");
+}
+
+#[test]
+fn while_modules_load() {
+    starve("starving-loading.lua", "strict");
+}
+
+/// Here an error may also reach the top of a coroutine, which ends the process with status 1.
+#[test]
+fn in_coroutines_that_wait() {
+    starve("starving-coroutines.lua", "lenient");
+}

@@ -1,0 +1,11 @@
+//! One file per topic of the contract.
+
+mod base;
+mod errors;
+mod faults;
+mod interpreter;
+mod load;
+mod memory;
+mod network;
+mod scheduler;
+mod signals;

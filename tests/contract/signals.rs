@@ -1,0 +1,115 @@
+//! Signals at good and bad moments.
+
+use crate::support::raw;
+
+#[test]
+fn sigint_ends_the_loop_quietly() {
+    raw(r#"
+        setmetatable({}, { __gc = function() print('finalized') end })
+        local sys = require 'eco.sys'
+        os.execute('(sleep 0.05; kill -INT ' .. sys.getpid() .. ') &')
+        eco.run(function() eco.sleep(1000) end)
+    "#)
+    .stdout("finalized\n")
+    .limit(10)
+    .eco();
+}
+
+#[test]
+fn sigint_while_busy_is_not_lost() {
+    // The signal comes between two waits, never during one.
+    raw(r#"
+        local sys = require 'eco.sys'
+        eco.sleep(0)
+        sys.kill(sys.getpid(), sys.SIGINT)
+        eco.sleep(1000)
+        print('never')
+    "#)
+    .limit(10)
+    .eco();
+}
+
+#[test]
+fn sigint_to_a_listener_does_not_stop_the_loop() {
+    raw(r#"
+        local eco, sys = require 'eco', require 'eco.sys'
+        local listener
+        listener = sys.signal(sys.SIGINT, function() print('heard') listener:close() end)
+        os.execute('(sleep 0.02; kill -INT ' .. sys.getpid() .. ') &')
+        eco.run(function() eco.sleep(0.2) print('end') end)
+        if not coroutine.isyieldable() then eco.loop() end
+    "#)
+    .stdout("heard\nend\n")
+    .limit(20)
+    .both();
+}
+
+#[test]
+fn sigint_ends_the_loop_of_plain_lua() {
+    raw(r#"
+        local eco, sys = require 'eco', require 'eco.sys'
+        os.execute('(sleep 0.05; kill -INT ' .. sys.getpid() .. ') &')
+        eco.run(function() eco.sleep(1000) end)
+        print(eco.loop())
+    "#)
+    .stdout("true\n")
+    .limit(10)
+    .lua54();
+}
+
+#[test]
+fn sigterm_keeps_its_default() {
+    raw("local sys = require 'eco.sys' eco.sleep(0) sys.kill(sys.getpid(), sys.SIGTERM) eco.sleep(1000)")
+        .killed_by(15)
+        .limit(10)
+        .eco();
+}
+
+#[test]
+fn dispositions_are_restored_after_the_loop() {
+    raw(r#"
+        local eco, sys = require 'eco', require 'eco.sys'
+        eco.run(function() eco.sleep(0.001) end)
+        eco.loop()
+        sys.kill(sys.getpid(), sys.SIGINT)
+        local stop = os.time() + 3
+        while os.time() < stop do end
+        print('never')
+    "#)
+    .killed_by(2)
+    .limit(10)
+    .lua54();
+}
+
+#[test]
+fn stopping_and_continuing_changes_no_wait() {
+    raw(r#"
+        local eco, sys, time = require 'eco', require 'eco.sys', require 'eco.time'
+        os.execute('(sleep 0.02; kill -STOP ' .. sys.getpid() .. '; sleep 0.05; kill -CONT ' .. sys.getpid() .. ') &')
+        local process = sys.exec('sh', '-c', 'sleep 0.15; echo line')
+        local line, message = process:read_stdout('l', 20)
+        assert(line == 'line', message)
+        local start = time.now()
+        eco.sleep(0.05)
+        assert(time.now() - start >= 0.0499)
+        assert(process:wait(20))
+    "#)
+    .limit(30)
+    .eco();
+}
+
+#[test]
+fn a_child_stopped_and_continued_is_not_taken_for_dead() {
+    raw(r#"
+        local sys = require 'eco.sys'
+        local process = sys.exec('sleep', '0.2')
+        process:signal(sys.SIGSTOP or 19)
+        local pid, message = process:wait(0.05)
+        assert(pid == nil and message == 'timeout', message)
+        process:signal(sys.SIGCONT)
+        local _, status = process:wait(20)
+        assert(status.exited and status.status == 0)
+    "#)
+    .limit(30)
+    .eco();
+}

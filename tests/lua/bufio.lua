@@ -1,0 +1,98 @@
+-- Section 14: what scripts of the README dialect use - buffers, `eco.bufio`, aliases.
+
+local bufio = require 'eco.bufio'
+local eco = require 'eco'
+local file = require 'eco.file'
+local sys = require 'eco.sys'
+
+local function source(command)
+    local process = assert(sys.exec('sh', '-c', command))
+    return process, process.stdout_fd
+end
+
+case('buffers', function()
+    local b = eco.buffer(16)
+    T.eq({ b:size(), b:len() }, { 16, 0 })
+    T.raises('size must be positive', eco.buffer, 0)
+    T.eq(eco.buffer():size(), 4096)
+    local process<close>, fd = source('printf "key=value;x"')
+    local reader = eco.reader(fd)
+    local total = 0
+    while total < 11 do total = total + assert(reader:read2b(b, -1, 5)) end
+    T.eq(b:len(), 11)
+    T.eq(b:data(), 'key=value;x')
+    T.eq(b:data(4), 'value;x')
+    T.eq(b:data(4, 5), 'value')
+    T.eq({ b:index(0, '='), b:index(0, 'q'), b:index(5, '=') }, { 3 })
+    T.eq({ b:find(0, 'value'), b:find(5, 'key') }, { 4 })
+    T.eq(b:pull(4), 'key=')
+    T.eq(b:discard(2), 2)
+    T.eq(b:pull(), 'lue;x')
+    T.eq(b:len(), 0)
+    T.fails('eof', reader:read2b(b, 4, 5))
+    b:clear()
+    process:wait()
+end)
+
+case('read2b', function()
+    local process<close>, fd = source('printf 0123456789')
+    local reader, b = eco.reader(fd), eco.buffer(4)
+    T.raises('expected size cannot be 0', reader.read2b, reader, b, 0)
+    T.eq(reader:read2b(b, 3, 5), 3)
+    T.eq(reader:read2b(b, 100, 5), 1)
+    T.fails('buffer is full', reader:read2b(b, 1, 5))
+    T.eq(b:pull(), '0123')
+    process:wait()
+end)
+
+case('bufio over a descriptor', function()
+    local process<close>, fd = source('printf "line one\\r\\nline two\\nkey: value\\n0123456789rest"')
+    local b = bufio.new(fd)
+    T.eq(b:readline(5, true), 'line one\r')
+    T.eq(b:readline(5), 'line two\n')
+    T.eq(b:peek(3, 5), 'key')
+    T.eq({ b:readuntil(': ') }, { 'key', true })
+    T.eq(b:read('l'), 'value')
+    T.eq(b:read(4), '0123')
+    T.eq(b:discard(3), true)
+    T.eq(b:readfull(3), '789')
+    T.eq(b:read('*a'), 'rest')
+    T.fails('eof', b:read('l'))
+    T.fails('eof', b:read(1))
+    T.fails('eof', b:readfull(1))
+    T.fails('eof', b:peek(1))
+    T.raises('', b.readfull, b, 'x')
+    T.raises('bad argument #1', b.read, b, 'x')
+    process:wait()
+end)
+
+case('bufio over objects', function()
+    file.writefile(T.path('text'), 'a\nb\nc')
+    local f<close> = assert(file.open(T.path('text')))
+    local b = bufio.new(f, 64)
+    T.eq(b:read('l'), 'a')
+    T.eq(b:readall(), 'b\nc')
+    T.fails('eof', b:readall())
+    local g<close> = assert(file.open(T.path('text')))
+    T.eq(bufio.new(g, { size = 8 }):read('L'), 'a\n')
+    T.raises('invalid argument', bufio.new)
+    T.raises('invalid argument', bufio.new, {})
+    T.raises('invalid argument', bufio.new, 'x')
+end)
+
+case('timeouts keep what has come', function()
+    local process<close>, fd = source('printf abc; sleep 0.3; printf def')
+    local b = bufio.new(fd)
+    T.fails('timeout', b:readfull(6, 0.1))
+    T.eq(b:readfull(6, 10 * T.slow), 'abcdef')
+    process:wait()
+end)
+
+case('old names', function()
+    local ran = false
+    local co = eco.run(function() coroutine.yield() ran = true end)
+    eco.resume(co)
+    eco.sleep(0)
+    T.eq(ran, true)
+    T.raises('only allowed in child process', eco.init)
+end)

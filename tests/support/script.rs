@@ -1,0 +1,278 @@
+//! A script, the host it runs in, and the expectations on its end.
+
+use super::outcome::{Expected, Outcome};
+use super::target::{emulated, folder_of_tests, interpreter, module_path, skip};
+use super::Scratch;
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How a script reaches the interpreter.
+#[derive(Clone)]
+enum Source {
+    /// Nothing is written; the arguments say it all.
+    None,
+    /// As it stands.
+    Raw(String),
+    /// Behind the prelude, with its leak checks.
+    Checked(String),
+}
+
+/// One run to be made. Unless stated otherwise it must end with status 0 and print nothing.
+#[derive(Clone)]
+pub struct Script {
+    source: Source,
+    name: String,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    files: Vec<(String, String)>,
+    input: Vec<u8>,
+    limit: Duration,
+    descriptors: Option<u32>,
+    expected: Expected,
+}
+
+/// An inline script behind the prelude.
+pub fn lua(source: &str) -> Script {
+    Script::new(Source::Checked(source.to_owned()), "script.lua")
+}
+
+/// A script of `tests/lua/` behind the prelude.
+pub fn lua_file(name: &str) -> Script {
+    let path = folder_of_tests().join("lua").join(name);
+    let source = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    Script::new(Source::Checked(source), name)
+}
+
+/// An inline script without prelude and checks.
+pub fn raw(source: &str) -> Script {
+    Script::new(Source::Raw(source.to_owned()), "script.lua")
+}
+
+/// The bare interpreter with these arguments.
+pub fn command(arguments: &[&str]) -> Script {
+    Script::new(Source::None, "").args(arguments)
+}
+
+impl Script {
+    fn new(source: Source, name: &str) -> Script {
+        Script {
+            source,
+            name: name.replace('/', "-"),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            files: Vec::new(),
+            input: Vec::new(),
+            limit: Duration::from_secs(30),
+            descriptors: None,
+            expected: Expected::default(),
+        }
+    }
+
+    /// Words after the script's name.
+    pub fn args(mut self, arguments: &[&str]) -> Script {
+        self.arguments.extend(arguments.iter().map(|word| (*word).to_owned()));
+        self
+    }
+
+    /// One more variable in the environment.
+    pub fn env(mut self, name: &str, value: &str) -> Script {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// One more file in the scratch folder, which is the working directory.
+    pub fn file(mut self, name: &str, content: &str) -> Script {
+        self.files.push((name.to_owned(), content.to_owned()));
+        self
+    }
+
+    /// What the script finds on standard input.
+    pub fn stdin(mut self, input: &str) -> Script {
+        self.input = input.as_bytes().to_vec();
+        self
+    }
+
+    /// The seconds after which the run is killed (on the host; ten times as much under an emulator).
+    pub fn limit(mut self, seconds: u64) -> Script {
+        self.limit = Duration::from_secs(seconds);
+        self
+    }
+
+    /// How many descriptors the process may have open.
+    pub fn descriptors(mut self, count: u32) -> Script {
+        self.descriptors = Some(count);
+        self
+    }
+
+    /// The whole of standard output.
+    pub fn stdout(mut self, text: &str) -> Script {
+        self.expected.stdout.equal(text);
+        self
+    }
+
+    /// A part of standard output.
+    pub fn stdout_has(mut self, text: &str) -> Script {
+        self.expected.stdout.contain(text);
+        self
+    }
+
+    /// A part of standard error.
+    pub fn stderr_has(mut self, text: &str) -> Script {
+        self.expected.stderr.contain(text);
+        self
+    }
+
+    /// The exit status.
+    pub fn status(mut self, status: i32) -> Script {
+        self.expected.status = status;
+        self
+    }
+
+    /// Death by this signal.
+    pub fn killed_by(self, signal: i32) -> Script {
+        self.status(128 + signal)
+    }
+
+    /// Runs in the interpreter and checks.
+    pub fn eco(self) {
+        self.run(&interpreter(), "eco");
+    }
+
+    /// Runs in the distribution's `lua5.4` and checks.
+    pub fn lua54(self) {
+        if emulated() {
+            skip(&self.name, "the stock lua5.4 is not of the emulated machine");
+            return;
+        }
+        self.run(&["lua5.4".to_owned()], "lua5.4");
+    }
+
+    /// Runs in both hosts and checks.
+    pub fn both(self) {
+        self.clone().eco();
+        self.lua54();
+    }
+
+    fn run(mut self, program: &[String], host: &str) {
+        let scratch = Scratch::new();
+        let mut words = Vec::new();
+        if let Some(count) = self.descriptors {
+            let limiter = format!("ulimit -n {count}; exec \"$@\"");
+            words.extend(["sh".to_owned(), "-c".to_owned(), limiter, "sh".to_owned()]);
+        }
+        words.extend_from_slice(program);
+        if let Some(script) = self.write(&scratch.0) {
+            words.push(script);
+        }
+        words.append(&mut self.arguments);
+        let factor = if emulated() { 10 } else { 1 };
+        let outcome = self.execute(&words, &scratch.0, self.limit * factor);
+        let title = format!("{} in {host}", if self.name.is_empty() { words.join(" ") } else { self.name.clone() });
+        self.expected.check(&title, &outcome);
+        if matches!(self.source, Source::Checked(_)) {
+            Self::check_end(&title, &scratch.0, &outcome, factor);
+        }
+    }
+
+    /// The prelude leaves a mark when the script has run to its end; the process must end soon after, because
+    /// whatever keeps it alive is a forgotten timer, listener or coroutine.
+    fn check_end(title: &str, folder: &Path, outcome: &Outcome, factor: u32) {
+        let mark = folder.join("finished");
+        let reached = std::fs::metadata(mark).and_then(|metadata| metadata.modified());
+        let reached = reached.unwrap_or_else(|_| panic!("{title}: never reached its end\n{outcome}"));
+        let lingered = outcome.ended.duration_since(reached).unwrap_or_default();
+        assert!(
+            lingered < Duration::from_secs(2) * factor,
+            "{title}: something kept the process alive for {lingered:?} after the script's end\n{outcome}"
+        );
+    }
+
+    fn write(&self, folder: &Path) -> Option<String> {
+        for (name, content) in &self.files {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(path, content).expect("a file");
+        }
+        let text = match &self.source {
+            Source::None => return None,
+            Source::Raw(text) => text.clone(),
+            // On one line with the script's first, so that line numbers in messages hold.
+            Source::Checked(text) => format!(
+                "local T = dofile {:?} local case = T.case T.main(function() {text}\nend)",
+                folder_of_tests().join("support/prelude.lua").display().to_string()
+            ),
+        };
+        let path = folder.join(&self.name);
+        std::fs::write(&path, text).expect("the script");
+        Some(self.name.clone())
+    }
+
+    fn execute(&self, words: &[String], folder: &Path, limit: Duration) -> Outcome {
+        let mut command = Command::new(&words[0]);
+        command
+            .args(&words[1..])
+            .current_dir(folder)
+            .env("LUA_CPATH", module_path())
+            .env("LUA_PATH", folder_of_tests().join("lua/?.lua"))
+            .env("TEST_SCRATCH", folder)
+            .env("TEST_INTERPRETER", interpreter().join("\n"))
+            .env("TEST_EMULATED", if emulated() { "1" } else { "" })
+            .env("TZ", "UTC")
+            .env("LC_ALL", "C")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        for (name, value) in &self.environment {
+            command.env(name, value);
+        }
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", words[0]));
+        let group = i32::try_from(child.id()).expect("a process id");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        let stdout = drain(child.stdout.take().expect("a pipe"));
+        let stderr = drain(child.stderr.take().expect("a pipe"));
+        // A script that does not read its input may be gone already.
+        let _ = stdin.write_all(&self.input);
+        drop(stdin);
+        let status = wait(&mut child, limit);
+        let ended = SystemTime::now();
+        // Whatever the script started and left behind goes with it, also so that the pipes reach their end.
+        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::Signal::SIGKILL);
+        Outcome {
+            status,
+            ended,
+            stdout: stdout.join().expect("a reader"),
+            stderr: stderr.join().expect("a reader"),
+        }
+    }
+}
+
+fn drain(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// The exit status, 128 + N for death by signal N, or none when the limit passed and the child was killed.
+fn wait(child: &mut Child, limit: Duration) -> Option<i32> {
+    use std::os::unix::process::ExitStatusExt;
+    let deadline = Instant::now() + limit;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(status) = child.try_wait().expect("a child") {
+            return status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            let _ = child.wait();
+            return None;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}

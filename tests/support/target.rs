@@ -1,0 +1,60 @@
+//! Finds what is under test: interpreter, modules, emulator.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The folder of `Cargo.toml`.
+fn workspace() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folder of `main.rs`.
+pub fn folder_of_tests() -> PathBuf {
+    workspace().join("tests")
+}
+
+fn existing(variable: &str, default: &str) -> PathBuf {
+    let path = std::env::var_os(variable).map_or_else(|| workspace().join(default), PathBuf::from);
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo xtask host` first, or set {variable}",
+        path.display()
+    );
+    path
+}
+
+/// The words that start the interpreter: the emulator, if any, comes first.
+pub fn interpreter() -> Vec<String> {
+    let mut words = runner();
+    words.push(existing("ECO_BIN", "target/dist/host/bin/eco").display().to_string());
+    words
+}
+
+/// The folder that holds `eco.so`.
+pub fn modules_folder() -> PathBuf {
+    existing("ECO_LIB", "target/dist/host/lib/lua/5.4")
+}
+
+/// The search path of C modules; empty under an emulator, where all modules are inside the interpreter.
+pub fn module_path() -> String {
+    if emulated() {
+        return String::new();
+    }
+    let folder: &Path = &modules_folder();
+    format!("{}/?.so", folder.display())
+}
+
+fn runner() -> Vec<String> {
+    let words = std::env::var("ECO_RUNNER").unwrap_or_default();
+    words.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Whether the interpreter is built for another processor.
+pub fn emulated() -> bool {
+    !runner().is_empty()
+}
+
+/// Says on the real standard error, past the capture of the test harness, that something is not tested here.
+pub fn skip(what: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {what}: {why}");
+}
