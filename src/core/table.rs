@@ -1,0 +1,171 @@
+//! The table itself: each entry finds the runtime behind the table and calls
+//! the function of the same name.
+#![allow(unsafe_code)]
+
+use std::ffi::{c_int, c_void};
+
+use super::abi::{self, Abi, Alarm, Core, Handle, ReadFunction, ReaderMethod, WorkFunction, WriteFunction, WriterMethod};
+use super::operation::{Cause, Interest, Parked};
+use super::runtime::Runtime;
+use super::{Clock, Nanoseconds};
+use crate::io::{Reader, Writer};
+use crate::lua::{Lua, Outcome, State};
+
+type This = *const Abi;
+
+/// Defines an entry of the table. Sound because callers got the table from a
+/// live state (see `Core::open`) and pass live objects of that state.
+macro_rules! entries {
+    ($($name:ident($this:ident $(, $arg:ident: $type:ty)*) $(-> $ret:ty)? = $body:expr;)*) => {
+        $(
+            unsafe extern "C-unwind" fn $name($this: This $(, $arg: $type)*) $(-> $ret)? {
+                // SAFETY: as stated at the macro.
+                unsafe { $body }
+            }
+        )*
+    };
+}
+
+unsafe fn runtime<'a>(this: This) -> &'a Runtime {
+    // SAFETY: every table is the first field of a runtime.
+    unsafe { &*this.cast::<Runtime>() }
+}
+
+/// The code `Reader::call` turns back into an outcome. Errors are raised here:
+/// these functions are called as the tail of a function that owns nothing.
+unsafe fn code(lua: Lua, outcome: Outcome) -> c_int {
+    match outcome {
+        Ok(returns) => returns.0,
+        Err(error) => lua.raise(error),
+    }
+}
+
+entries! {
+    park(this, state: State, operation: *const Parked, fd: c_int, interest: Interest, timeout: Nanoseconds) -> c_int =
+        runtime(this).park(Lua::new(state), &*operation, fd, interest, timeout);
+    restart_timeout(this, operation: *const Parked, timeout: Nanoseconds) =
+        runtime(this).restart_timeout(&*operation, timeout);
+    change_interest(this, operation: *const Parked, fd: c_int, interest: Interest) -> c_int =
+        runtime(this).change_interest(&*operation, fd, interest);
+    wake(this, operation: *const Parked, cause: Cause) = runtime(this).wake(&*operation, cause);
+    forget(this, operation: *const Parked) = runtime(this).forget(&*operation);
+    is_parked(this, operation: *const Parked) -> bool = runtime(this).is_parked(&*operation);
+    is_busy(this, fd: c_int, interest: Interest) -> bool = runtime(this).is_busy(fd, interest);
+    may_be_ready(this, fd: c_int, interest: Interest) -> bool = runtime(this).may_be_ready(fd, interest);
+    drained(this, fd: c_int, interest: Interest) = runtime(this).drained(fd, interest);
+    fd_reset(this, fd: c_int) = runtime(this).fd_reset(fd);
+    spend(this, state: State) -> bool = runtime(this).spend(Lua::new(state));
+    spawn(this, state: State, arguments: c_int) = runtime(this).spawn(Lua::new(state), arguments);
+    main_loop(this, state: State) -> c_int =
+        runtime(this).run_main_loop(Lua::new(state)).map_or_else(|errno| -(errno as c_int), |()| 0);
+    set_alarm(this, alarm: *const Alarm, clock: Clock, at: Nanoseconds) -> c_int =
+        runtime(this).set_alarm(&*alarm, clock, at);
+    clear_alarm(this, alarm: *const Alarm) = runtime(this).clear_alarm(&*alarm);
+    hold(this, change: c_int) = runtime(this).hold(change);
+    offload(this, state: State, operation: *const Parked, work: WorkFunction, context: *mut c_void) -> c_int =
+        runtime(this).offload(Lua::new(state), &*operation, work, context);
+    new_reader(this, state: State, fd: c_int, read: Option<ReadFunction>, context: *mut c_void) -> Handle =
+        std::ptr::from_ref(Reader::push(Lua::new(state), Core::from_table(this), fd, read, context)).cast();
+    reader_at(this, state: State, index: c_int) -> Handle = {
+        let _ = this;
+        Lua::new(state).userdata::<Reader>(index).map_or(std::ptr::null(), |reader| std::ptr::from_ref(reader).cast())
+    };
+    reader_call(this, state: State, handle: Handle, method: ReaderMethod, first: c_int) -> c_int = {
+        let lua = Lua::new(state);
+        code(lua, reader(handle).call(lua, Core::from_table(this), method, first))
+    };
+    reader_cancel(this, handle: Handle) = reader(handle).cancel(Core::from_table(this));
+    reader_close(this, handle: Handle) = reader(handle).close(Core::from_table(this));
+    reader_check(this, handle: Handle) -> c_int = reader(handle).busy(Core::from_table(this));
+    reader_buffered(this, handle: Handle, length: *mut usize) -> *const u8 = {
+        let _ = this;
+        reader(handle).buffered(&mut *length)
+    };
+    reader_consume(this, handle: Handle, count: usize) = {
+        let _ = this;
+        reader(handle).consume(count)
+    };
+    reader_fill(this, handle: Handle, want: usize) -> isize = reader(handle).fill_for(Core::from_table(this), want);
+    reader_error(this, state: State, handle: Handle) = {
+        let _ = this;
+        reader(handle).push_error(Lua::new(state))
+    };
+    reader_fd(this, handle: Handle) -> c_int = {
+        let _ = this;
+        reader(handle).fd()
+    };
+    new_writer(this, state: State, fd: c_int, write: Option<WriteFunction>, context: *mut c_void) -> Handle =
+        std::ptr::from_ref(Writer::push(Lua::new(state), Core::from_table(this), fd, write, context)).cast();
+    writer_at(this, state: State, index: c_int) -> Handle = {
+        let _ = this;
+        Lua::new(state).userdata::<Writer>(index).map_or(std::ptr::null(), |writer| std::ptr::from_ref(writer).cast())
+    };
+    writer_call(this, state: State, handle: Handle, method: WriterMethod, first: c_int) -> c_int = {
+        let lua = Lua::new(state);
+        code(lua, writer(handle).call(lua, Core::from_table(this), method, first))
+    };
+    writer_cancel(this, handle: Handle) = writer(handle).cancel(Core::from_table(this));
+    writer_close(this, handle: Handle) = writer(handle).close(Core::from_table(this));
+    writer_check(this, handle: Handle) -> c_int = writer(handle).busy(Core::from_table(this));
+    writer_send(this, handle: Handle, data: *const u8, length: usize) -> isize =
+        writer(handle).send(Core::from_table(this), std::slice::from_raw_parts(data, length));
+    writer_send_file(this, handle: Handle, file: c_int, offset: *mut i64, length: usize) -> isize =
+        writer(handle).send_file(Core::from_table(this), file, &mut *offset, length);
+    writer_error(this, state: State, handle: Handle) = {
+        let _ = this;
+        writer(handle).push_error(Lua::new(state))
+    };
+}
+
+unsafe fn reader<'a>(handle: Handle) -> &'a Reader {
+    // SAFETY: handles are made from readers; their owners keep them reachable.
+    unsafe { &*handle.cast::<Reader>() }
+}
+
+unsafe fn writer<'a>(handle: Handle) -> &'a Writer {
+    // SAFETY: handles are made from writers; their owners keep them reachable.
+    unsafe { &*handle.cast::<Writer>() }
+}
+
+/// The table every runtime starts with.
+pub const TABLE: Abi = Abi {
+    version: abi::VERSION,
+    size: size_of::<Abi>() as u32,
+    park,
+    restart_timeout,
+    change_interest,
+    wake,
+    forget,
+    is_parked,
+    is_busy,
+    may_be_ready,
+    drained,
+    fd_reset,
+    spend,
+    spawn,
+    main_loop,
+    set_alarm,
+    clear_alarm,
+    hold,
+    offload,
+    new_reader,
+    reader_at,
+    reader_call,
+    reader_cancel,
+    reader_close,
+    reader_check,
+    reader_buffered,
+    reader_consume,
+    reader_fill,
+    reader_error,
+    reader_fd,
+    new_writer,
+    writer_at,
+    writer_call,
+    writer_cancel,
+    writer_close,
+    writer_check,
+    writer_send,
+    writer_send_file,
+    writer_error,
+};

@@ -1,0 +1,173 @@
+//! Records of coroutines the scheduler knows: those started by `eco.run`, and
+//! others while they are parked or queued.
+//!
+//! Records never move, so a reference stays good while new ones are added; a
+//! generation number tells a reused record from the one that was meant.
+#![allow(unsafe_code)]
+
+use std::cell::{Cell, UnsafeCell};
+use std::ffi::c_int;
+use std::ptr;
+
+use super::operation::Parked;
+use crate::lua::State;
+
+/// No place in the timer heap.
+pub const NO_TIMER: u32 = u32::MAX;
+
+/// Started by `eco.run`: counted, and ours to report when it fails.
+pub const OWNED: u8 = 1;
+/// In the ready queue.
+pub const QUEUED: u8 = 2;
+/// Queued by `eco._resume`: to find it dead is an error.
+pub const EXPLICIT: u8 = 4;
+
+/// A coroutine.
+pub struct Task {
+    /// Null in a free record.
+    pub thread: Cell<State>,
+    /// What it is parked on; null for a sleep or a bare yield.
+    pub operation: Cell<*const Parked>,
+    pub generation: Cell<u32>,
+    /// Mark left on top of the thread's stack when it was parked, to recognise
+    /// that very wait; 0 when the scheduler did not park it.
+    pub mark: Cell<u32>,
+    /// Position in the timer heap.
+    pub timer: Cell<u32>,
+    /// The fd it waits for, -1 for none; next free record in a free one.
+    pub fd: Cell<c_int>,
+    pub cause: Cell<u8>,
+    pub flags: Cell<u8>,
+}
+
+impl Task {
+    pub fn has(&self, flag: u8) -> bool {
+        self.flags.get() & flag != 0
+    }
+
+    pub fn set(&self, flag: u8) {
+        self.flags.set(self.flags.get() | flag);
+    }
+
+    pub fn clear(&self, flag: u8) {
+        self.flags.set(self.flags.get() & !flag);
+    }
+}
+
+/// Records per block.
+const BLOCK: usize = 64;
+
+/// All records. Blocks are never freed or moved.
+pub struct Tasks {
+    blocks: UnsafeCell<Vec<Box<[Task]>>>,
+    free: Cell<c_int>,
+}
+
+impl Tasks {
+    pub const fn new() -> Tasks {
+        Tasks {
+            blocks: UnsafeCell::new(Vec::new()),
+            free: Cell::new(-1),
+        }
+    }
+
+    /// The record at `index`, which must have been handed out by `add`.
+    pub fn get(&self, index: u32) -> &Task {
+        let index = index as usize;
+        // SAFETY: the vector is only borrowed inside `get` and `add`, neither
+        // of which calls anything else meanwhile; records sit in boxes, which
+        // stay put when the vector grows.
+        unsafe { &(&*self.blocks.get())[index / BLOCK][index % BLOCK] }
+    }
+
+    /// Index of the record that the next `claim` will take; allocates it.
+    pub fn next_free(&self) -> u32 {
+        if self.free.get() < 0 {
+            self.grow();
+        }
+        self.free.get() as u32
+    }
+
+    fn grow(&self) {
+        // SAFETY: as in `get`.
+        let blocks = unsafe { &mut *self.blocks.get() };
+        let first = (blocks.len() * BLOCK) as c_int;
+        let end = first + BLOCK as c_int;
+        blocks.push(
+            (first + 1..=end)
+                .map(|next| Task {
+                    thread: Cell::new(ptr::null_mut()),
+                    operation: Cell::new(ptr::null()),
+                    generation: Cell::new(0),
+                    mark: Cell::new(0),
+                    timer: Cell::new(NO_TIMER),
+                    fd: Cell::new(if next == end { -1 } else { next }),
+                    cause: Cell::new(0),
+                    flags: Cell::new(0),
+                })
+                .collect(),
+        );
+        self.free.set(first);
+    }
+
+    /// Takes the record named by [`Tasks::next_free`] for `thread`.
+    pub fn claim(&self, thread: State, flags: u8) -> u32 {
+        let index = self.next_free();
+        let task = self.get(index);
+        self.free.set(task.fd.get());
+        task.thread.set(thread);
+        task.fd.set(-1);
+        task.flags.set(flags);
+        index
+    }
+
+    /// Gives a record back; its generation moves on.
+    pub fn release(&self, index: u32) {
+        let task = self.get(index);
+        task.thread.set(ptr::null_mut());
+        task.operation.set(ptr::null());
+        task.mark.set(0);
+        task.cause.set(0);
+        task.flags.set(0);
+        task.generation.set(task.generation.get().wrapping_add(1));
+        task.fd.set(self.free.get());
+        self.free.set(index as c_int);
+    }
+
+    /// Every record in use.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Task)> {
+        // SAFETY: as in `get`; the length is read once, blocks are not freed.
+        let count = unsafe { (*self.blocks.get()).len() * BLOCK } as u32;
+        (0..count)
+            .map(|index| (index, self.get(index)))
+            .filter(|(_, task)| !task.thread.get().is_null())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_reused_with_a_new_generation() {
+        let tasks = Tasks::new();
+        let thread = ptr::dangling_mut();
+        let first = tasks.claim(thread, OWNED);
+        let second = tasks.claim(thread, 0);
+        assert_ne!(first, second);
+        let generation = tasks.get(first).generation.get();
+        tasks.release(first);
+        assert_eq!(tasks.iter().count(), 1);
+        assert_eq!(tasks.claim(thread, 0), first);
+        assert_ne!(tasks.get(first).generation.get(), generation);
+        for _ in 0..1000 {
+            tasks.claim(thread, 0);
+        }
+        assert_eq!(tasks.iter().count(), 1002);
+    }
+
+    #[test]
+    fn a_record_is_small() {
+        assert!(size_of::<Task>() <= 48);
+    }
+}

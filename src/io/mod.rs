@@ -1,0 +1,29 @@
+//! Non-blocking building blocks that modules share.
+
+#[cfg(feature = "core")]
+mod buffer;
+#[cfg(feature = "core")]
+mod reader;
+#[cfg(feature = "core")]
+mod wait;
+#[cfg(feature = "core")]
+mod writer;
+
+#[cfg(feature = "core")]
+pub use buffer::Buffer;
+#[cfg(feature = "core")]
+pub use reader::{Reader, Request};
+#[cfg(feature = "core")]
+pub use wait::{is_ready, Io};
+#[cfg(feature = "core")]
+pub use writer::Writer;
+
+use crate::core::{duration, Nanoseconds};
+use crate::lua::Lua;
+use std::ffi::c_int;
+
+/// The timeout argument of stream operations: seconds at `index`; anything but
+/// a positive number means for ever.
+pub fn stream_timeout(lua: Lua, index: c_int) -> Nanoseconds {
+    lua.to_number(index).map_or(0, duration)
+}

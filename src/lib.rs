@@ -1,0 +1,48 @@
+//! lua-eco: a coroutine runtime for Lua 5.4 on Linux.
+//!
+//! One crate, one cargo feature per Lua module; `package/packages.toml` says
+//! which features make up which shared object. Start reading at
+//! [`core`] (the scheduler) or [`lua`] (the border to Lua).
+
+pub mod core;
+pub mod io;
+pub mod lua;
+pub mod modules;
+
+use std::ffi::CStr;
+
+use lua::CFunction;
+
+/// Declares the modules of a build: feature, name in Lua, exported symbol,
+/// function that pushes the module.
+macro_rules! modules {
+    ($($feature:literal $name:literal $symbol:ident = $open:expr;)*) => {
+        $(
+            /// Opens the module of that name.
+            ///
+            /// # Safety
+            ///
+            /// Called by Lua's `require` with a live state.
+            #[cfg(feature = $feature)]
+            #[allow(unsafe_code)]
+            #[no_mangle]
+            pub unsafe extern "C-unwind" fn $symbol(state: lua::State) -> std::ffi::c_int {
+                const OPEN: CFunction = lua::function($open);
+                // SAFETY: Lua called us as it would call `OPEN` itself.
+                unsafe { OPEN(state) }
+            }
+        )*
+
+        /// Every module of this build, for `package.preload`.
+        pub const MODULES: &[(&CStr, CFunction)] = &[
+            $(
+                #[cfg(feature = $feature)]
+                ($name, $symbol),
+            )*
+        ];
+    };
+}
+
+modules! {
+    "core" c"eco" luaopen_eco = modules::eco::open;
+}

@@ -1,0 +1,80 @@
+//! Typed arguments: what the caller passed, or an error about it.
+
+use std::ffi::c_int;
+
+use super::{ffi, Error, Lua};
+
+impl Lua {
+    /// Argument `index` as an integer; integral floats and numeric strings count.
+    pub fn integer(self, index: c_int) -> Result<i64, Error> {
+        self.to_integer(index).ok_or_else(|| {
+            if self.to_number(index).is_some() {
+                Error::argument(index, "number has no integer representation")
+            } else {
+                Error::Type {
+                    index,
+                    expected: c"number",
+                }
+            }
+        })
+    }
+
+    /// Argument `index` as an integer, `default` when nil or absent.
+    pub fn integer_or(self, index: c_int, default: i64) -> Result<i64, Error> {
+        if self.is_none_or_nil(index) {
+            Ok(default)
+        } else {
+            self.integer(index)
+        }
+    }
+
+    /// Argument `index` as a C int, cut to 32 bits as the C API would.
+    pub fn int(self, index: c_int) -> Result<c_int, Error> {
+        self.integer(index).map(|value| value as c_int)
+    }
+
+    /// Argument `index` as a float.
+    pub fn number(self, index: c_int) -> Result<f64, Error> {
+        self.to_number(index).ok_or(Error::Type {
+            index,
+            expected: c"number",
+        })
+    }
+
+    /// Argument `index` as a byte string; numbers are converted (may raise for
+    /// want of memory).
+    pub fn string(&self, index: c_int) -> Result<&[u8], Error> {
+        match self.type_of(index) {
+            ffi::LUA_TSTRING | ffi::LUA_TNUMBER => Ok(self.to_bytes(index)),
+            _ => Err(Error::Type {
+                index,
+                expected: c"string",
+            }),
+        }
+    }
+
+    /// Argument `index` as a byte string, `default` when nil or absent.
+    pub fn string_or<'a>(&'a self, index: c_int, default: &'a [u8]) -> Result<&'a [u8], Error> {
+        if self.is_none_or_nil(index) {
+            Ok(default)
+        } else {
+            self.string(index)
+        }
+    }
+
+    /// Checks that argument `index` has the type `tag` (a `LUA_T…` constant).
+    pub fn expect(self, index: c_int, tag: c_int) -> Result<(), Error> {
+        if self.type_of(index) == tag {
+            return Ok(());
+        }
+        let expected = match tag {
+            ffi::LUA_TFUNCTION => c"function",
+            ffi::LUA_TTABLE => c"table",
+            ffi::LUA_TTHREAD => c"thread",
+            ffi::LUA_TBOOLEAN => c"boolean",
+            ffi::LUA_TSTRING => c"string",
+            _ => c"userdata",
+        };
+        Err(Error::Type { index, expected })
+    }
+}

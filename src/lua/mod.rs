@@ -1,0 +1,342 @@
+//! The one room where raw Lua stack code lives: a thin typed layer over
+//! `mlua::ffi`.
+//!
+//! Invariants the rest of the crate relies on:
+//!
+//! - A Lua API call that may raise leaves the current Rust function by
+//!   `longjmp`. Code that makes one must not own anything with a destructor
+//!   at that moment. Methods below say "may raise" where that applies.
+//! - A function called by Lua returns an [`Outcome`]. Errors travel as values
+//!   and are raised by the trampoline, after everything local was dropped.
+//! - Yielding is the trampoline's last act, asked for by [`Returns::YIELD`].
+//!
+//! Stack indexes are trusted: a function may use `LUA_MINSTACK` (20) slots
+//! without asking, more after [`Lua::ensure`].
+#![allow(unsafe_code)]
+
+mod arguments;
+mod error;
+mod function;
+mod protect;
+mod userdata;
+
+use std::ffi::{c_char, c_int, c_void, CStr};
+
+pub use error::{Error, Outcome, Returns};
+pub use function::{function, CFunction, Functions};
+pub use mlua::ffi;
+pub use userdata::{method, Slot, UserData};
+
+/// A raw Lua thread, as the C API knows it.
+pub type State = *mut ffi::lua_State;
+
+/// The Lua thread a function was called in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Lua {
+    state: State,
+}
+
+impl Lua {
+    /// Wraps a raw thread.
+    ///
+    /// # Safety
+    ///
+    /// `state` must be a live Lua thread for as long as the value is used.
+    pub const unsafe fn new(state: State) -> Lua {
+        Lua { state }
+    }
+
+    /// The raw thread.
+    pub fn state(self) -> State {
+        self.state
+    }
+}
+
+/// One-line wrappers around the C function of about the same name. Sound
+/// because the thread is live (see [`Lua::new`]), indexes are trusted (see the
+/// module) and no frame here owns anything when Lua raises.
+macro_rules! wrap {
+    ($($(#[$doc:meta])* $name:ident($l:ident $(; $($arg:ident: $type:ty),*)?) $(-> $ret:ty)? = { $($body:tt)* };)*) => {
+        impl Lua {
+            $(
+                $(#[$doc])*
+                pub fn $name(self $(, $($arg: $type),*)?) $(-> $ret)? {
+                    let $l = self.state;
+                    // SAFETY: as stated at the macro.
+                    unsafe { $($body)* }
+                }
+            )*
+        }
+    };
+}
+
+wrap! {
+    /// Number of values in the current frame.
+    top(l) -> c_int = { ffi::lua_gettop(l) };
+    /// Sets the number of values in the current frame.
+    set_top(l; index: c_int) = { ffi::lua_settop(l, index) };
+    /// Removes the `count` topmost values.
+    pop(l; count: c_int) = { ffi::lua_settop(l, -count - 1) };
+    /// Turns a relative index into one that stays right when values are pushed.
+    absolute(l; index: c_int) -> c_int = { ffi::lua_absindex(l, index) };
+    /// Makes room for `count` more values; false when Lua's limit is reached.
+    /// Does not raise.
+    ensure(l; count: c_int) -> bool = { ffi::lua_checkstack(l, count) != 0 };
+    /// Pushes a copy of the value at `index`.
+    push_value(l; index: c_int) = { ffi::lua_pushvalue(l, index) };
+    /// Moves the top value to `index`.
+    insert(l; index: c_int) = { ffi::lua_rotate(l, index, 1) };
+    /// Removes the value at `index`.
+    remove(l; index: c_int) = { ffi::lua_rotate(l, index, -1); ffi::lua_settop(l, -2) };
+    /// Pops the top value into `index`.
+    replace(l; index: c_int) = { ffi::lua_copy(l, -1, index); ffi::lua_settop(l, -2) };
+    /// Pushes nil.
+    push_nil(l) = { ffi::lua_pushnil(l) };
+    /// Pushes a boolean.
+    push_bool(l; value: bool) = { ffi::lua_pushboolean(l, c_int::from(value)) };
+    /// Pushes an integer.
+    push_integer(l; value: i64) = { ffi::lua_pushinteger(l, value) };
+    /// Pushes a float.
+    push_number(l; value: f64) = { ffi::lua_pushnumber(l, value) };
+    /// Pushes a pointer as light userdata.
+    push_pointer(l; value: *const c_void) = { ffi::lua_pushlightuserdata(l, value.cast_mut()) };
+    /// Pushes the running thread; true when it is the main one.
+    push_thread(l) -> bool = { ffi::lua_pushthread(l) != 0 };
+    /// Pushes the registry-wide table of globals' field `name`. May raise.
+    push_global(l; name: &CStr) = { ffi::lua_getglobal(l, name.as_ptr()); };
+    /// Pops a value into the global `name`. May raise.
+    set_global(l; name: &CStr) = { ffi::lua_setglobal(l, name.as_ptr()) };
+    /// Pushes a new table with room for `array` and `hash` entries. May raise.
+    push_table(l; array: c_int, hash: c_int) = { ffi::lua_createtable(l, array, hash) };
+    /// Type tag of the value at `index` (`LUA_TNIL` …, `LUA_TNONE`).
+    type_of(l; index: c_int) -> c_int = { ffi::lua_type(l, index) };
+    /// Replaces the value at `index` by its text, as `tostring` gives it. May raise.
+    to_text(l; index: c_int) = { ffi::luaL_tolstring(l, index, std::ptr::null_mut()); ffi::lua_copy(l, -1, index); ffi::lua_settop(l, -2) };
+    /// True for nil and for no value at all.
+    is_none_or_nil(l; index: c_int) -> bool = { ffi::lua_type(l, index) <= ffi::LUA_TNIL };
+    /// True for an integer (not for floats or strings).
+    is_integer(l; index: c_int) -> bool = { ffi::lua_isinteger(l, index) != 0 };
+    /// Truth value as Lua sees it.
+    to_bool(l; index: c_int) -> bool = { ffi::lua_toboolean(l, index) != 0 };
+    /// Address of a table, thread, function or userdata, for comparison only.
+    to_address(l; index: c_int) -> *const c_void = { ffi::lua_topointer(l, index) };
+    /// Block of a full userdata or value of a light one; null otherwise.
+    to_userdata(l; index: c_int) -> *mut c_void = { ffi::lua_touserdata(l, index) };
+    /// The thread at `index`, or null.
+    to_thread(l; index: c_int) -> State = { ffi::lua_tothread(l, index) };
+    /// Pushes `table[name]` and returns its type. May run metamethods and raise.
+    get_field(l; table: c_int, name: &CStr) -> c_int = { ffi::lua_getfield(l, table, name.as_ptr()) };
+    /// Pops a value into `table[name]`. May raise.
+    set_field(l; table: c_int, name: &CStr) = { ffi::lua_setfield(l, table, name.as_ptr()) };
+    /// Replaces the key on top by `table[key]`, without metamethods.
+    raw_get(l; table: c_int) -> c_int = { ffi::lua_rawget(l, table) };
+    /// Pops value and key into `table[key]`, without metamethods. May raise.
+    raw_set(l; table: c_int) = { ffi::lua_rawset(l, table) };
+    /// Pushes `table[index]`, without metamethods.
+    raw_get_index(l; table: c_int, index: i64) -> c_int = { ffi::lua_rawgeti(l, table, index) };
+    /// Pops a value into `table[index]`, without metamethods. May raise.
+    raw_set_index(l; table: c_int, index: i64) = { ffi::lua_rawseti(l, table, index) };
+    /// Length without metamethods.
+    raw_len(l; index: c_int) -> usize = { ffi::lua_rawlen(l, index) as usize };
+    /// Pops a key, pushes the next key and value; false at the end. May raise.
+    next(l; table: c_int) -> bool = { ffi::lua_next(l, table) != 0 };
+    /// Pushes user value `slot` of the userdata at `index`.
+    get_user_value(l; index: c_int, slot: c_int) -> c_int = { ffi::lua_getiuservalue(l, index, slot) };
+    /// Pops a value into user value `slot` of the userdata at `index`.
+    set_user_value(l; index: c_int, slot: c_int) = { ffi::lua_setiuservalue(l, index, slot); };
+    /// Pops a table and makes it the metatable of the value at `index`.
+    set_metatable(l; index: c_int) = { ffi::lua_setmetatable(l, index); };
+    /// Pushes the metatable of the value at `index`; false (nothing pushed) when it has none.
+    get_metatable(l; index: c_int) -> bool = { ffi::lua_getmetatable(l, index) != 0 };
+    /// True when the running function may yield.
+    is_yieldable(l) -> bool = { ffi::lua_isyieldable(l) != 0 };
+    /// Calls the function below `arguments` values. May raise; cannot yield.
+    call(l; arguments: c_int, results: c_int) = { ffi::lua_call(l, arguments, results) };
+    /// Calls like [`Lua::call`]; false with the error value on top when it raised.
+    try_call(l; arguments: c_int, results: c_int) -> bool = { ffi::lua_pcall(l, arguments, results, 0) == ffi::LUA_OK };
+    /// Raw equality of two values.
+    raw_equal(l; first: c_int, second: c_int) -> bool = { ffi::lua_rawequal(l, first, second) != 0 };
+    /// Pushes a string naming the position `level` calls up (`file:line: `). May raise.
+    push_where(l; level: c_int) = { ffi::luaL_where(l, level) };
+    /// Concatenates the `count` topmost values. May raise.
+    concat(l; count: c_int) = { ffi::lua_concat(l, count) };
+    /// Pops a value and anchors it in the registry. May raise.
+    reference(l) -> c_int = { ffi::luaL_ref(l, ffi::LUA_REGISTRYINDEX) };
+    /// Drops an anchor made by [`Lua::reference`].
+    unreference(l; anchor: c_int) = { ffi::luaL_unref(l, ffi::LUA_REGISTRYINDEX, anchor) };
+    /// Pushes the value behind an anchor.
+    push_reference(l; anchor: c_int) -> c_int = { ffi::lua_rawgeti(l, ffi::LUA_REGISTRYINDEX, ffi::lua_Integer::from(anchor)) };
+}
+
+impl Lua {
+    /// Pushes a byte string. May raise.
+    pub fn push_bytes(self, bytes: &[u8]) {
+        // SAFETY: Lua copies the bytes before anything else can run; `bytes`
+        // is borrowed, so nothing is lost if Lua raises.
+        unsafe {
+            ffi::lua_pushlstring(self.state, bytes.as_ptr().cast(), bytes.len());
+        }
+    }
+
+    /// Pushes a byte string that something droppable still owns: a failure
+    /// comes back as a value, so that the owner is dropped before it is raised.
+    pub fn try_push_bytes(self, bytes: &[u8]) -> Result<(), Error> {
+        unsafe extern "C-unwind" fn push(state: State) -> c_int {
+            // SAFETY: called by the protected call below, argument 1 is the
+            // address of its `bytes`, which outlives the call.
+            unsafe {
+                let bytes = &*ffi::lua_touserdata(state, 1).cast::<&[u8]>();
+                ffi::lua_pushlstring(state, bytes.as_ptr().cast(), bytes.len());
+            }
+            1
+        }
+        // SAFETY: the light C function and pointer need no memory; the call is
+        // protected, so nothing leaves this frame by longjmp.
+        let status = unsafe {
+            ffi::lua_pushcfunction(self.state, push);
+            ffi::lua_pushlightuserdata(self.state, std::ptr::from_ref(&bytes).cast_mut().cast());
+            ffi::lua_pcall(self.state, 1, 1, 0)
+        };
+        if status == ffi::LUA_OK {
+            Ok(())
+        } else {
+            Err(Error::Raised)
+        }
+    }
+
+    /// Pushes a string. May raise.
+    pub fn push_str(self, text: &str) {
+        self.push_bytes(text.as_bytes());
+    }
+
+    /// Pushes the C string at `text`, or nil when null. May raise.
+    ///
+    /// # Safety
+    ///
+    /// `text` must be null or end with NUL and live during the call.
+    pub unsafe fn push_c_str(self, text: *const c_char) {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            ffi::lua_pushstring(self.state, text);
+        }
+    }
+
+    /// The string at `index` without converting numbers; None for other types.
+    pub fn bytes(&self, index: c_int) -> Option<&[u8]> {
+        if self.type_of(index) == ffi::LUA_TSTRING {
+            Some(self.to_bytes(index))
+        } else {
+            None
+        }
+    }
+
+    /// The string or number at `index`; a number is converted in place (may
+    /// raise for want of memory). Empty for other types.
+    ///
+    /// The bytes live as long as the value stays in this frame's slot.
+    pub fn to_bytes(&self, index: c_int) -> &[u8] {
+        let mut length = 0;
+        // SAFETY: the slot keeps the string alive; callers do not pop it while
+        // they hold the slice.
+        unsafe {
+            let data = ffi::lua_tolstring(self.state, index, &mut length);
+            if data.is_null() {
+                &[]
+            } else {
+                std::slice::from_raw_parts(data.cast(), length)
+            }
+        }
+    }
+
+    /// The value at `index` as an integer, when it is one or converts exactly.
+    pub fn to_integer(self, index: c_int) -> Option<i64> {
+        let mut exact = 0;
+        // SAFETY: does not raise, does not allocate.
+        let value = unsafe { ffi::lua_tointegerx(self.state, index, &mut exact) };
+        (exact != 0).then_some(value)
+    }
+
+    /// The value at `index` as a float, numeric strings included.
+    pub fn to_number(self, index: c_int) -> Option<f64> {
+        let mut exact = 0;
+        // SAFETY: does not raise, does not allocate.
+        let value = unsafe { ffi::lua_tonumberx(self.state, index, &mut exact) };
+        (exact != 0).then_some(value)
+    }
+
+    /// Name of the type of the value at `index`, as `type()` gives it.
+    pub fn type_name(self, index: c_int) -> &'static CStr {
+        // SAFETY: Lua's type names are static C strings.
+        unsafe { CStr::from_ptr(ffi::luaL_typename(self.state, index)) }
+    }
+
+    /// Index of upvalue `n` (1-based) of the running function.
+    pub const fn upvalue(n: c_int) -> c_int {
+        ffi::lua_upvalueindex(n)
+    }
+
+    /// Sets `table[name]` to an integer. May raise.
+    pub fn set_integer(self, table: c_int, name: &CStr, value: i64) {
+        let table = self.absolute(table);
+        self.push_integer(value);
+        self.set_field(table, name);
+    }
+
+    /// Sets `table[name]` to a string. May raise.
+    pub fn set_bytes(self, table: c_int, name: &CStr, value: &[u8]) {
+        let table = self.absolute(table);
+        self.push_bytes(value);
+        self.set_field(table, name);
+    }
+
+    /// Sets `table[name]` to a boolean. May raise.
+    pub fn set_bool(self, table: c_int, name: &CStr, value: bool) {
+        let table = self.absolute(table);
+        self.push_bool(value);
+        self.set_field(table, name);
+    }
+
+    /// Sets a row of integer constants in the table at `table`. May raise.
+    pub fn set_constants(self, table: c_int, constants: &[(&CStr, i64)]) {
+        for (name, value) in constants {
+            self.set_integer(table, name, *value);
+        }
+    }
+
+    /// Compiles Lua source text and pushes the function. May raise; a syntax
+    /// error of our own embedded text is raised as well.
+    pub fn push_chunk(self, name: &CStr, source: &str) {
+        // SAFETY: source and name outlive the call; lua_error does not return
+        // and nothing droppable is alive.
+        unsafe {
+            let status = ffi::luaL_loadbufferx(
+                self.state,
+                source.as_ptr().cast(),
+                source.len(),
+                name.as_ptr(),
+                c"t".as_ptr(),
+            );
+            if status != ffi::LUA_OK {
+                ffi::lua_error(self.state);
+            }
+        }
+    }
+
+    /// Calls `require(name)` and pushes its result. May raise.
+    pub fn require(self, name: &CStr) {
+        self.push_global(c"require");
+        // SAFETY: the name is a C string; may raise, nothing droppable alive.
+        unsafe {
+            ffi::lua_pushstring(self.state, name.as_ptr());
+        }
+        self.call(1, 1);
+    }
+
+    /// Moves the `count` topmost values to another thread of the same state,
+    /// which must have room for them.
+    pub fn move_to(self, other: Lua, count: c_int) {
+        // SAFETY: both threads are live and belong to one state; the caller
+        // made room with `ensure`.
+        unsafe { ffi::lua_xmove(self.state, other.state, count) }
+    }
+}

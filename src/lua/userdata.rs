@@ -1,0 +1,204 @@
+//! Rust values owned by Lua: typed userdata with methods, `__gc`, `__close`.
+//!
+//! A value is only ever borrowed shared (`&T`): Lua code, finalisers included,
+//! may come back to the same object while one of its methods runs, so state
+//! that changes sits in `Cell` or `RefCell`.
+
+use std::ffi::{c_int, c_void, CStr};
+use std::marker::PhantomData;
+
+use super::error::finish;
+use super::function::guard;
+use super::{ffi, CFunction, Error, Functions, Lua, Outcome, State};
+
+/// A type whose values Lua can own.
+pub trait UserData: Sized + 'static {
+    /// Name of the type, as error messages and `tostring` show it.
+    const NAME: &'static CStr;
+    /// Functions found by `object:name()`.
+    const METHODS: Functions;
+    /// Metamethods besides `__index`, `__gc`, `__name`.
+    const METAMETHODS: Functions = &[];
+    /// Called once before the value is dropped by the collector.
+    fn finalise(&self, _lua: Lua) {}
+}
+
+/// A block Lua has already allocated for a `T`, not yet visible as one.
+///
+/// Getting the block first means that what the value owns (a file descriptor,
+/// say) is never held while Lua may still run out of memory.
+#[must_use]
+pub struct Slot<T> {
+    lua: Lua,
+    block: *mut T,
+    value: PhantomData<T>,
+}
+
+impl<T: UserData> Slot<T> {
+    /// Makes the block a `T`; the userdata is on top of the stack.
+    pub fn fill<'a>(self, value: T) -> &'a T {
+        // SAFETY: the block is fresh, big enough and aligned (checked in
+        // `reserve`), and lies on top of the stack above its metatable.
+        // Setting a metatable allocates nothing, so nothing raises here.
+        unsafe {
+            self.block.write(value);
+            ffi::lua_rotate(self.lua.state, -2, 1);
+            ffi::lua_setmetatable(self.lua.state, -2);
+            &*self.block
+        }
+    }
+}
+
+impl Lua {
+    /// Allocates a block for a `T` with `user_values` Lua values beside it.
+    /// May raise. Leaves metatable and block on the stack until `fill`.
+    pub fn reserve<T: UserData>(self, user_values: c_int, core: *const c_void) -> Slot<T> {
+        const { assert!(align_of::<T>() <= 8, "Lua aligns userdata to 8 bytes") };
+        self.push_metatable::<T>(core);
+        // SAFETY: asks Lua for a block; raises when out of memory, with
+        // nothing droppable alive.
+        let block = unsafe { ffi::lua_newuserdatauv(self.state, size_of::<T>(), user_values) };
+        Slot {
+            lua: self,
+            block: block.cast(),
+            value: PhantomData,
+        }
+    }
+
+    /// Pushes the metatable of `T`, made at first use. May raise.
+    pub fn push_metatable<T: UserData>(self, core: *const c_void) {
+        // SAFETY: the registry key is a C string; raising calls have nothing
+        // droppable alive.
+        unsafe {
+            if ffi::luaL_newmetatable(self.state, T::NAME.as_ptr()) == 0 {
+                return;
+            }
+        }
+        self.set_methods(T::METAMETHODS, core);
+        self.push_pointer(core);
+        self.push_value(-2);
+        self.push_closure(finalise::<T>, 2);
+        self.set_field(-2, c"__gc");
+        if self.get_field(-1, c"__index") == ffi::LUA_TNIL {
+            self.push_table(0, T::METHODS.len() as c_int);
+            self.push_value(-3);
+            self.insert(-2);
+            // Stack: metatable, nil, metatable, methods
+            for (name, method) in T::METHODS {
+                self.push_pointer(core);
+                self.push_value(-3);
+                self.push_closure(*method, 2);
+                self.set_field(-2, name);
+            }
+            self.set_field(-4, c"__index");
+            self.pop(2);
+        } else {
+            self.pop(1);
+        }
+    }
+
+    /// Sets functions in the metatable on top: upvalue 1 is the core's
+    /// pointer, upvalue 2 the metatable. May raise.
+    fn set_methods(self, functions: Functions, core: *const c_void) {
+        for (name, function) in functions {
+            self.push_pointer(core);
+            self.push_value(-2);
+            self.push_closure(*function, 2);
+            self.set_field(-2, name);
+        }
+    }
+
+    /// Pushes a table of `T`'s methods, each checking its receiver: for types
+    /// whose `__index` is a function of their own. May raise.
+    pub fn push_methods<T: UserData>(self, core: *const c_void) {
+        self.push_metatable::<T>(core);
+        self.push_table(0, T::METHODS.len() as c_int);
+        for (name, method) in T::METHODS {
+            self.push_pointer(core);
+            self.push_value(-3);
+            self.push_closure(*method, 2);
+            self.set_field(-2, name);
+        }
+        self.remove(-2);
+    }
+
+    /// The `T` at `index`, or None for anything else.
+    pub fn userdata<'a, T: UserData>(self, index: c_int) -> Option<&'a T> {
+        // SAFETY: only blocks filled with a `T` carry the metatable that the
+        // registry holds under its name; the caller keeps the value reachable.
+        unsafe {
+            let block = ffi::luaL_testudata(self.state, index, T::NAME.as_ptr());
+            block.cast::<T>().as_ref()
+        }
+    }
+
+    /// Argument `index` as a `T`.
+    pub fn expect_userdata<'a, T: UserData>(self, index: c_int) -> Result<&'a T, Error> {
+        self.userdata(index).ok_or(Error::Type {
+            index,
+            expected: T::NAME,
+        })
+    }
+}
+
+/// True when argument 1 carries the metatable in upvalue 2.
+unsafe fn is_receiver(state: State) -> bool {
+    // SAFETY: plain stack reads; pushes one value and pops it.
+    unsafe {
+        if ffi::lua_getmetatable(state, 1) == 0 {
+            return false;
+        }
+        let same = ffi::lua_topointer(state, -1) == ffi::lua_topointer(state, Lua::upvalue(2));
+        ffi::lua_settop(state, -2);
+        same
+    }
+}
+
+/// Makes a C function of a method: argument 1 is checked to be a `T`.
+pub const fn method<T, F>(_: F) -> CFunction
+where
+    T: UserData,
+    F: Fn(Lua, &T) -> Outcome + Copy,
+{
+    const { assert!(size_of::<F>() == 0, "methods cannot capture") };
+    unsafe extern "C-unwind" fn call<T, F>(state: State) -> c_int
+    where
+        T: UserData,
+        F: Fn(Lua, &T) -> Outcome + Copy,
+    {
+        // SAFETY: F has no size. The receiver carries T's metatable, so its
+        // block holds a T, and slot 1 keeps it alive during the call.
+        unsafe {
+            let body = std::ptr::NonNull::<F>::dangling().read();
+            let outcome = if is_receiver(state) {
+                let this = &*ffi::lua_touserdata(state, 1).cast::<T>();
+                guard(|| body(Lua::new(state), this))
+            } else {
+                Err(Error::Type {
+                    index: 1,
+                    expected: T::NAME,
+                })
+            };
+            finish(state, outcome)
+        }
+    }
+    call::<T, F>
+}
+
+/// `__gc`: finalises and drops the value, once.
+unsafe extern "C-unwind" fn finalise<T: UserData>(state: State) -> c_int {
+    // SAFETY: called by the collector with a filled block, or by a script that
+    // got hold of the metamethod; the receiver check covers the second case.
+    // Without its metatable the block is no `T` any more: it cannot be
+    // finalised twice.
+    unsafe {
+        if is_receiver(state) {
+            let block = ffi::lua_touserdata(state, 1).cast::<T>();
+            (*block).finalise(Lua::new(state));
+            ffi::lua_pushnil(state);
+            ffi::lua_setmetatable(state, 1);
+            block.drop_in_place();
+        }
+    }
+    0
+}

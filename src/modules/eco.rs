@@ -1,0 +1,249 @@
+//! `eco`: the scheduler as scripts see it.
+
+use std::ptr;
+
+use nix::errno::Errno;
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use std::os::fd::BorrowedFd;
+
+use crate::core::runtime::Runtime;
+use crate::core::{duration, Core, Interest};
+use crate::io::{Buffer, Io, Reader, Writer};
+use crate::lua::{ffi, function, Error, Functions, Lua, Outcome, Returns};
+
+/// Opens the module. May raise.
+pub fn open(lua: Lua) -> Outcome {
+    let core = Runtime::open(lua)?;
+    lua.push_module(FUNCTIONS, core.pointer());
+    let version = env!("CARGO_PKG_VERSION");
+    lua.set_bytes(-1, c"VERSION", version.as_bytes());
+    let names = [c"VERSION_MAJOR", c"VERSION_MINOR", c"VERSION_PATCH"];
+    for (name, part) in names.into_iter().zip(version.split('.')) {
+        lua.set_integer(-1, name, part.parse().unwrap_or(0));
+    }
+    lua.set_constants(
+        -1,
+        &[
+            (c"READ", i64::from(Interest::READ.0)),
+            (c"WRITE", i64::from(Interest::WRITE.0)),
+        ],
+    );
+    Ok(Returns(1))
+}
+
+const FUNCTIONS: Functions = &[
+    (c"run", function(run)),
+    (c"sleep", function(sleep)),
+    (c"yield", function(yield_now)),
+    (c"count", function(count)),
+    (c"all", function(all)),
+    (c"set_panic_hook", function(set_panic_hook)),
+    (c"set_watchdog_timeout", function(set_watchdog_timeout)),
+    (c"loop", function(run_loop)),
+    (c"unloop", function(unloop)),
+    (c"io", function(io)),
+    (c"reader", function(reader)),
+    (c"writer", function(writer)),
+    (c"buffer", function(buffer)),
+    (c"_resume", function(resume)),
+    (c"resume", function(resume)),
+    (c"_init", function(init)),
+    (c"init", function(init)),
+    (c"_set_sigchld_hook", function(set_child_hook)),
+];
+
+fn runtime<'a>(lua: Lua) -> &'a Runtime {
+    Runtime::of(Core::of(lua))
+}
+
+/// `run(f, ...)` -> thread.
+fn run(lua: Lua) -> Outcome {
+    lua.expect(1, ffi::LUA_TFUNCTION)?;
+    runtime(lua).spawn(lua, lua.top() - 1);
+    Ok(Returns(1))
+}
+
+/// `sleep(delay)`, in seconds. May be called in any coroutine.
+pub fn sleep(lua: Lua) -> Outcome {
+    let delay = lua.number(1)?;
+    if delay >= 0.0 {
+        runtime(lua).sleep(lua, duration(delay))
+    } else {
+        Err(Error::argument(1, "delay must be greater than or equal to 0"))
+    }
+}
+
+/// `yield()`: lets every other ready coroutine run first.
+fn yield_now(lua: Lua) -> Outcome {
+    runtime(lua).yield_now(lua)
+}
+
+/// `count()` -> number of live coroutines.
+fn count(lua: Lua) -> Outcome {
+    lua.push_integer(i64::from(runtime(lua).count()));
+    Ok(Returns(1))
+}
+
+/// `all()` -> array of threads.
+fn all(lua: Lua) -> Outcome {
+    runtime(lua).push_all(lua);
+    Ok(Returns(1))
+}
+
+/// `set_panic_hook(f | nil)`.
+fn set_panic_hook(lua: Lua) -> Outcome {
+    let hook = runtime(lua).panic_hook();
+    if !lua.is_none_or_nil(1) && lua.type_of(1) != ffi::LUA_TFUNCTION {
+        Runtime::set_hook(lua, hook, lua.top() + 1);
+        lua.expect(1, ffi::LUA_TFUNCTION)?;
+    }
+    Runtime::set_hook(lua, hook, 1);
+    Ok(Returns(0))
+}
+
+/// `set_watchdog_timeout(ms)`: 0 turns it off.
+fn set_watchdog_timeout(lua: Lua) -> Outcome {
+    if lua.type_of(1) != ffi::LUA_TNUMBER {
+        return Err(Error::Type {
+            index: 1,
+            expected: c"number",
+        });
+    }
+    match lua.integer(1)? {
+        limit @ 0..=5000 => {
+            runtime(lua).set_watchdog(limit * 1_000_000);
+            Ok(Returns(0))
+        }
+        _ => Err(Error::argument(1, "timeout must be in range [0, 5000]")),
+    }
+}
+
+/// `loop()` -> true, or nil and a message.
+fn run_loop(lua: Lua) -> Outcome {
+    runtime(lua).run_loop(lua)
+}
+
+/// `unloop()`.
+fn unloop(lua: Lua) -> Outcome {
+    runtime(lua).unloop();
+    Ok(Returns(0))
+}
+
+/// `_resume(co)`: queues a coroutine.
+fn resume(lua: Lua) -> Outcome {
+    lua.expect(1, ffi::LUA_TTHREAD)?;
+    runtime(lua).resume_later(lua);
+    Ok(Returns(0))
+}
+
+/// `_init()`: starts anew in a forked child.
+fn init(lua: Lua) -> Outcome {
+    let runtime = runtime(lua);
+    if runtime.process.get() == std::process::id() {
+        return Err("eco._init() is only allowed in child process after fork()".into());
+    }
+    runtime.restart(lua);
+    Ok(Returns(0))
+}
+
+/// `_set_sigchld_hook(f | nil)`: `f(pid, status)` for each child that ended.
+fn set_child_hook(lua: Lua) -> Outcome {
+    if !lua.is_none_or_nil(1) {
+        lua.expect(1, ffi::LUA_TFUNCTION)?;
+    }
+    Runtime::set_hook(lua, &runtime(lua).child_hook, 1);
+    Ok(Returns(0))
+}
+
+/// Argument 1 as an fd, made non-blocking; None after pushing `nil, message`.
+fn descriptor(lua: Lua) -> Result<Result<i32, Errno>, Error> {
+    let fd = lua.int(1)?;
+    Ok(set_nonblocking(fd).map(|()| fd))
+}
+
+/// Sets O_NONBLOCK.
+pub fn set_nonblocking(fd: i32) -> Result<(), Errno> {
+    if fd < 0 {
+        return Err(Errno::EBADF);
+    }
+    let fd = borrow(fd);
+    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
+    if !flags.contains(OFlag::O_NONBLOCK) {
+        fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    }
+    Ok(())
+}
+
+/// A script's fd number for the length of one system call: a number that is
+/// no open fd makes the call fail with EBADF, nothing worse.
+#[allow(unsafe_code)]
+pub fn borrow<'a>(fd: i32) -> BorrowedFd<'a> {
+    // SAFETY: only used as a number, and never -1 (checked by callers).
+    unsafe { BorrowedFd::borrow_raw(fd) }
+}
+
+/// `io(fd)` -> io object, or nil and a message.
+fn io(lua: Lua) -> Outcome {
+    match descriptor(lua)? {
+        Ok(fd) => {
+            let core = Core::of(lua);
+            core.fd_reset(fd);
+            Io::push(lua, core, fd);
+            Ok(Returns(1))
+        }
+        Err(errno) => lua.fail_errno(errno),
+    }
+}
+
+/// Checks the optional native callback and its context.
+fn callback(lua: Lua) -> Result<*mut std::ffi::c_void, Error> {
+    if lua.is_none_or_nil(2) {
+        return Ok(ptr::null_mut());
+    }
+    lua.expect(2, ffi::LUA_TLIGHTUSERDATA)?;
+    Ok(lua.to_userdata(2))
+}
+
+/// `reader(fd [, read_function [, context]])` -> reader, or nil and a message.
+#[allow(unsafe_code)]
+fn reader(lua: Lua) -> Outcome {
+    let read = callback(lua)?;
+    match descriptor(lua)? {
+        Ok(fd) => {
+            let core = Core::of(lua);
+            core.fd_reset(fd);
+            // SAFETY: a native module passes the address of a ReadFunction;
+            // null is None.
+            let read = unsafe { std::mem::transmute::<*mut _, Option<crate::core::ReadFunction>>(read) };
+            Reader::push(lua, core, fd, read, lua.to_userdata(3));
+            Ok(Returns(1))
+        }
+        Err(errno) => lua.fail_errno(errno),
+    }
+}
+
+/// `writer(fd [, write_function [, context]])` -> writer, or nil and a message.
+#[allow(unsafe_code)]
+fn writer(lua: Lua) -> Outcome {
+    let write = callback(lua)?;
+    match descriptor(lua)? {
+        Ok(fd) => {
+            let core = Core::of(lua);
+            core.fd_reset(fd);
+            // SAFETY: a native module passes the address of a WriteFunction;
+            // null is None.
+            let write = unsafe { std::mem::transmute::<*mut _, Option<crate::core::WriteFunction>>(write) };
+            Writer::push(lua, core, fd, write, lua.to_userdata(3));
+            Ok(Returns(1))
+        }
+        Err(errno) => lua.fail_errno(errno),
+    }
+}
+
+/// `buffer([size])` -> buffer object.
+fn buffer(lua: Lua) -> Outcome {
+    let size = lua.integer_or(1, Buffer::DEFAULT_SIZE)?;
+    let buffer = Buffer::with_capacity(size)?;
+    lua.reserve::<Buffer>(0, Core::of(lua).pointer()).fill(buffer);
+    Ok(Returns(1))
+}
