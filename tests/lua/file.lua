@@ -69,11 +69,11 @@ end)
 
 case('names', function()
     for path, expected in pairs {
-        [''] = { '.', '' }, ['/'] = { '/', '/' }, ['/a/b/'] = { '/a', 'b' }, ['a'] = { '.', 'a' },
+        [''] = { '.', '.' }, ['/'] = { '/', '/' }, ['/a/b/'] = { '/a', 'b' }, ['a'] = { '.', 'a' },
         ['/a'] = { '/', 'a' }, ['a/b'] = { 'a', 'b' }, ['//'] = { '/', '/' }, ['a//b'] = { 'a', 'b' }, ['.'] = { '.', '.' },
     } do
         T.eq(file.dirname(path), expected[1], path)
-        if path ~= '' then T.eq(file.basename(path), expected[2], path) end
+        T.eq(file.basename(path), expected[2], path)
     end
 end)
 

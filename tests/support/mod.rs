@@ -5,7 +5,7 @@ mod script;
 mod target;
 
 pub use script::{command, lua, lua_file, raw};
-pub use target::{emulated, folder_of_tests, modules_folder, skip};
+pub use target::{emulated, folder_of_tests, modules_folder, skip, workspace};
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -3,6 +3,8 @@
 use super::outcome::{Expected, Outcome};
 use super::target::{emulated, folder_of_tests, interpreter, module_path, skip};
 use super::Scratch;
+use nix::sys::signal::{kill, killpg, Signal};
+use nix::unistd::Pid;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -30,6 +32,7 @@ pub struct Script {
     files: Vec<(String, String)>,
     input: Vec<u8>,
     limit: Duration,
+    interrupt: Option<Duration>,
     descriptors: Option<u32>,
     expected: Expected,
 }
@@ -66,6 +69,7 @@ impl Script {
             files: Vec::new(),
             input: Vec::new(),
             limit: Duration::from_secs(30),
+            interrupt: None,
             descriptors: None,
             expected: Expected::default(),
         }
@@ -98,6 +102,12 @@ impl Script {
     /// The seconds after which the run is killed (on the host; ten times as much under an emulator).
     pub fn limit(mut self, seconds: u64) -> Script {
         self.limit = Duration::from_secs(seconds);
+        self
+    }
+
+    /// After so many milliseconds (ten times as many under an emulator) a run that goes on gets SIGINT.
+    pub fn interrupt(mut self, milliseconds: u64) -> Script {
+        self.interrupt = Some(Duration::from_millis(milliseconds));
         self
     }
 
@@ -169,6 +179,7 @@ impl Script {
         }
         words.append(&mut self.arguments);
         let factor = if emulated() { 10 } else { 1 };
+        self.interrupt = self.interrupt.map(|pause| pause * factor);
         let outcome = self.execute(&words, &scratch.0, self.limit * factor);
         let title = format!("{} in {host}", if self.name.is_empty() { words.join(" ") } else { self.name.clone() });
         self.expected.check(&title, &outcome);
@@ -237,10 +248,19 @@ impl Script {
         // A script that does not read its input may be gone already.
         let _ = stdin.write_all(&self.input);
         drop(stdin);
-        let status = wait(&mut child, limit);
+        let mut status = None;
+        if let Some(pause) = self.interrupt {
+            status = wait(&mut child, pause);
+            if status.is_none() {
+                let _ = kill(Pid::from_raw(group), Signal::SIGINT);
+            }
+        }
+        let status = status.or_else(|| wait(&mut child, limit));
+        let _ = child.kill();
+        let _ = child.wait();
         let ended = SystemTime::now();
         // Whatever the script started and left behind goes with it, also so that the pipes reach their end.
-        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::Signal::SIGKILL);
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         Outcome {
             status,
             ended,
@@ -258,7 +278,7 @@ fn drain(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<String
     })
 }
 
-/// The exit status, 128 + N for death by signal N, or none when the limit passed and the child was killed.
+/// The exit status, 128 + N for death by signal N, or none when the limit passed.
 fn wait(child: &mut Child, limit: Duration) -> Option<i32> {
     use std::os::unix::process::ExitStatusExt;
     let deadline = Instant::now() + limit;
@@ -268,8 +288,6 @@ fn wait(child: &mut Child, limit: Duration) -> Option<i32> {
             return status.code().or_else(|| status.signal().map(|signal| 128 + signal));
         }
         if Instant::now() > deadline {
-            let _ = child.kill();
-            let _ = child.wait();
             return None;
         }
         std::thread::sleep(pause);
