@@ -7,6 +7,7 @@
 
 pub mod abi;
 mod clock;
+pub mod log_hook;
 mod operation;
 #[cfg(feature = "core")]
 mod pool;
