@@ -391,6 +391,16 @@ impl Runtime {
         self.wake_task(operation.task.get(), cause);
     }
 
+    /// Ends whatever wait there is for `direction` of an fd about to be closed,
+    /// so that nobody is left waiting on a number that may be reused.
+    pub fn cancel_waiter(&self, fd: c_int, direction: Interest) {
+        let waiter = self.reactor.borrow_mut().waiter(fd, direction);
+        if waiter != NO_TASK {
+            self.leave_fd(waiter);
+            self.wake_task(waiter, Cause::CANCEL);
+        }
+    }
+
     pub fn forget(&self, operation: &Parked) {
         let index = operation.task.get();
         if index != NO_TASK {

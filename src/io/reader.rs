@@ -13,6 +13,7 @@ use nix::errno::Errno;
 
 use super::buffer::find;
 use super::{is_ready, stream_timeout, Buffer};
+use crate::core::runtime::Runtime;
 use crate::core::{Cause, Core, Interest, Nanoseconds, Parked, ReadFunction, ReaderMethod, Step};
 use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
 
@@ -439,7 +440,8 @@ impl Reader {
     /// Cancels and lets go of the fd.
     pub fn close(&self, core: Core) {
         self.cancel(core);
-        self.fd.set(-1);
+        // Operations of other modules wait on their own account.
+        Runtime::of(core).cancel_waiter(self.fd.replace(-1), Interest::READ);
     }
 
     // ---- methods -------------------------------------------------------------------

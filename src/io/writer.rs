@@ -16,6 +16,7 @@ use nix::sys::stat::Mode;
 
 use super::reader::{failed, is_socket};
 use super::{is_ready, stream_timeout};
+use crate::core::runtime::Runtime;
 use crate::core::{Cause, Core, Interest, Nanoseconds, Parked, Step, WriteFunction, WriterMethod};
 use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
 
@@ -366,7 +367,8 @@ impl Writer {
     /// Cancels and lets go of the fd.
     pub fn close(&self, core: Core) {
         self.cancel(core);
-        self.fd.set(-1);
+        // Operations of other modules wait on their own account.
+        Runtime::of(core).cancel_waiter(self.fd.replace(-1), Interest::WRITE);
     }
 
     // ---- methods -------------------------------------------------------------------
