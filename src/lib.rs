@@ -45,4 +45,6 @@ macro_rules! modules {
 
 modules! {
     "core" c"eco" luaopen_eco = modules::eco::open;
+    "http-url" c"eco.http.url" luaopen_eco_http_url = modules::http::url::open;
+    "http-server" c"eco.http.server" luaopen_eco_http_server = modules::http::server::open;
 }

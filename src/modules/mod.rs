@@ -2,3 +2,5 @@
 
 #[cfg(feature = "core")]
 pub mod eco;
+#[cfg(any(feature = "http-url", feature = "http-server"))]
+pub mod http;

@@ -1,0 +1,143 @@
+//! HTTP dates, the preferred form of RFC 9110 (`Wdy, DD Mon YYYY HH:MM:SS GMT`)
+//! only, always in GMT, without the C library.
+
+const DAYS: &[u8; 21] = b"ThuFriSatSunMonTueWed";
+const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+
+/// Length of every date text.
+pub const LENGTH: usize = 29;
+
+fn three(names: &[u8], index: i64) -> [u8; 3] {
+    let start = index as usize * 3;
+    match names.get(start..start + 3) {
+        Some(&[a, b, c]) => [a, b, c],
+        _ => *b"???",
+    }
+}
+
+fn put(out: &mut [u8], at: usize, digits: usize, value: i64) {
+    let mut value = value as u32;
+    for slot in out.iter_mut().skip(at).take(digits).rev() {
+        *slot = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+}
+
+/// Seconds since 1970 as text; years outside 0..9999 show their last digits.
+pub fn format(seconds: i64) -> [u8; LENGTH] {
+    let days = seconds.div_euclid(86400);
+    let clock = seconds.rem_euclid(86400);
+
+    // Days to civil date, in eras of 400 years that begin on 1 March.
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let month = (march_month + 2) % 12;
+    let year = year_of_era + era * 400 + i64::from(month < 2);
+
+    let mut out = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+    out[0..3].copy_from_slice(&three(DAYS, days.rem_euclid(7)));
+    out[8..11].copy_from_slice(&three(MONTHS, month));
+    put(
+        &mut out,
+        5,
+        2,
+        day_of_year - (153 * march_month + 2) / 5 + 1,
+    );
+    put(&mut out, 12, 4, year.rem_euclid(10_000));
+    put(&mut out, 17, 2, clock / 3600);
+    put(&mut out, 20, 2, clock / 60 % 60);
+    put(&mut out, 23, 2, clock % 60);
+    out
+}
+
+/// Seconds since 1970, or `None` when the text is not exactly such a date.
+pub fn parse(text: &[u8]) -> Option<i64> {
+    let text: &[u8; LENGTH] = text.try_into().ok()?;
+    let number = |at: usize, digits: usize| -> Option<i64> {
+        text.get(at..at + digits)?
+            .iter()
+            .try_fold(0, |number, byte| {
+                byte.is_ascii_digit()
+                    .then(|| number * 10 + i64::from(byte - b'0'))
+            })
+    };
+    let month = MONTHS
+        .chunks_exact(3)
+        .position(|name| name == &text[8..11])? as i64;
+    let (day, year) = (number(5, 2)?, number(12, 4)?);
+    let (hour, minute, second) = (number(17, 2)?, number(20, 2)?, number(23, 2)?);
+    if !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let year = year - i64::from(month < 2);
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 10) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let seconds =
+        (era * 146_097 + day_of_era - 719_468) * 86400 + hour * 3600 + minute * 60 + second;
+    // Writing it again must give the same text: that checks the weekday, the
+    // length of the month and every separator at once (not a leap second).
+    (second == 60 || format(seconds) == *text).then_some(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_dates() {
+        for (seconds, text) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (951_868_799, "Tue, 29 Feb 2000 23:59:59 GMT"),
+            (1_709_164_800, "Thu, 29 Feb 2024 00:00:00 GMT"),
+            (4_102_444_799, "Thu, 31 Dec 2099 23:59:59 GMT"),
+            (-1, "Wed, 31 Dec 1969 23:59:59 GMT"),
+        ] {
+            assert_eq!(format(seconds), text.as_bytes());
+            assert_eq!(parse(text.as_bytes()), Some(seconds));
+        }
+    }
+
+    #[test]
+    fn round_trip_over_centuries() {
+        let mut seconds = -60_000_000_000;
+        while seconds < 250_000_000_000 {
+            assert_eq!(parse(&format(seconds)), Some(seconds));
+            seconds += 86400 * 13 + 7919;
+        }
+    }
+
+    #[test]
+    fn refuses_other_shapes() {
+        let text = b"Sun, 06 Nov 1994 08:49:37 GMT";
+        for end in 0..text.len() {
+            assert_eq!(parse(&text[..end]), None);
+        }
+        for bad in [
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, 31 Feb 1994 08:49:37 GMT",
+            "Sun, 06 nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun; 06 Nov 1994 08:49:37 GMT",
+            "Sun, +6 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GM",
+        ] {
+            assert_eq!(parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn extremes_do_not_panic() {
+        format(i64::MAX / 2);
+        format(i64::MIN / 2);
+    }
+}

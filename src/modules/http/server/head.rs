@@ -1,0 +1,467 @@
+//! Request heads (RFC 9112): where one ends in a buffer, what it says, and the
+//! status to refuse it with. Strict where leniency would let two parties see
+//! different requests: line ends, lengths, transfer codings, header syntax.
+
+use std::mem::MaybeUninit;
+
+/// Most header lines any server accepts, whatever its options say.
+pub const HEADERS: usize = 100;
+
+/// What a head may cost; more is answered 414 or 431.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    pub request_line: usize,
+    pub head: usize,
+    pub headers: usize,
+}
+
+/// Outcome of looking for the end of a head.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Scan {
+    /// More bytes are needed.
+    Partial,
+    /// The head is `start..end`, the empty line included.
+    Complete { start: usize, end: usize },
+    /// Answer with this status and close.
+    Refused(u16),
+}
+
+/// Remembers how far a growing buffer was searched, so that a head that comes
+/// byte by byte is not read again from its start each time.
+#[derive(Clone, Copy, Default)]
+pub struct Scanner {
+    seen: usize,
+    start: usize,
+    line: usize,
+    lines: usize,
+}
+
+impl Scanner {
+    /// Whether a head has begun: blank lines before it do not count.
+    pub fn started(&self) -> bool {
+        self.seen > self.start
+    }
+
+    /// Look at what was appended to `buffer` since the last call.
+    pub fn scan(&mut self, buffer: &[u8], limits: &Limits) -> Scan {
+        while let Some(length) = buffer
+            .get(self.seen..)
+            .and_then(|new| new.iter().position(|&byte| byte == b'\n'))
+        {
+            let end = self.seen + length;
+            self.seen = end + 1;
+            let line = buffer.get(self.line..end).unwrap_or(b"");
+            let Some((b'\r', line)) = line.split_last() else {
+                return Scan::Refused(400);
+            };
+            if line.is_empty() {
+                if self.lines > 0 {
+                    let start = self.start;
+                    return match self.seen - start > limits.head {
+                        true => Scan::Refused(431),
+                        false => Scan::Complete {
+                            start,
+                            end: self.seen,
+                        },
+                    };
+                }
+                self.start = self.seen;
+                if self.start > limits.head {
+                    return Scan::Refused(431);
+                }
+            } else {
+                if self.lines == 0 && line.len() > limits.request_line {
+                    return Scan::Refused(414);
+                }
+                if !begins_head(buffer.get(self.start)) {
+                    return Scan::Refused(400);
+                }
+                if self.lines > limits.headers {
+                    return Scan::Refused(431);
+                }
+                self.lines += 1;
+            }
+            self.line = self.seen;
+        }
+        self.seen = buffer.len();
+        // Another protocol may never send a line end: do not wait for one.
+        if !begins_head(buffer.get(self.start)) {
+            return Scan::Refused(400);
+        }
+        if self.lines == 0 && self.seen - self.start > limits.request_line + 2 {
+            return Scan::Refused(414);
+        }
+        if self.seen - self.start > limits.head {
+            return Scan::Refused(431);
+        }
+        Scan::Partial
+    }
+}
+
+fn begins_head(first: Option<&u8>) -> bool {
+    matches!(first, None | Some(b'A'..=b'Z' | b'\r'))
+}
+
+/// How the length of a request body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    Length(u64),
+    Chunked,
+}
+
+/// A request head; every slice points into the buffer it was read from.
+#[derive(Debug)]
+pub struct Request<'b> {
+    pub method: &'b [u8],
+    pub target: &'b [u8],
+    /// 0 or 1: nothing but HTTP/1.0 and 1.1 gets this far.
+    pub minor: u8,
+    pub framing: Framing,
+    /// The peer wants this to be the last request of the connection.
+    pub close: bool,
+    /// The peer waits for a go-ahead before it sends the body.
+    pub expects_continue: bool,
+}
+
+type Slots<'b> = [MaybeUninit<httparse::Header<'b>>; HEADERS];
+
+/// Room for the header lines of one head.
+pub fn slots<'b>() -> Slots<'b> {
+    [const { MaybeUninit::uninit() }; HEADERS]
+}
+
+/// Read a complete head; `Err` is the status to refuse it with.
+pub fn parse<'b, 's>(
+    head: &'b [u8],
+    slots: &'s mut Slots<'b>,
+) -> Result<(Request<'b>, &'s [httparse::Header<'b>]), u16> {
+    let mut parsed = httparse::Request::new(&mut []);
+    let mut config = httparse::ParserConfig::default();
+    config.allow_multiple_spaces_in_request_line_delimiters(true);
+    match config.parse_request_with_uninit_headers(&mut parsed, head, slots) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Err(httparse::Error::Version) if other_version(head) => return Err(505),
+        Err(httparse::Error::TooManyHeaders) => return Err(431),
+        _ => return Err(400),
+    }
+    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
+    else {
+        return Err(400);
+    };
+    let headers: &'s [httparse::Header<'b>] = parsed.headers;
+    if !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Err(400);
+    }
+
+    let mut request = Request {
+        method: method.as_bytes(),
+        target: target.as_bytes(),
+        minor,
+        framing: Framing::Length(0),
+        close: minor == 0,
+        expects_continue: false,
+    };
+    let (mut lengths, mut codings, mut hosts) = (0, 0, 0);
+    for header in headers {
+        // The length of the name alone rules nearly every header out.
+        match header.name.len() {
+            4 if header.name.eq_ignore_ascii_case("host") => hosts += 1,
+            6 if header.name.eq_ignore_ascii_case("expect") => {
+                if !header.value.eq_ignore_ascii_case(b"100-continue") {
+                    return Err(417);
+                }
+                request.expects_continue = minor > 0;
+            }
+            10 if header.name.eq_ignore_ascii_case("connection") => {
+                request.close |= has_token(header.value, b"close")
+                    || header.value.eq_ignore_ascii_case(b"upgrade");
+            }
+            14 if header.name.eq_ignore_ascii_case("content-length") => {
+                lengths += 1;
+                request.framing = Framing::Length(length(header.value).ok_or(400u16)?);
+            }
+            17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
+                codings += 1;
+                if !header.value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(501);
+                }
+            }
+            _ => {}
+        }
+    }
+    if hosts > 1 || lengths + codings > 1 || (codings > 0 && minor == 0) {
+        return Err(400);
+    }
+    if codings > 0 {
+        request.framing = Framing::Chunked;
+    }
+    request.expects_continue &= request.framing != Framing::Length(0);
+    Ok((request, headers))
+}
+
+/// Whether the request line ends in `HTTP/` and numbers we do not speak.
+fn other_version(head: &[u8]) -> bool {
+    let line = head.split(|&byte| byte == b'\r').next().unwrap_or(head);
+    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or(line);
+    version.strip_prefix(b"HTTP/").is_some_and(|numbers| {
+        numbers.first().is_some_and(u8::is_ascii_digit)
+            && numbers.last().is_some_and(u8::is_ascii_digit)
+            && numbers
+                .iter()
+                .all(|byte| byte.is_ascii_digit() || *byte == b'.')
+    })
+}
+
+/// Digits only, and within a signed 64-bit integer.
+fn length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() {
+        return None;
+    }
+    let number = value.iter().try_fold(0i64, |number, byte| {
+        byte.is_ascii_digit().then_some(())?;
+        number.checked_mul(10)?.checked_add(i64::from(byte - b'0'))
+    })?;
+    u64::try_from(number).ok()
+}
+
+/// Whether a comma-separated list holds `token`, in any letter case.
+pub fn has_token(list: &[u8], token: &[u8]) -> bool {
+    list.split(|&byte| byte == b',')
+        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        request_line: 64,
+        head: 256,
+        headers: 4,
+    };
+
+    fn refusal(head: &str) -> u16 {
+        let mut room = slots();
+        parse(head.as_bytes(), &mut room).expect_err(head)
+    }
+
+    fn framing(headers: &str) -> Framing {
+        let head = format!("POST / HTTP/1.1\r\n{headers}\r\n\r\n");
+        let mut room = slots();
+        let (request, _) = parse(head.as_bytes(), &mut room).expect(headers);
+        request.framing
+    }
+
+    fn closes(head: &str) -> bool {
+        let mut room = slots();
+        let (request, _) = parse(head.as_bytes(), &mut room).expect(head);
+        request.close
+    }
+
+    #[test]
+    fn plain_request() {
+        let head = b"GET /a?b=c HTTP/1.1\r\nHost:1.2.3.4:80\r\nX-Empty:\r\nAccept:  a b \t\r\n\r\n";
+        let mut room = slots();
+        let (request, headers) = parse(head, &mut room).unwrap();
+        assert_eq!(
+            (request.method, request.target, request.minor),
+            (&b"GET"[..], &b"/a?b=c"[..], 1)
+        );
+        assert_eq!(request.framing, Framing::Length(0));
+        assert!(!request.close && !request.expects_continue);
+        let values: Vec<_> = headers
+            .iter()
+            .map(|header| (header.name, header.value))
+            .collect();
+        assert_eq!(
+            values,
+            [
+                ("Host", &b"1.2.3.4:80"[..]),
+                ("X-Empty", b""),
+                ("Accept", b"a b")
+            ]
+        );
+    }
+
+    #[test]
+    fn request_lines() {
+        for (line, status) in [
+            ("GET /", 400),
+            ("get / HTTP/1.1", 400),
+            ("G-T / HTTP/1.1", 400),
+            ("GET / HTTP/1.1 ", 400),
+            ("GET / HTTP/1.1 x", 400),
+            ("GET  HTTP/1.1", 400),
+            ("GET / http/1.1", 400),
+            ("GET / HTTP/1.", 400),
+            ("GET / HTTP/x.1", 400),
+            ("GET /\x01 HTTP/1.1", 400),
+            ("GET / HTTP/2.0", 505),
+            ("GET / HTTP/0.9", 505),
+            ("GET / HTTP/1.2", 505),
+            ("GET / HTTP/1.99999999999999999999", 505),
+            ("GET / HTTP/11", 505),
+        ] {
+            assert_eq!(refusal(&format!("{line}\r\n\r\n")), status, "{line}");
+        }
+        let mut room = slots();
+        assert_eq!(
+            parse(b"GET  /  HTTP/1.0\r\n\r\n", &mut room)
+                .unwrap()
+                .0
+                .minor,
+            0
+        );
+        assert!(closes("GET / HTTP/1.0\r\n\r\n"));
+    }
+
+    #[test]
+    fn header_syntax() {
+        for line in [
+            "no colon",
+            ": empty",
+            "Foo Bar: x",
+            "Foo : x",
+            " folded: x",
+            "a: b\r\n c",
+            "a: b\rc",
+            "a: \0",
+            "a\u{e9}: b",
+        ] {
+            assert_eq!(
+                refusal(&format!("GET / HTTP/1.1\r\n{line}\r\n\r\n")),
+                400,
+                "{line}"
+            );
+        }
+        let many = "a: b\r\n".repeat(HEADERS + 1);
+        assert_eq!(refusal(&format!("GET / HTTP/1.1\r\n{many}\r\n")), 431);
+    }
+
+    #[test]
+    fn body_framing() {
+        assert_eq!(framing("Content-Length: 5"), Framing::Length(5));
+        assert_eq!(
+            framing("content-length: 9223372036854775807"),
+            Framing::Length(i64::MAX as u64)
+        );
+        assert_eq!(framing("Transfer-Encoding: Chunked"), Framing::Chunked);
+        for (headers, status) in [
+            ("Content-Length: 5\r\nContent-Length: 5", 400),
+            ("Content-Length: 5\r\nContent-Length: 6", 400),
+            ("Content-Length: 5, 5", 400),
+            ("Content-Length: +5", 400),
+            ("Content-Length: -5", 400),
+            ("Content-Length: 0x5", 400),
+            ("Content-Length:", 400),
+            ("Content-Length: 9223372036854775808", 400),
+            ("Content-Length: 5\r\nTransfer-Encoding: chunked", 400),
+            (
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+                400,
+            ),
+            ("Transfer-Encoding: gzip, chunked", 501),
+            ("Transfer-Encoding: identity", 501),
+            ("Transfer-Encoding: chunked, identity", 501),
+            ("Host: a\r\nHost: b", 400),
+            ("Expect: something", 417),
+        ] {
+            assert_eq!(
+                refusal(&format!("POST / HTTP/1.1\r\n{headers}\r\n\r\n")),
+                status,
+                "{headers}"
+            );
+        }
+        assert_eq!(
+            refusal("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            400
+        );
+    }
+
+    #[test]
+    fn connection_tokens() {
+        assert!(closes(
+            "GET / HTTP/1.1\r\nConnection: keep-alive, Close\r\n\r\n"
+        ));
+        assert!(closes("GET / HTTP/1.1\r\nConnection: UPGRADE\r\n\r\n"));
+        assert!(!closes(
+            "GET / HTTP/1.1\r\nConnection: keep-alive, Upgrade\r\n\r\n"
+        ));
+        assert!(!closes("GET / HTTP/1.1\r\nConnection: closed\r\n\r\n"));
+    }
+
+    #[test]
+    fn go_ahead_only_for_a_body() {
+        let mut room = slots();
+        let head = b"PUT / HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n";
+        assert!(parse(head, &mut room).unwrap().0.expects_continue);
+        let mut room = slots();
+        assert!(
+            !parse(b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n", &mut room)
+                .unwrap()
+                .0
+                .expects_continue
+        );
+    }
+
+    #[test]
+    fn scanner_finds_the_end_however_it_arrives() {
+        let bytes = b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\nrest";
+        let whole = Scan::Complete { start: 4, end: 31 };
+        assert_eq!(Scanner::default().scan(bytes, &LIMITS), whole);
+        let mut scanner = Scanner::default();
+        for end in 0..31 {
+            assert_eq!(scanner.scan(&bytes[..end], &LIMITS), Scan::Partial, "{end}");
+            assert!(end < 4 || scanner.started() == (end > 4), "{end}");
+        }
+        assert_eq!(scanner.scan(bytes, &LIMITS), whole);
+    }
+
+    #[test]
+    fn scanner_limits() {
+        let scan = |text: &str| Scanner::default().scan(text.as_bytes(), &LIMITS);
+        assert_eq!(
+            scan(&format!("GET /{}", "a".repeat(80))),
+            Scan::Refused(414)
+        );
+        assert_eq!(
+            scan(&format!("GET /{} HTTP/1.1\r\n", "a".repeat(60))),
+            Scan::Refused(414)
+        );
+        assert_eq!(
+            scan(&format!("GET / HTTP/1.1\r\na: {}", "b".repeat(300))),
+            Scan::Refused(431)
+        );
+        assert_eq!(
+            scan(&format!("GET / HTTP/1.1\r\na: {}\r\n\r\n", "b".repeat(300))),
+            Scan::Refused(431)
+        );
+        assert_eq!(
+            scan(&format!("GET / HTTP/1.1\r\n{}", "a: b\r\n".repeat(5))),
+            Scan::Refused(431)
+        );
+        assert_eq!(scan("GET / HTTP/1.1\n"), Scan::Refused(400));
+        assert_eq!(scan("\n"), Scan::Refused(400));
+        assert_eq!(scan("\x16\x03\x01"), Scan::Refused(400));
+        assert_eq!(scan(&"\r\n".repeat(200)), Scan::Refused(431));
+    }
+
+    #[test]
+    fn hostile_bytes_are_only_refused() {
+        let head =
+            b"POST /x?y HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\nExpect: 100-continue\r\n\r\n";
+        for end in 0..head.len() {
+            let mut room = slots();
+            assert!(parse(&head[..end], &mut room).is_err());
+        }
+        for at in 0..head.len() {
+            for byte in 0..=255 {
+                let mut bytes = head.to_vec();
+                bytes[at] = byte;
+                Scanner::default().scan(&bytes, &LIMITS);
+                let mut room = slots();
+                let _ = parse(&bytes, &mut room);
+            }
+        }
+    }
+}

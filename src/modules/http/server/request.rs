@@ -1,0 +1,156 @@
+//! The table a handler gets for a request. What needs memory of our own is done
+//! before Lua is asked for anything; building the table is one protected call.
+
+use std::ffi::c_int;
+
+use super::connection::Connection;
+use super::head::{self, Framing, Request};
+use super::texts::{begin_text, end_text, take_text};
+use super::{super::percent, target};
+use crate::lua::{Error, Lua};
+
+/// All a request table is made of.
+struct Parts<'a> {
+    request: &'a Request<'a>,
+    headers: &'a [httparse::Header<'a>],
+    /// Decoded path; the same slice as `raw_path` when there was nothing to decode.
+    path: &'a [u8],
+    query: &'a [u8],
+    /// Decoded names and values, as `texts` keeps them.
+    pairs: &'a [u8],
+}
+
+/// Push the table for the head in the exchange's received bytes; gives a status
+/// instead (and pushes nothing) when the request is to be refused. May raise.
+pub fn push(connection: &Connection, lua: Lua, length: usize) -> Result<Option<u16>, Error> {
+    let (mut head, mut decoded) = connection.with(|exchange| {
+        let head = std::mem::take(&mut exchange.received);
+        (head, std::mem::take(&mut exchange.out))
+    })?;
+    head.truncate(length);
+    lower_names(&mut head);
+    let mut room = head::slots();
+    let outcome = match head::parse(&head, &mut room) {
+        Err(status) => Ok(Some(status)),
+        Ok((request, _)) if too_large(request.framing, connection.settings.max_body) => {
+            Ok(Some(413))
+        }
+        Ok((request, headers)) => connection
+            .with(|exchange| exchange.begin(&request))
+            .and_then(|()| {
+                let (raw_path, query) = target::split(request.target);
+                let mut path = raw_path;
+                let mut start = 0;
+                if raw_path.contains(&b'%') {
+                    percent::unescape(raw_path, &mut decoded);
+                    start = decoded.len();
+                }
+                decode_pairs(query, &mut decoded);
+                let (decoded_path, pairs) = decoded.split_at_checked(start).unwrap_or((b"", b""));
+                if start > 0 {
+                    path = decoded_path;
+                }
+                let parts = Parts {
+                    request: &request,
+                    headers,
+                    path,
+                    query,
+                    pairs,
+                };
+                lua.protect(1, &parts, push_table).map(|()| None)
+            }),
+    };
+    head.clear();
+    decoded.clear();
+    connection.with(|exchange| {
+        exchange.received = head;
+        exchange.out = decoded;
+    })?;
+    outcome
+}
+
+fn too_large(framing: Framing, limit: u64) -> bool {
+    matches!(framing, Framing::Length(length) if length > limit)
+}
+
+/// Header names are looked up in lower case.
+fn lower_names(head: &mut [u8]) {
+    for line in head.split_mut(|&byte| byte == b'\n').skip(1) {
+        for byte in line.iter_mut().take_while(|byte| **byte != b':') {
+            byte.make_ascii_lowercase();
+        }
+    }
+}
+
+/// Append every name and value of a query, decoded.
+fn decode_pairs(query: &[u8], out: &mut Vec<u8>) {
+    for (name, value) in target::pairs(query) {
+        for text in [name, value] {
+            let start = begin_text(out);
+            percent::unescape(text, out);
+            end_text(start, out);
+        }
+    }
+}
+
+/// Body of the protected call: owns nothing.
+fn push_table(lua: Lua, parts: &Parts) {
+    lua.push_table(0, 8);
+    lua.set_bytes(1, c"method", parts.request.method);
+    lua.push_bytes(parts.request.target);
+    if parts.path.as_ptr() == parts.request.target.as_ptr()
+        && parts.path.len() == parts.request.target.len()
+    {
+        lua.push_value(2);
+    } else {
+        lua.push_bytes(parts.path);
+    }
+    lua.set_field(1, c"path");
+    lua.set_field(1, c"raw_path");
+    lua.set_bytes(1, c"query_string", parts.query);
+    lua.set_integer(1, c"major_version", 1);
+    lua.set_integer(1, c"minor_version", i64::from(parts.request.minor));
+
+    lua.push_table(0, 0);
+    let mut pairs = parts.pairs;
+    while let (Some(name), Some(value)) = (take_text(&mut pairs), take_text(&mut pairs)) {
+        lua.push_bytes(name);
+        lua.push_bytes(value);
+        lua.raw_set(2);
+    }
+    lua.set_field(1, c"query");
+
+    lua.push_table(0, parts.headers.len() as c_int);
+    for header in parts.headers {
+        lua.push_str(header.name);
+        lua.push_bytes(header.value);
+        lua.raw_set(2);
+    }
+    lua.set_field(1, c"headers");
+
+    if parts.request.method == b"POST" {
+        lua.push_table(0, 0);
+        lua.set_field(1, c"form");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_lowered_and_values_kept() {
+        let mut head = b"GET /A HTTP/1.1\r\nHost: A:B\r\nX-Y:Z\r\n\r\n".to_vec();
+        lower_names(&mut head);
+        assert_eq!(head, b"GET /A HTTP/1.1\r\nhost: A:B\r\nx-y:Z\r\n\r\n");
+    }
+
+    #[test]
+    fn pairs_survive() {
+        let mut out = Vec::new();
+        decode_pairs(b"a%20b=c%3d&d=", &mut out);
+        let mut rest = &out[..];
+        let texts: Vec<_> = std::iter::from_fn(|| take_text(&mut rest)).collect();
+        assert_eq!(texts, [&b"a b"[..], b"c=", b"d", b""]);
+    }
+}

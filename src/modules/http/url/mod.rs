@@ -1,0 +1,74 @@
+//! Module `eco.http.url`: splitting URLs and percent-encoding, for Lua.
+
+pub mod parse;
+
+use std::ffi::c_void;
+
+use super::percent;
+use crate::lua::{function, Functions, Lua, Outcome, Returns};
+
+const FUNCTIONS: Functions = &[
+    (c"escape", function(|lua| convert(lua, percent::escape))),
+    (c"unescape", function(|lua| convert(lua, percent::unescape))),
+    (c"parse", function(parse_url)),
+];
+
+/// Pushes the module's table.
+pub fn open(lua: Lua) -> Outcome {
+    lua.push_module(FUNCTIONS, std::ptr::null::<c_void>());
+    Ok(Returns(1))
+}
+
+/// Converted text and the number of replacements.
+fn convert(lua: Lua, with: fn(&[u8], &mut Vec<u8>) -> usize) -> Outcome {
+    let count = {
+        let input = lua.string(1)?;
+        let mut out = Vec::with_capacity(input.len());
+        let count = with(input, &mut out);
+        lua.try_push_bytes(&out)?;
+        count
+    };
+    lua.push_integer(count as i64);
+    Ok(Returns(2))
+}
+
+fn parse_url(lua: Lua) -> Outcome {
+    if !lua.to_bool(1) {
+        return lua.fail("invalid url");
+    }
+    // Borrowed parts only: nothing is lost when Lua runs out of memory below.
+    let Some(url) = parse::parse(lua.string(1)?) else {
+        return lua.fail("invalid url");
+    };
+    lua.push_table(0, 8);
+    let texts = [
+        (c"scheme", Some(url.scheme)),
+        (c"user", url.user),
+        (c"password", url.password),
+        (c"host", Some(url.host)),
+        (c"params", url.params),
+        (c"query", url.query),
+        (c"frag", url.fragment),
+        (
+            c"path",
+            Some(if url.path.is_empty() { b"/" } else { url.path }),
+        ),
+    ];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            lua.set_bytes(-1, name, text);
+        }
+    }
+    if let Some(port) = url.port {
+        lua.set_integer(-1, c"port", port);
+    }
+    if url.rest.starts_with(b"/") {
+        lua.push_bytes(url.rest);
+    } else {
+        lua.push_str("/");
+        lua.push_bytes(url.rest);
+        lua.concat(2);
+    }
+    lua.set_field(-2, c"raw_path");
+    Ok(Returns(1))
+}
