@@ -4,6 +4,7 @@ mod base;
 mod documents;
 mod errors;
 mod faults;
+mod http;
 mod interpreter;
 mod load;
 mod memory;
