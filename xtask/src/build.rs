@@ -1,0 +1,204 @@
+//! Builds every artefact of the package list, for this machine and for routers.
+
+use crate::run::{copy, fail, folder_for, fresh_folder, run, step, write, Arguments, Result};
+use crate::stage;
+use crate::table::Table;
+use crate::target::Target;
+use crate::toolchain::{Compiler, Link};
+use crate::{setup, workspace};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+/// `cargo xtask host`
+pub fn host_command(arguments: &[String]) -> Result<()> {
+    Arguments::parse(arguments, &[])?;
+    setup::ensure()?;
+    host()
+}
+
+/// `cargo xtask build --arch ARCH`
+pub fn arch_command(arguments: &[String]) -> Result<()> {
+    let arguments = Arguments::parse(arguments, &["arch"])?;
+    setup::ensure()?;
+    arch(&Target::read(arguments.required("arch")?)?)
+}
+
+/// Builds for this machine, for speed.
+pub fn host() -> Result<()> {
+    let table = Table::read()?;
+    let compiler = Compiler::choose()?;
+    let triple = compiler.host_triple()?;
+    let dist = workspace::dist().join("host");
+    for artefact in artefacts(&table) {
+        let destination = match &artefact.kind {
+            Kind::Module { file } => dist.join("lib/lua/5.4").join(file),
+            Kind::Program { path } => dist.join("bin").join(file_name(path)),
+        };
+        let command = compiler.host_cargo(CARGO_RUSTC);
+        artefact.build("host", command, &triple, "fast", &destination)?;
+    }
+    Ok(())
+}
+
+/// Builds for a router, for size: its part of the file system, and the static program.
+pub fn arch(target: &Target) -> Result<()> {
+    let table = Table::read()?;
+    let compiler = Compiler::choose()?;
+    let dist = workspace::dist().join(&target.arch);
+    fresh_folder(&dist.join("root"))?;
+    for artefact in artefacts(&table) {
+        let path = match &artefact.kind {
+            Kind::Module { file } => format!("{}/{file}", table.directory),
+            Kind::Program { path } => path.clone(),
+        };
+        let command = compiler.cross_cargo(target, CARGO_RUSTC, Link::Dynamic)?;
+        artefact.build(&target.arch, command, &target.triple, "release", &stage::below(&dist.join("root"), &path))?;
+    }
+    for package in &table.packages {
+        stage::make_links(&table, package, &dist.join("root"))?;
+    }
+    let everything = Artefact { kind: Kind::Program { path: "eco-static".into() }, features: "interpreter,all".into() };
+    let command = compiler.cross_cargo(target, CARGO_RUSTC, Link::Static)?;
+    everything.build(&target.arch, command, &target.triple, "release", &dist.join("eco-static"))
+}
+
+/// Unlike `cargo build` it can leave out the crate's other library type, without which nothing is optimised across crates.
+const CARGO_RUSTC: &str = "rustc";
+
+/// One file that one run of cargo makes.
+struct Artefact {
+    kind: Kind,
+    features: String,
+}
+
+enum Kind {
+    Module { file: String },
+    Program { path: String },
+}
+
+/// What the package list asks for, modules first.
+fn artefacts(table: &Table) -> Vec<Artefact> {
+    let modules = table
+        .modules()
+        .map(|(_, module)| Artefact { kind: Kind::Module { file: module.file.clone() }, features: module.feature_list() });
+    let programs = table
+        .packages
+        .iter()
+        .filter_map(|package| package.program.as_ref())
+        .map(|program| Artefact { kind: Kind::Program { path: program.path.clone() }, features: program.features.join(",") });
+    modules.chain(programs).collect()
+}
+
+impl Artefact {
+    fn name(&self) -> &str {
+        match &self.kind {
+            Kind::Module { file } => file,
+            Kind::Program { path } => file_name(path),
+        }
+    }
+
+    /// Runs cargo unless the same inputs have been built before, and puts the result at `destination`.
+    fn build(&self, place: &str, mut command: Command, triple: &str, profile: &str, destination: &Path) -> Result<()> {
+        command.args(["--package", "lua-eco", "--profile", profile, "--target", triple]);
+        command.args(["--no-default-features", "--features", &self.features]);
+        let built = match self.kind {
+            Kind::Module { .. } => {
+                command.args(["--lib", "--crate-type", "cdylib"]);
+                "liblua_eco.so"
+            }
+            Kind::Program { .. } => {
+                command.args(["--bin", "eco"]);
+                "eco"
+            }
+        };
+        let folder = workspace::ship_target().join(triple).join(profile);
+        let key = input_key(&command)?;
+        let kept_folder = workspace::ship_target().join("kept").join(place);
+        let kept = kept_folder.join(self.name().replace('/', "-"));
+        let key_file = kept_folder.join(format!("{}.key", self.name().replace('/', "-")));
+        if kept.exists() && std::fs::read_to_string(&key_file).is_ok_and(|old| old == key) {
+            return copy(&kept, destination);
+        }
+        step(&format!("{place}: {} ({})", self.name(), self.features));
+        let start = Instant::now();
+        // All modules share one output name, so cargo would take another's file for this one's.
+        for stale in [folder.join(built), folder.join("deps").join(built)] {
+            let _ = std::fs::remove_file(stale);
+        }
+        command.env("CARGO_TERM_PROGRESS_WHEN", "never");
+        run(&mut command)?;
+        let made = folder.join(built);
+        if !made.exists() {
+            return fail(format!("cargo did not make {}", made.display()));
+        }
+        copy(&made, &kept)?;
+        write(&key_file, &key)?;
+        copy(&made, destination)?;
+        let bytes = made.metadata()?.len();
+        println!("    {:.1} KB in {:.1} s", bytes as f64 / 1000.0, start.elapsed().as_secs_f32());
+        Ok(())
+    }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// A digest of everything an artefact depends on: the sources, and the command with its environment.
+fn input_key(command: &Command) -> Result<String> {
+    let root = workspace::root();
+    let mut files = vec![root.join("Cargo.toml"), root.join("Cargo.lock"), root.join("build.rs"), root.join("targets/toolchain.toml")];
+    for folder in ["src", "lua", "uci", "ubus"] {
+        list_files(&root.join(folder), &mut files)?;
+    }
+    files.sort();
+    let mut digest = Sha256::new();
+    for file in files {
+        digest.update(file.to_string_lossy().as_bytes());
+        digest.update(std::fs::read(&file).unwrap_or_default());
+        digest.update([0]);
+    }
+    for argument in command.get_args() {
+        digest.update(argument.to_string_lossy().as_bytes());
+        digest.update([0]);
+    }
+    for (name, value) in command.get_envs() {
+        if name != "PATH" {
+            digest.update(format!("{name:?}={value:?}\n"));
+        }
+        // A linker is a script of ours: its text counts.
+        if let Some(value) = value.filter(|_| name.to_string_lossy().ends_with("_LINKER")) {
+            digest.update(std::fs::read(value).unwrap_or_default());
+        }
+    }
+    Ok(hex(&digest.finalize()))
+}
+
+fn list_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            list_files(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Makes the folder where a job keeps what it makes in passing, and returns it.
+pub fn work_folder(name: &str) -> Result<PathBuf> {
+    let folder = workspace::cargo_target().join(name);
+    folder_for(&folder)?;
+    Ok(folder)
+}

@@ -1,0 +1,97 @@
+//! Checks that run nothing of ours: types, features, lints; and fuzzing.
+
+use crate::build::work_folder;
+use crate::run::{fail, fresh_folder, find_program, read_text, run, timed, Result};
+use crate::target::Target;
+use crate::test::EVERYTHING;
+use crate::toolchain::{cargo, Compiler, Link, Pins};
+use crate::{setup, workspace};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// `cargo xtask check`
+pub fn mipsel_command(_: &[String]) -> Result<()> {
+    setup::ensure()?;
+    let target = Target::read("mipsel_24kc")?;
+    let compiler = Compiler::choose()?;
+    let mut command = compiler.cross_cargo(&target, "check", Link::Dynamic)?;
+    command.args(["--package", "lua-eco", "--target", &target.triple, "--lib", "--bin", "eco", "--features", EVERYTHING]);
+    timed("mipsel: types", &mut command)
+}
+
+/// `cargo xtask features`
+pub fn features_command(_: &[String]) -> Result<()> {
+    let manifest: toml::Table = read_text(&workspace::root().join("Cargo.toml"))?.parse()?;
+    let Some(features) = manifest.get("features").and_then(toml::Value::as_table) else {
+        return fail("Cargo.toml lists no features");
+    };
+    // These two choose where Lua comes from; the others are modules.
+    let modules = features.keys().filter(|name| !["default", "module", "interpreter"].contains(&name.as_str()));
+    for feature in modules {
+        check(&["--lib"], &format!("module,{feature}"))?;
+    }
+    check(&["--lib", "--bins"], "interpreter")?;
+    check(&["--all-targets"], EVERYTHING)
+}
+
+fn check(what: &[&str], features: &str) -> Result<()> {
+    let mut command = cargo();
+    command.current_dir(workspace::root()).env("RUSTFLAGS", "-Dwarnings");
+    command.args(["check", "--quiet", "--package", "lua-eco", "--no-default-features", "--features", features]).args(what);
+    timed(&format!("features: {features}"), &mut command)
+}
+
+/// `cargo xtask lint`
+pub fn lint_command(_: &[String]) -> Result<()> {
+    setup::ensure()?;
+    let root = workspace::root();
+    timed("formatting", cargo().current_dir(&root).args(["fmt", "--all", "--check"]))?;
+    let mut clippy = cargo();
+    clippy.current_dir(&root).args(["clippy", "--workspace", "--all-targets", "--features", EVERYTHING, "--", "-D", "warnings"]);
+    timed("clippy", &mut clippy)
+}
+
+/// `cargo xtask fuzz [SECONDS]`
+pub fn fuzz_command(arguments: &[String]) -> Result<()> {
+    setup::ensure()?;
+    let seconds: u32 = match arguments.first() {
+        Some(text) => text.parse().map_err(|_| format!("'{text}' is not a number of seconds"))?,
+        None => 30,
+    };
+    let path = std::env::join_paths(std::iter::once(cargo_fuzz()?).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())))?;
+    let root = workspace::root();
+    let mut names: Vec<String> = Vec::new();
+    for entry in std::fs::read_dir(root.join("fuzz/fuzz_targets"))? {
+        if let Some(name) = entry?.file_name().to_string_lossy().strip_suffix(".rs") {
+            names.push(name.to_string());
+        }
+    }
+    names.sort();
+    for name in names {
+        // New inputs go to a folder of their own; the kept corpus is only read.
+        let found = work_folder("fuzz-found")?.join(&name);
+        fresh_folder(&found)?;
+        let mut command = cargo();
+        command.current_dir(&root).env("PATH", &path).env("RUSTC_BOOTSTRAP", "1");
+        command.args(["fuzz", "run", "--sanitizer", "none", &name]).arg(&found).arg(format!("fuzz/corpus/{name}"));
+        command.args(["--", &format!("-max_total_time={seconds}"), "-timeout=10", "-verbosity=0", "-print_final_stats=1"]);
+        timed(&format!("fuzz: {name}, {seconds} s"), &mut command)?;
+    }
+    Ok(())
+}
+
+/// The folder of cargo-fuzz, which is installed where it is missing.
+fn cargo_fuzz() -> Result<PathBuf> {
+    if let Some(folder) = find_program("cargo-fuzz").and_then(|program| program.parent().map(PathBuf::from)) {
+        return Ok(folder);
+    }
+    let folder = workspace::tools().join("cargo");
+    if !folder.join("bin/cargo-fuzz").exists() {
+        let version = Pins::read()?.cargo_fuzz.version;
+        let mut command: Command = cargo();
+        command.args(["install", "--locked", "--quiet", "cargo-fuzz", "--version", &version, "--root"]).arg(&folder);
+        timed(&format!("cargo install cargo-fuzz {version}"), &mut command)?;
+        run(Command::new(folder.join("bin/cargo-fuzz")).arg("--version"))?;
+    }
+    Ok(folder.join("bin"))
+}

@@ -1,0 +1,161 @@
+//! Running other programs, reading our own arguments, and telling how far we are.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// Every job ends in one of these; the text is shown to the user as it is.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// An error with this text.
+pub fn fail<T>(text: impl Into<String>) -> Result<T> {
+    Err(text.into().into())
+}
+
+/// Says which step begins.
+pub fn step(text: &str) {
+    println!("==> {text}");
+}
+
+/// Runs a command, shows its output, and fails when it fails.
+pub fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().map_err(|error| format!("cannot start {}: {error}", name(command)))?;
+    if !status.success() {
+        return fail(format!("{} failed: {status}", line(command)));
+    }
+    Ok(())
+}
+
+/// Runs a command as a named step and tells how long it took.
+pub fn timed(text: &str, command: &mut Command) -> Result<()> {
+    step(text);
+    let start = Instant::now();
+    run(command)?;
+    println!("    done in {:.1} s", start.elapsed().as_secs_f32());
+    Ok(())
+}
+
+/// The standard output of a command that must succeed.
+pub fn output(command: &mut Command) -> Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .map_err(|error| format!("cannot start {}: {error}", name(command)))?;
+    if !output.status.success() {
+        return fail(format!("{} failed: {}\n{}", line(command), output.status, String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Where a program is found on PATH.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| is_executable(file))
+}
+
+fn is_executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// Creates a folder, its parents included, anew and empty.
+pub fn fresh_folder(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).map_err(|error| format!("cannot empty {}: {error}", folder.display()))?;
+    }
+    folder_for(folder)
+}
+
+/// Creates a folder where it does not exist.
+pub fn folder_for(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|error| format!("cannot create {}: {error}", folder.display()).into())
+}
+
+/// Reads a file, naming it when that fails.
+pub fn read(file: &Path) -> Result<Vec<u8>> {
+    std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()).into())
+}
+
+/// Reads a text file, naming it when that fails.
+pub fn read_text(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()).into())
+}
+
+/// Writes a file and the folders above it, naming it when that fails.
+pub fn write(file: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    if let Some(parent) = file.parent() {
+        folder_for(parent)?;
+    }
+    std::fs::write(file, bytes).map_err(|error| format!("cannot write {}: {error}", file.display()).into())
+}
+
+/// Copies a file with its permissions, creating the folders above it.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    if let Some(parent) = to.parent() {
+        folder_for(parent)?;
+    }
+    // A running program cannot be overwritten, but its name can be given to another file.
+    let _ = std::fs::remove_file(to);
+    std::fs::copy(from, to).map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))?;
+    Ok(())
+}
+
+/// The options (`--name value`) and the other words of a subcommand.
+pub struct Arguments {
+    options: Vec<(String, String)>,
+    /// What is not an option, in order.
+    pub words: Vec<String>,
+}
+
+impl Arguments {
+    /// Splits the arguments; an option that is not in `known` is an error.
+    pub fn parse(arguments: &[String], known: &[&str]) -> Result<Arguments> {
+        let mut parsed = Arguments { options: Vec::new(), words: Vec::new() };
+        let mut rest = arguments.iter();
+        while let Some(word) = rest.next() {
+            let Some(option) = word.strip_prefix("--") else {
+                parsed.words.push(word.clone());
+                continue;
+            };
+            let (name, value) = match option.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_string())),
+                None => (option, None),
+            };
+            if !known.contains(&name) {
+                return fail(format!("unknown option '--{name}'"));
+            }
+            let Some(value) = value.or_else(|| rest.next().cloned()) else {
+                return fail(format!("option '--{name}' needs a value"));
+            };
+            parsed.options.push((name.to_string(), value));
+        }
+        Ok(parsed)
+    }
+
+    /// The last value given for an option.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options.iter().rev().find(|(option, _)| option == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of an option that must be given.
+    pub fn required(&self, name: &str) -> Result<&str> {
+        match self.option(name) {
+            Some(value) => Ok(value),
+            None => fail(format!("option '--{name}' is needed")),
+        }
+    }
+}
+
+fn name(command: &Command) -> String {
+    command.get_program().to_string_lossy().into_owned()
+}
+
+fn line(command: &Command) -> String {
+    let mut line = name(command);
+    for argument in command.get_args() {
+        line.push(' ');
+        line.push_str(&argument.to_string_lossy());
+    }
+    line
+}

@@ -1,0 +1,62 @@
+//! Which files a package puts where.
+
+use crate::run::{folder_for, Result};
+use crate::table::{relative_link, Package, Table};
+use std::path::{Path, PathBuf};
+
+/// One file or link of a package; `path` is absolute, as on the router.
+#[derive(Debug, PartialEq)]
+pub struct Entry {
+    /// Where it is.
+    pub path: String,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// What stands at a path.
+#[derive(Debug, PartialEq)]
+pub enum EntryKind {
+    /// A file anyone may run or load.
+    Executable,
+    /// A symbolic link with this text.
+    Link(String),
+}
+
+/// Everything a package installs, sorted by path.
+pub fn entries(table: &Table, package: &Package) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    if let Some(program) = &package.program {
+        entries.push(Entry { path: program.path.clone(), kind: EntryKind::Executable });
+    }
+    for module in &package.modules {
+        let real = format!("{}/{}", table.directory, module.file);
+        for folder in &table.links {
+            let path = format!("{folder}/{}", module.file);
+            let link = relative_link(&path, &real);
+            entries.push(Entry { path, kind: EntryKind::Link(link) });
+        }
+        entries.push(Entry { path: real, kind: EntryKind::Executable });
+    }
+    entries.sort_by(|left, right| left.path.cmp(&right.path));
+    entries
+}
+
+/// A router's absolute path below a folder here.
+pub fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
+/// Creates a package's links below a root that holds its files.
+pub fn make_links(table: &Table, package: &Package, root: &Path) -> Result<()> {
+    for entry in entries(table, package) {
+        if let EntryKind::Link(text) = entry.kind {
+            let path = below(root, &entry.path);
+            if let Some(parent) = path.parent() {
+                folder_for(parent)?;
+            }
+            let _ = std::fs::remove_file(&path);
+            std::os::unix::fs::symlink(text, path)?;
+        }
+    }
+    Ok(())
+}

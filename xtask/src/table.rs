@@ -1,0 +1,155 @@
+//! The list of packages and modules (`package/packages.toml`), which everything shipped derives from.
+
+use crate::run::{fail, read_text, Result};
+use crate::workspace;
+use serde::Deserialize;
+
+/// The whole list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// Counts repackagings of one version.
+    pub release: u32,
+    /// Who answers for the packages.
+    pub maintainer: String,
+    /// The section of the package manager's menu.
+    pub section: String,
+    /// Where modules live on a router.
+    pub directory: String,
+    /// Folders that get links to the modules.
+    pub links: Vec<String>,
+    /// The packages, each after those it depends on.
+    #[serde(rename = "package")]
+    pub packages: Vec<Package>,
+}
+
+/// What a user installs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// One line.
+    pub title: String,
+    /// One sentence.
+    pub description: String,
+    /// Packages of ours it needs.
+    pub depends: Vec<String>,
+    /// The most its modules may weigh together, in KB.
+    pub budget: u64,
+    /// The program in it, if any.
+    pub program: Option<Program>,
+    /// Its shared objects.
+    #[serde(rename = "module", default)]
+    pub modules: Vec<Module>,
+}
+
+/// A program in a package.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// Where it is installed.
+    pub path: String,
+    /// The cargo features it is built with.
+    pub features: Vec<String>,
+    /// The most it may weigh, in KB.
+    pub budget: u64,
+}
+
+/// One shared object: one build of the crate.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Module {
+    /// Its path below the module folder.
+    pub file: String,
+    /// The cargo features it is built with, beside `module`.
+    pub features: Vec<String>,
+    /// The names that `require` finds in it.
+    pub lua: Vec<String>,
+}
+
+impl Table {
+    /// Reads the list and checks that it makes sense.
+    pub fn read() -> Result<Table> {
+        let file = workspace::root().join("package/packages.toml");
+        let table: Table = toml::from_str(&read_text(&file)?).map_err(|error| format!("{}: {error}", file.display()))?;
+        table.check()?;
+        Ok(table)
+    }
+
+    fn check(&self) -> Result<()> {
+        for (position, package) in self.packages.iter().enumerate() {
+            for needed in &package.depends {
+                if !self.packages[..position].iter().any(|earlier| &earlier.name == needed) {
+                    return fail(format!("{} depends on {needed}, which is not listed before it", package.name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every module with its package.
+    pub fn modules(&self) -> impl Iterator<Item = (&Package, &Module)> {
+        self.packages.iter().flat_map(|package| package.modules.iter().map(move |module| (package, module)))
+    }
+
+    /// Version and release, as packages carry them.
+    pub fn package_version(&self) -> String {
+        format!("{}-{}", workspace::version(), self.release)
+    }
+}
+
+impl Module {
+    /// What `cargo --features` gets.
+    pub fn feature_list(&self) -> String {
+        format!("module,{}", self.features.join(","))
+    }
+}
+
+/// The text of a link at `from` that leads to `to`, both absolute: relative, so that it holds below any root.
+pub fn relative_link(from: &str, to: &str) -> String {
+    let from: Vec<&str> = from.split('/').filter(|part| !part.is_empty()).collect();
+    let to: Vec<&str> = to.split('/').filter(|part| !part.is_empty()).collect();
+    let folders = from.len().saturating_sub(1);
+    let common = from.iter().take(folders).zip(&to).take_while(|(left, right)| left == right).count();
+    let mut parts = vec![".."; folders - common];
+    parts.extend(&to[common..]);
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_climbs_to_the_common_folder() {
+        assert_eq!(
+            relative_link("/usr/local/lib/lua/5.4/eco/log.so", "/usr/lib/lua/5.4/eco/log.so"),
+            "../../../../../lib/lua/5.4/eco/log.so"
+        );
+        assert_eq!(relative_link("/a", "/b/c"), "b/c");
+    }
+
+    #[test]
+    fn the_list_is_sound() {
+        let table = Table::read().unwrap();
+        let mut files: Vec<&str> = table.modules().map(|(_, module)| module.file.as_str()).collect();
+        let mut names: Vec<&str> = table.modules().flat_map(|(_, module)| module.lua.iter().map(String::as_str)).collect();
+        let (file_count, name_count) = (files.len(), names.len());
+        files.sort();
+        files.dedup();
+        names.sort();
+        names.dedup();
+        assert_eq!((files.len(), names.len()), (file_count, name_count), "a file or a Lua name is listed twice");
+        for (package, module) in table.modules() {
+            let searched: Vec<String> = module.lua.iter().map(|name| format!("{}.so", name.replace('.', "/"))).collect();
+            let all_in_one = format!("{}.so", module.lua[0].split('.').next().unwrap_or_default());
+            assert!(
+                searched.contains(&module.file) || module.file == all_in_one,
+                "{}: require would not look into {}",
+                package.name,
+                module.file
+            );
+        }
+    }
+}

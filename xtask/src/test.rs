@@ -1,0 +1,50 @@
+//! Runs the tests: on this machine, or under emulation, where unit tests are built for the router and the integration
+//! tests start its interpreter.
+
+use crate::run::{timed, Arguments, Result};
+use crate::target::Target;
+use crate::toolchain::{cargo, Compiler};
+use crate::{build, setup, workspace};
+use std::process::Command;
+
+/// The features that have every module inside one program, as the tests need it.
+pub const EVERYTHING: &str = "interpreter,all";
+
+/// `cargo xtask test [--target ARCH]`
+pub fn command(arguments: &[String]) -> Result<()> {
+    let arguments = Arguments::parse(arguments, &["target"])?;
+    setup::ensure()?;
+    match arguments.option("target") {
+        None => host(&arguments.words),
+        Some(arch) => emulated(&Target::read(arch)?, &arguments.words),
+    }
+}
+
+fn host(filters: &[String]) -> Result<()> {
+    build::host()?;
+    let mut command = cargo();
+    command.current_dir(workspace::root()).args(["test", "--workspace", "--features", EVERYTHING]).args(filters);
+    timed("tests on this machine", &mut command)
+}
+
+fn emulated(target: &Target, filters: &[String]) -> Result<()> {
+    build::arch(target)?;
+    let compiler = Compiler::choose()?;
+    let mut units = compiler.cross_test_cargo(target, "test")?;
+    units.args(["--package", "lua-eco", "--lib", "--target", &target.triple, "--features", EVERYTHING]).args(filters);
+    units.env(format!("CARGO_TARGET_{}_RUNNER", target.variable_name().to_uppercase()), &target.qemu);
+    processor(&mut units, target);
+    timed(&format!("{}: unit tests under {}", target.arch, target.qemu), &mut units)?;
+    let mut scripts = cargo();
+    scripts.current_dir(workspace::root()).args(["test", "--package", "lua-eco", "--test", "main", "--features", EVERYTHING]).args(filters);
+    scripts.env("ECO_BIN", workspace::dist().join(&target.arch).join("eco-static")).env("ECO_RUNNER", &target.qemu);
+    processor(&mut scripts, target);
+    timed(&format!("{}: integration tests under {}", target.arch, target.qemu), &mut scripts)
+}
+
+/// Tells the emulator which processor to play.
+pub fn processor(command: &mut Command, target: &Target) {
+    if let Some(name) = &target.qemu_cpu {
+        command.env("QEMU_CPU", name);
+    }
+}

@@ -1,0 +1,322 @@
+//! Which compiler builds what, and with which flags: shipped builds rebuild std for size where its sources are at hand.
+
+use crate::run::{fail, output, read_text, run, write, Result};
+use crate::target::Target;
+use crate::workspace;
+use serde::Deserialize;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The pinned versions (`targets/toolchain.toml`).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Pins {
+    /// The compiler whose std is rebuilt.
+    pub compiler: CompilerPin,
+    /// Linker and C compiler for routers.
+    pub zig: Pin,
+    /// Drives zig from cargo.
+    pub cargo_zigbuild: Pin,
+    /// Drives libFuzzer from cargo.
+    pub cargo_fuzz: Pin,
+    /// The C library whose loader is used under emulation.
+    pub musl: Pin,
+    /// What apt-get installs.
+    pub system: Vec<SystemPackage>,
+}
+
+/// A version.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pin {
+    /// Exactly this one.
+    pub version: String,
+}
+
+/// A compiler, and the packages that bring it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompilerPin {
+    /// Exactly this one.
+    pub version: String,
+    /// Where it is installed.
+    pub path: PathBuf,
+    /// What installs it, with the sources of its std.
+    pub packages: Vec<String>,
+}
+
+/// A package of the distribution, and what shows that it is there.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SystemPackage {
+    /// Its name for apt-get.
+    pub package: String,
+    /// A program it brings.
+    pub command: Option<String>,
+    /// A file it brings.
+    pub file: Option<PathBuf>,
+}
+
+impl Pins {
+    /// Reads the pins.
+    pub fn read() -> Result<Pins> {
+        let file = workspace::root().join("targets/toolchain.toml");
+        toml::from_str(&read_text(&file)?).map_err(|error| format!("{}: {error}", file.display()).into())
+    }
+}
+
+/// A Rust compiler for shipped builds.
+pub struct Compiler {
+    /// The program.
+    pub rustc: PathBuf,
+    /// Whether std can be rebuilt with it.
+    pub rebuilds_std: bool,
+}
+
+impl Compiler {
+    /// The pinned compiler with its std sources; else the user's own with its sources; else the user's own without.
+    pub fn choose() -> Result<Compiler> {
+        let pins = Pins::read()?;
+        let own = own_rustc();
+        if std::env::var_os("ECO_STD").is_none_or(|choice| choice != "prebuilt") {
+            if is_version(&pins.compiler.path, &pins.compiler.version) && has_std_sources(&pins.compiler.path) {
+                return Ok(Compiler { rustc: pins.compiler.path, rebuilds_std: true });
+            }
+            if has_std_sources(&own) && knows_immediate_abort(&own) {
+                return Ok(Compiler { rustc: own, rebuilds_std: true });
+            }
+        }
+        eprintln!("note: the sources of Rust's std are not at hand, so its prebuilt form is linked and every module is larger.");
+        eprintln!("      To rebuild std for size: cargo xtask setup, or rustup component add rust-src.");
+        Ok(Compiler { rustc: own, rebuilds_std: false })
+    }
+
+    /// The triple of this machine.
+    pub fn host_triple(&self) -> Result<String> {
+        let text = output(Command::new(&self.rustc).arg("-vV"))?;
+        match text.lines().find_map(|line| line.strip_prefix("host: ")) {
+            Some(triple) => Ok(triple.to_string()),
+            None => fail(format!("{} does not tell its host", self.rustc.display())),
+        }
+    }
+
+    /// A cargo command for this machine, up to the subcommand.
+    pub fn host_cargo(&self, subcommand: &str) -> Command {
+        let mut command = clean(cargo());
+        self.finish(&mut command, subcommand, "panic_abort", &[]);
+        command
+    }
+
+    /// A cargo command that builds for a router, up to the subcommand.
+    pub fn cross_cargo(&self, target: &Target, subcommand: &str, link: Link) -> Result<Command> {
+        self.check_std(target)?;
+        let mut command = zig_cargo(target, self.rebuilds_std)?;
+        self.finish(&mut command, subcommand, "panic_abort", &router_flags(target, link));
+        Ok(command)
+    }
+
+    /// A cargo command that builds tests for a router: static, and with panics that unwind, so that a test can fail.
+    pub fn cross_test_cargo(&self, target: &Target, subcommand: &str) -> Result<Command> {
+        self.check_std(target)?;
+        let mut command = zig_cargo(target, false)?;
+        let compiler = Compiler { rustc: self.rustc.clone(), rebuilds_std: false };
+        if self.rebuilds_std {
+            command.arg("-Zbuild-std=std,panic_unwind,test");
+        }
+        compiler.finish(&mut command, subcommand, "panic_unwind", &router_flags(target, Link::Static));
+        Ok(command)
+    }
+
+    fn check_std(&self, target: &Target) -> Result<()> {
+        if self.rebuilds_std {
+            return Ok(());
+        }
+        let prebuilt = sysroot(&self.rustc).map(|root| root.join("lib/rustlib").join(&target.triple).join("lib"));
+        if prebuilt.is_some_and(|folder| folder.exists()) {
+            return Ok(());
+        }
+        fail(format!(
+            "{0} has no prebuilt std for {1}: run `cargo xtask setup`, `rustup component add rust-src` or, for targets that have one, `rustup target add {1}`",
+            self.rustc.display(),
+            target.triple
+        ))
+    }
+
+    fn finish(&self, command: &mut Command, subcommand: &str, panics: &str, flags: &[String]) {
+        let mut flags = flags.to_vec();
+        command.env("RUSTC", &self.rustc).env("RUSTC_BOOTSTRAP", "1");
+        if self.rebuilds_std {
+            flags.extend(["-Zunstable-options".into(), "-Cpanic=immediate-abort".into()]);
+            command.arg(format!("-Zbuild-std=std,{panics}")).arg("-Zbuild-std-features=optimize_for_size");
+        }
+        command.env("RUSTFLAGS", flags.join(" ")).arg(subcommand);
+    }
+}
+
+/// How a program for a router finds its C library. Modules are built like dynamic programs.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Link {
+    /// The router's own.
+    Dynamic,
+    /// Inside the program.
+    Static,
+}
+
+/// Cargo, the one that runs us.
+pub fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// A command for shipped builds, rid of what the user's environment or the outer cargo says about flags.
+fn clean(mut command: Command) -> Command {
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "LD_LIBRARY_PATH", "RUSTC_WRAPPER"] {
+        command.env_remove(name);
+    }
+    command.current_dir(workspace::root()).env("CARGO_TARGET_DIR", workspace::ship_target());
+    command
+}
+
+fn router_flags(target: &Target, link: Link) -> Vec<String> {
+    let mut flags = target.rustflags.clone();
+    // The start files come from zig, not from the compiler's own folder.
+    flags.push("-Clink-self-contained=no".into());
+    flags.push(match link {
+        Link::Dynamic => "-Ctarget-feature=-crt-static".into(),
+        Link::Static => "-Ctarget-feature=+crt-static".into(),
+    });
+    flags
+}
+
+/// Where `setup` puts zig and cargo-zigbuild.
+pub fn python_tools() -> PathBuf {
+    workspace::tools().join("python")
+}
+
+/// The zig program.
+pub fn zig() -> PathBuf {
+    python_tools().join("ziglang/zig")
+}
+
+fn zig_cargo(target: &Target, small: bool) -> Result<Command> {
+    let driver = python_tools().join("bin/cargo-zigbuild");
+    if !driver.exists() {
+        return fail("cargo-zigbuild is not installed: run `cargo xtask setup`");
+    }
+    let mut command = clean(Command::new(&driver));
+    let mut path = OsString::from(python_tools().join("bin"));
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let name = target.variable_name();
+    command
+        .env("PATH", path)
+        .env("CARGO", std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .env("CARGO_ZIGBUILD_ZIG_PATH", zig())
+        .env(format!("CFLAGS_{name}"), target.cflags.join(" "))
+        .env(format!("CARGO_TARGET_{}_LINKER", name.to_uppercase()), linker(target, small)?);
+    Ok(command)
+}
+
+/// Writes the script that links for a target and returns its path.
+///
+/// A small build never unwinds, so the unwinder (40 KB) is replaced by stubs and the tables it would read are dropped.
+fn linker(target: &Target, small: bool) -> Result<PathBuf> {
+    let folder = workspace::tools().join("link");
+    let (mut replace, mut script) = (String::new(), String::new());
+    if small {
+        let discard = folder.join("discard.ld");
+        write_changed(&discard, DISCARD)?;
+        let stubs = unwinder_stubs(target, &folder)?;
+        replace = format!("    -lgcc_s|-lunwind) set -- \"$@\" '{}' ;;\n", stubs.display());
+        script = format!(" '-Wl,-T,{}'", discard.display());
+    }
+    let text = format!(
+        "#!/bin/sh\n# Links for {arch} with zig. zig would link musl statically into a program that does not ask for -dynamic.\n\
+         kind=-dynamic\n\
+         for argument do\n  shift\n  case \"$argument\" in\n    -shared|-static|-static-pie) kind= ; set -- \"$@\" \"$argument\" ;;\n\
+         {replace}    *) set -- \"$@\" \"$argument\" ;;\n  esac\ndone\n\
+         exec cargo-zigbuild zig cc -- -fno-sanitize=all -target {zig} {cflags} \"$@\" $kind{script}\n",
+        arch = target.arch,
+        zig = target.zig,
+        cflags = target.cflags.join(" "),
+    );
+    let file = folder.join(format!("zigcc-{}{}", target.arch, if small { "-small" } else { "" }));
+    write_changed(&file, &text)?;
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
+    Ok(file)
+}
+
+/// Sections that only an unwinder or a debugger reads.
+const DISCARD: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.gcc_except_table*) *(.ARM.extab*) *(.pdr) *(.comment) } }\nINSERT AFTER .text;\n";
+
+/// Names of the unwinder that std mentions; none is reached when panics abort at once.
+const UNWINDER: &[&str] = &[
+    "_Unwind_Backtrace",
+    "_Unwind_DeleteException",
+    "_Unwind_FindEnclosingFunction",
+    "_Unwind_GetCFA",
+    "_Unwind_GetDataRelBase",
+    "_Unwind_GetIP",
+    "_Unwind_GetIPInfo",
+    "_Unwind_GetLanguageSpecificData",
+    "_Unwind_GetRegionStart",
+    "_Unwind_GetTextRelBase",
+    "_Unwind_RaiseException",
+    "_Unwind_Resume",
+    "_Unwind_SetGR",
+    "_Unwind_SetIP",
+    "_Unwind_VRS_Get",
+    "_Unwind_VRS_Set",
+    "__aeabi_unwind_cpp_pr0",
+    "__aeabi_unwind_cpp_pr1",
+    "__gnu_unwind_frame",
+];
+
+fn unwinder_stubs(target: &Target, folder: &Path) -> Result<PathBuf> {
+    let archive = folder.join(format!("libunwind-stubs-{}.a", target.arch));
+    if archive.exists() {
+        return Ok(archive);
+    }
+    let source = folder.join("unwinder-stubs.c");
+    let text: String = UNWINDER.iter().map(|name| format!("__attribute__((weak)) void {name}(void) {{ __builtin_trap(); }}\n")).collect();
+    write_changed(&source, &text)?;
+    let object = folder.join(format!("unwinder-stubs-{}.o", target.arch));
+    let mut compile = Command::new(zig());
+    compile.args(["cc", "-target", &target.zig]).args(&target.cflags);
+    compile.args(["-Os", "-fPIC", "-ffunction-sections", "-fno-sanitize=all", "-c"]).arg(&source).arg("-o").arg(&object);
+    run(&mut compile)?;
+    run(Command::new(zig()).args(["ar", "rcs"]).arg(&archive).arg(&object))?;
+    Ok(archive)
+}
+
+/// Writes only what differs: cargo looks at the time of a linker's change.
+fn write_changed(file: &Path, text: &str) -> Result<()> {
+    if std::fs::read_to_string(file).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    write(file, text)
+}
+
+fn own_rustc() -> PathBuf {
+    std::env::var_os("RUSTC").map(PathBuf::from).unwrap_or_else(|| "rustc".into())
+}
+
+fn is_version(rustc: &Path, version: &str) -> bool {
+    output(Command::new(rustc).arg("--version")).is_ok_and(|text| text.split(' ').nth(1) == Some(version))
+}
+
+fn sysroot(rustc: &Path) -> Option<PathBuf> {
+    let text = output(Command::new(rustc).args(["--print", "sysroot"])).ok()?;
+    Some(PathBuf::from(text.trim()))
+}
+
+fn has_std_sources(rustc: &Path) -> bool {
+    sysroot(rustc).is_some_and(|root| root.join("lib/rustlib/src/rust/library/std/Cargo.toml").exists())
+}
+
+fn knows_immediate_abort(rustc: &Path) -> bool {
+    let mut command = Command::new(rustc);
+    command.env("RUSTC_BOOTSTRAP", "1").args(["-Zunstable-options", "-Cpanic=immediate-abort", "--print", "cfg"]);
+    output(&mut command).is_ok()
+}
