@@ -25,7 +25,7 @@ mod texts;
 use connection::Connection;
 use settings::{Settings, Shared};
 
-use crate::core::Core;
+use crate::core::{log_hook, Core};
 use crate::lua::{ffi, function, method, Lua, Outcome, Returns};
 
 /// Pushes the module's table.
@@ -57,9 +57,7 @@ pub fn open(lua: Lua) -> Outcome {
 
 /// `debugging()`, for the driver: whether debug lines are logged at all.
 fn debugging(lua: Lua) -> Outcome {
-    const DEBUG: i64 = 7;
-    lua.get_field(ffi::LUA_REGISTRYINDEX, c"eco.log.level");
-    lua.push_bool(lua.to_integer(-1).is_some_and(|level| level >= DEBUG));
+    lua.push_bool(log_hook::level(lua) >= log_hook::DEBUG);
     Ok(Returns(1))
 }
 
