@@ -6,5 +6,7 @@ fn main() {
     println!("cargo:rustc-link-arg-bins=-rdynamic");
     // Closing a state unloads its C modules, but code of ours may still be on
     // the stack then (an uncaught error ends the process by closing the state).
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    if std::env::var_os("CARGO_FEATURE_MODULE").is_some() {
+        println!("cargo:rustc-link-arg=-Wl,-z,nodelete");
+    }
 }
