@@ -45,6 +45,10 @@ macro_rules! modules {
 
 modules! {
     "core" c"eco" luaopen_eco = modules::eco::open;
+    "bufio" c"eco.bufio" luaopen_eco_bufio = modules::bufio::open;
+    "hex" c"eco.encoding.hex" luaopen_eco_encoding_hex = modules::hex::open;
+    "log" c"eco.log" luaopen_eco_log = modules::log::open;
+    "cli" c"eco.cli" luaopen_eco_cli = modules::cli::open;
     "http-url" c"eco.http.url" luaopen_eco_http_url = modules::http::url::open;
     "http-server" c"eco.http.server" luaopen_eco_http_server = modules::http::server::open;
 }

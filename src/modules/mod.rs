@@ -4,3 +4,11 @@
 pub mod eco;
 #[cfg(any(feature = "http-url", feature = "http-server"))]
 pub mod http;
+#[cfg(feature = "bufio")]
+pub mod bufio;
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "hex")]
+pub mod hex;
+#[cfg(feature = "log")]
+pub mod log;
