@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn accepts_digits_alone() {
-        for byte in 0..=255 {
+        for byte in 0..=u8::MAX {
             let expected = if byte.is_ascii_hexdigit() { Ok(true) } else { Err(Malformed) };
             assert_eq!(from_hex(&[byte, b'0']).map(|bytes| bytes.is_some()), expected);
             assert_eq!(from_hex(&[b'0', byte]).map(|bytes| bytes.is_some()), expected);

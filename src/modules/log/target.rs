@@ -6,20 +6,21 @@
 //! script.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{open, renameat, OFlag, AT_FDCWD};
 use nix::poll::{poll, PollFd, PollFlags};
-use nix::sys::socket::{connect, send, socket, AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr};
+use nix::sys::socket::{connect, send, setsockopt, socket, sockopt, AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr};
 use nix::sys::stat::{fstat, stat, FileStat, Mode};
+use nix::sys::time::TimeVal;
 use nix::unistd::{access, isatty, unlinkat, write, AccessFlags, UnlinkatFlags};
 
 use super::record::{is_plain_path, push_roll_suffix, roll_sequence, split_path, Moment};
 use super::system::standard_output;
 
-/// Longest wait for a terminal that takes no more bytes.
+/// Longest wait for a terminal or a daemon that takes no more bytes.
 const PATIENCE_MS: u16 = 1000;
 
 /// When a file is rolled, and how many rolled ones are kept.
@@ -153,7 +154,9 @@ impl Socket {
         let address = UnixAddr::new("/dev/log").ok()?;
         for (kind, is_stream) in [(SockType::Datagram, false), (SockType::Stream, true)] {
             let fd = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None).ok()?;
-            match connect(std::os::fd::AsRawFd::as_raw_fd(&fd), &address) {
+            let patience = TimeVal::new(i64::from(PATIENCE_MS / 1000) as _, 0);
+            setsockopt(&fd, sockopt::SendTimeout, &patience).ok()?;
+            match connect(fd.as_raw_fd(), &address) {
                 Ok(()) => return Some(Socket { fd, is_stream }),
                 Err(Errno::EPROTOTYPE) => {}
                 Err(_) => return None,
@@ -164,7 +167,7 @@ impl Socket {
 
     fn send(&self, record: &[u8]) -> Result<usize, Errno> {
         loop {
-            match send(std::os::fd::AsRawFd::as_raw_fd(&self.fd), record, MsgFlags::MSG_NOSIGNAL) {
+            match send(self.fd.as_raw_fd(), record, MsgFlags::MSG_NOSIGNAL) {
                 Err(Errno::EINTR) => {}
                 result => return result,
             }
@@ -183,7 +186,7 @@ pub fn send_to_system_log(connection: &mut Option<Socket>, record: &mut Vec<u8>)
         if socket.is_stream {
             record.push(0);
         }
-        if socket.send(record).is_ok() {
+        if !matches!(socket.send(record), Err(error) if error != Errno::EAGAIN) {
             return;
         }
         *connection = None;
