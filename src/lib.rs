@@ -45,6 +45,11 @@ macro_rules! modules {
 
 modules! {
     "core" c"eco" luaopen_eco = modules::eco::open;
+    "time" c"eco.time" luaopen_eco_time = modules::time::open;
+    "time" c"eco.internal.time" luaopen_eco_internal_time = modules::time::open_internal;
+    "sync" c"eco.sync" luaopen_eco_sync = modules::sync::open;
+    "sync" c"eco.internal.sync" luaopen_eco_internal_sync = modules::sync::open_internal;
+    "channel" c"eco.channel" luaopen_eco_channel = modules::channel::open;
     "bufio" c"eco.bufio" luaopen_eco_bufio = modules::bufio::open;
     "hex" c"eco.encoding.hex" luaopen_eco_encoding_hex = modules::hex::open;
     "log" c"eco.log" luaopen_eco_log = modules::log::open;

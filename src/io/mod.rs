@@ -2,6 +2,10 @@
 
 #[cfg(feature = "core")]
 mod buffer;
+#[cfg(any(feature = "time", feature = "sync", feature = "channel"))]
+mod fields;
+#[cfg(any(feature = "sync", feature = "channel"))]
+mod queue;
 #[cfg(feature = "core")]
 mod reader;
 #[cfg(feature = "core")]
@@ -11,6 +15,10 @@ mod writer;
 
 #[cfg(feature = "core")]
 pub use buffer::Buffer;
+#[cfg(any(feature = "time", feature = "sync", feature = "channel"))]
+pub use fields::{keep_methods, push_method};
+#[cfg(any(feature = "sync", feature = "channel"))]
+pub use queue::{Owner, Queue, Waiter};
 #[cfg(feature = "core")]
 pub use reader::{Reader, Request};
 #[cfg(feature = "core")]

@@ -12,3 +12,9 @@ pub mod cli;
 pub mod hex;
 #[cfg(feature = "log")]
 pub mod log;
+#[cfg(feature = "channel")]
+pub mod channel;
+#[cfg(feature = "sync")]
+pub mod sync;
+#[cfg(feature = "time")]
+pub mod time;

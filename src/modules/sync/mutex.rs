@@ -1,0 +1,96 @@
+//! `sync.mutex()`: unlocking hands the mutex to the coroutine that has waited
+//! longest; it is never free while somebody waits.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use crate::core::{Cause, Core, Step};
+use crate::io::{push_method, Owner, Queue, Waiter};
+use crate::lua::{method, Functions, Lua, Outcome, Returns, UserData};
+
+pub struct Mutex {
+    queue: Queue,
+    locked: Cell<bool>,
+}
+
+impl Mutex {
+    /// `mutex()` -> mutex.
+    pub fn create(lua: Lua) -> Outcome {
+        let core = Core::of(lua);
+        lua.reserve::<Mutex>(0, core.pointer()).fill(Mutex {
+            queue: Queue::new(core),
+            locked: Cell::new(false),
+        });
+        Ok(Returns(1))
+    }
+
+    /// `m:lock([timeout])` -> true, or nil and a message.
+    fn lock(lua: Lua, this: &Mutex) -> Outcome {
+        if !this.locked.replace(true) {
+            lua.push_bool(true);
+            return Ok(Returns(1));
+        }
+        lua.set_top(2);
+        let outcome = this.queue.wait(lua, this, 2);
+        // Parking ends an earlier wait of this coroutine that somebody cut
+        // short; if the mutex had been handed to that one, it is free now.
+        if outcome.is_ok() && !this.locked.replace(true) {
+            this.queue.choose_newest();
+        }
+        outcome
+    }
+
+    /// `m:unlock()`.
+    fn unlock(_: Lua, this: &Mutex) -> Outcome {
+        if !this.locked.get() {
+            return Err("unlock of unlocked mutex".into());
+        }
+        this.hand_over();
+        Ok(Returns(0))
+    }
+
+    /// Gives the mutex to the next waiter, or frees it.
+    fn hand_over(&self) {
+        self.locked.set(self.queue.choose().is_some());
+    }
+
+    /// Methods and fields.
+    fn index(lua: Lua, this: &Mutex) -> Outcome {
+        if push_method(lua) {
+            return Ok(Returns(1));
+        }
+        match lua.bytes(2).unwrap_or_default() {
+            b"locked" => lua.push_bool(this.locked.get()),
+            b"nwaiters" => lua.push_integer(this.queue.count()),
+            _ => {}
+        }
+        Ok(Returns(1))
+    }
+}
+
+impl Owner for Mutex {
+    fn poll(&self, waiter: &Waiter, lua: Lua, cause: Cause) -> Step {
+        if !waiter.is_chosen() {
+            return waiter.give_up(lua, cause);
+        }
+        lua.push_bool(true);
+        waiter.finish()
+    }
+
+    fn pass_on(&self, _: &Waiter) {
+        self.hand_over();
+    }
+}
+
+impl UserData for Mutex {
+    const NAME: &'static CStr = c"eco.mutex";
+    const METHODS: Functions = &[
+        (c"lock", method(Mutex::lock)),
+        (c"unlock", method(Mutex::unlock)),
+    ];
+    const METAMETHODS: Functions = &[(c"__index", method(Mutex::index))];
+
+    fn finalise(&self, lua: Lua) {
+        self.queue.clear(lua);
+    }
+}

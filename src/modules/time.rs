@@ -1,0 +1,316 @@
+//! `eco.time`: the clock, sleeping, and timers that call back.
+//!
+//! A timer is an alarm of the scheduler. While it is set the registry holds
+//! it, so that it needs no other owner; idle it is collected like any value.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::ffi::{c_int, CStr};
+
+use nix::errno::Errno;
+use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
+use std::os::fd::{IntoRawFd, OwnedFd};
+
+use super::eco::sleep;
+use crate::core::runtime::Runtime;
+use crate::core::{duration, monotonic, wall_clock, Alarm, Clock, Core, Nanoseconds};
+use crate::io::{keep_methods, push_method};
+use crate::lua::{ffi, function, method, Error, Functions, Lua, Outcome, Returns, State, UserData};
+
+const FUNCTIONS: Functions = &[
+    (c"timer", function(timer)),
+    (c"at", function(at)),
+    (c"on", function(on)),
+    (c"sleep", function(sleep)),
+];
+
+const INTERNAL_FUNCTIONS: Functions = &[
+    (c"now", function(now)),
+    (c"timerfd_create", function(timerfd_create)),
+    (c"timerfd_settime", function(timerfd_settime)),
+];
+
+/// Opens `eco.time`: what it lacks is looked up in the internal module. May raise.
+pub fn open(lua: Lua) -> Outcome {
+    let core = Runtime::open(lua)?;
+    keep_methods::<Timer>(lua, core);
+    lua.push_module(FUNCTIONS, core.pointer());
+    lua.push_table(0, 1);
+    lua.require(c"eco.internal.time");
+    lua.set_field(-2, c"__index");
+    lua.set_metatable(-2);
+    Ok(Returns(1))
+}
+
+/// Opens `eco.internal.time`. May raise.
+pub fn open_internal(lua: Lua) -> Outcome {
+    let core = Runtime::open(lua)?;
+    lua.push_module(INTERNAL_FUNCTIONS, core.pointer());
+    lua.set_constants(
+        -1,
+        &[
+            (c"CLOCK_REALTIME", i64::from(libc::CLOCK_REALTIME)),
+            (c"CLOCK_MONOTONIC", i64::from(libc::CLOCK_MONOTONIC)),
+            (c"TFD_TIMER_ABSTIME", i64::from(libc::TFD_TIMER_ABSTIME)),
+        ],
+    );
+    Ok(Returns(1))
+}
+
+/// `now()` -> seconds since the epoch.
+fn now(lua: Lua) -> Outcome {
+    lua.push_number(wall_clock() as f64 / 1e9);
+    Ok(Returns(1))
+}
+
+// ---- timers --------------------------------------------------------------------
+
+/// The user value that holds the callback; its arguments follow.
+const CALLBACK: c_int = 1;
+/// Most arguments a timer keeps.
+const MOST_ARGUMENTS: c_int = 65_000;
+/// What `set(0)` means, in seconds.
+const SOONEST: f64 = 0.001;
+
+#[repr(C)]
+struct Timer {
+    /// First, so that an alarm leads to its timer.
+    alarm: Alarm,
+    core: Core,
+    clock: Clock,
+    arguments: c_int,
+    /// Registry anchor while it is set.
+    anchor: Cell<c_int>,
+    closed: Cell<bool>,
+}
+
+/// Makes a timer of the callback at `index` and the arguments after it, and
+/// leaves it on top. May raise.
+fn create<'a>(lua: Lua, index: c_int, clock: Clock) -> Result<&'a Timer, Error> {
+    if lua.type_of(index) != ffi::LUA_TFUNCTION {
+        return Err("assertion failed! the callback must be a function".into());
+    }
+    let arguments = lua.top() - index;
+    if arguments > MOST_ARGUMENTS || !lua.ensure(arguments) {
+        return Err("too many arguments".into());
+    }
+    let core = Core::of(lua);
+    let timer = lua
+        .reserve::<Timer>(CALLBACK + arguments, core.pointer())
+        .fill(Timer {
+            alarm: Alarm::new(fire),
+            core,
+            clock,
+            arguments,
+            anchor: Cell::new(ffi::LUA_NOREF),
+            closed: Cell::new(false),
+        });
+    for argument in 0..=arguments {
+        lua.push_value(index + argument);
+        lua.set_user_value(-2, CALLBACK + argument);
+    }
+    Ok(timer)
+}
+
+/// `timer(callback, ...)` -> timer.
+fn timer(lua: Lua) -> Outcome {
+    create(lua, 1, Clock::Monotonic)?;
+    Ok(Returns(1))
+}
+
+/// `at(delay, callback, ...)` -> timer, or nil and a message.
+fn at(lua: Lua) -> Outcome {
+    start(lua, Clock::Monotonic)
+}
+
+/// `on(date, callback, ...)` -> timer, or nil and a message.
+fn on(lua: Lua) -> Outcome {
+    start(lua, Clock::Wall)
+}
+
+fn start(lua: Lua, clock: Clock) -> Outcome {
+    if lua.type_of(1) != ffi::LUA_TNUMBER {
+        return Err("assertion failed! delay must be a number".into());
+    }
+    let timer = create(lua, 2, clock)?;
+    match timer.arm(lua, lua.top(), 1)? {
+        Ok(()) => Ok(Returns(1)),
+        Err(errno) => lua.fail_errno(errno),
+    }
+}
+
+impl Timer {
+    /// Sets the timer, which is at stack index `this`, for the delay or date
+    /// at `index`. May raise.
+    fn arm(&self, lua: Lua, this: c_int, index: c_int) -> Result<Result<(), Errno>, Error> {
+        if lua.type_of(index) != ffi::LUA_TNUMBER {
+            return Err("delay must be a number".into());
+        }
+        let seconds = lua.number(index)?;
+        if seconds.is_nan() || seconds < 0.0 {
+            return Err("delay must be non-negative".into());
+        }
+        if self.anchor.get() == ffi::LUA_NOREF {
+            lua.push_value(this);
+            self.anchor.set(lua.reference());
+        }
+        let time = duration(if seconds == 0.0 { SOONEST } else { seconds });
+        let start = match self.clock {
+            Clock::Monotonic => monotonic(),
+            Clock::Wall => 0,
+        };
+        let result = self
+            .core
+            .set_alarm(&self.alarm, self.clock, start.saturating_add(time));
+        if result.is_err() {
+            self.disarm(lua);
+        }
+        Ok(result)
+    }
+
+    fn disarm(&self, lua: Lua) {
+        self.core.clear_alarm(&self.alarm);
+        lua.unreference(self.anchor.replace(ffi::LUA_NOREF));
+    }
+
+    /// `tmr:set(delay)` -> true, or nil and a message.
+    fn set(lua: Lua, this: &Timer) -> Outcome {
+        if this.closed.get() {
+            return lua.fail("closed");
+        }
+        match this.arm(lua, 1, 2)? {
+            Ok(()) => {
+                lua.push_bool(true);
+                Ok(Returns(1))
+            }
+            Err(errno) => lua.fail_errno(errno),
+        }
+    }
+
+    /// `tmr:cancel()`.
+    fn cancel(lua: Lua, this: &Timer) -> Outcome {
+        this.disarm(lua);
+        Ok(Returns(0))
+    }
+
+    /// `tmr:close()`.
+    fn close(lua: Lua, this: &Timer) -> Outcome {
+        this.disarm(lua);
+        this.closed.set(true);
+        Ok(Returns(0))
+    }
+
+    /// Methods, and the fields of the original. There is no timerfd behind it.
+    fn index(lua: Lua, this: &Timer) -> Outcome {
+        if push_method(lua) {
+            return Ok(Returns(1));
+        }
+        match lua.bytes(2).unwrap_or_default() {
+            b"tfd" if !this.closed.get() => lua.push_integer(-1),
+            b"flags" => lua.push_integer(match this.clock {
+                Clock::Monotonic => 0,
+                Clock::Wall => i64::from(libc::TFD_TIMER_ABSTIME),
+            }),
+            b"cb" => {
+                lua.get_user_value(1, CALLBACK);
+            }
+            _ => {}
+        }
+        Ok(Returns(1))
+    }
+}
+
+impl UserData for Timer {
+    const NAME: &'static CStr = c"eco.timer";
+    const METHODS: Functions = &[
+        (c"set", method(Timer::set)),
+        (c"cancel", method(Timer::cancel)),
+        (c"close", method(Timer::close)),
+    ];
+    const METAMETHODS: Functions = &[(c"__index", method(Timer::index))];
+
+    fn finalise(&self, lua: Lua) {
+        self.disarm(lua);
+    }
+}
+
+/// Starts a coroutine of the callback. Called by the loop, which has freed
+/// the alarm already: the callback may set it again.
+unsafe extern "C-unwind" fn fire(alarm: *const Alarm, state: State) {
+    // SAFETY: the alarm is the first field of a timer, which the registry
+    // keeps while it is set; the loop passes its own live thread.
+    let (this, lua) = unsafe { (&*alarm.cast::<Timer>(), Lua::new(state)) };
+    // Raises at most for want of memory.
+    if !lua.ensure(this.arguments + 6) {
+        return this.disarm(lua);
+    }
+    lua.push_reference(this.anchor.get());
+    this.disarm(lua);
+    let timer = lua.absolute(-1);
+    lua.get_user_value(timer, CALLBACK);
+    lua.push_value(timer);
+    for argument in 1..=this.arguments {
+        lua.get_user_value(timer, CALLBACK + argument);
+    }
+    this.core.spawn(lua, this.arguments + 1);
+    lua.pop(2);
+}
+
+// ---- raw timer descriptors -------------------------------------------------------
+
+/// `timerfd_create(clock)` -> fd, or nil and a message.
+fn timerfd_create(lua: Lua) -> Outcome {
+    let clock = match lua.int(1)? {
+        libc::CLOCK_REALTIME => ClockId::CLOCK_REALTIME,
+        libc::CLOCK_MONOTONIC => ClockId::CLOCK_MONOTONIC,
+        libc::CLOCK_BOOTTIME => ClockId::CLOCK_BOOTTIME,
+        _ => return lua.fail_errno(Errno::EINVAL),
+    };
+    match TimerFd::new(clock, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK) {
+        Ok(timer) => {
+            let fd = OwnedFd::from(timer).into_raw_fd();
+            Core::of(lua).fd_reset(fd);
+            lua.push_integer(i64::from(fd));
+            Ok(Returns(1))
+        }
+        Err(errno) => lua.fail_errno(errno),
+    }
+}
+
+/// Seconds at argument `index` as the kernel wants them; below zero they stay
+/// wrong, for the kernel to refuse.
+fn timespec(lua: Lua, index: c_int) -> Result<libc::timespec, Error> {
+    let seconds = lua.number(index)?;
+    let time: Nanoseconds = if seconds < 0.0 { -1 } else { duration(seconds) };
+    Ok(libc::timespec {
+        tv_sec: (time / 1_000_000_000) as libc::time_t,
+        tv_nsec: (time % 1_000_000_000) as libc::c_long,
+    })
+}
+
+/// `timerfd_settime(fd, flags, delay [, interval])` -> true, or nil and a message.
+fn timerfd_settime(lua: Lua) -> Outcome {
+    let (fd, flags) = (lua.int(1)?, lua.int(2)?);
+    let delay = timespec(lua, 3)?;
+    let interval = if lua.is_none_or_nil(4) {
+        libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        }
+    } else {
+        timespec(lua, 4)?
+    };
+    let setting = libc::itimerspec {
+        it_interval: interval,
+        it_value: delay,
+    };
+    // SAFETY: reads a local; the old setting is not asked for.
+    let result = unsafe { libc::timerfd_settime(fd, flags, &setting, std::ptr::null_mut()) };
+    match Errno::result(result) {
+        Ok(_) => {
+            lua.push_bool(true);
+            Ok(Returns(1))
+        }
+        Err(errno) => lua.fail_errno(errno),
+    }
+}
