@@ -39,12 +39,16 @@ const ALARM: u32 = 1 << 31;
 const INTERRUPT: u32 = 0;
 const WALL: u32 = 1;
 const POOL: u32 = 2;
+/// The alarm in slot `n` watches the fd added with number `WATCH + n`.
+const WATCH: u32 = 16;
 
-/// A queued task or alarm: its index and the generation that was meant.
+/// A queued task, or an alarm by its index, and the generation that was meant.
 #[derive(Clone, Copy)]
 struct Entry {
-    index: u32,
+    /// Null for an alarm. Records never move, so this needs no look-up.
+    task: *const Task,
     generation: u32,
+    alarm: u32,
 }
 
 struct AlarmSlot {
@@ -54,6 +58,10 @@ struct AlarmSlot {
     /// Place in the heap; next free slot in a free one.
     position: u32,
     clock: Clock,
+    /// The fd it watches, -1 when it is a timer.
+    fd: c_int,
+    /// Does not keep the loop going.
+    idle: bool,
 }
 
 /// The scheduler.
@@ -67,13 +75,15 @@ pub struct Runtime {
     wall_fd: RefCell<Option<TimerFd>>,
     alarms: RefCell<Vec<AlarmSlot>>,
     free_alarm: Cell<u32>,
+    /// Timers that do not keep the loop going.
+    idle_timers: Cell<usize>,
     /// Writers to wake once the readers of the same fds have run: task and
     /// mark of the wait that was meant.
     deferred: RefCell<Vec<(u32, u32)>>,
     reactor: RefCell<Reactor>,
     pool: RefCell<Option<Pool>>,
-    /// The task being resumed, [`NO_TASK`] outside.
-    current: Cell<u32>,
+    /// The task being resumed, null outside.
+    current: Cell<*const Task>,
     /// Operations the current task may still do before it lets others run.
     budget: Cell<u32>,
     /// The last mark given out.
@@ -90,6 +100,9 @@ pub struct Runtime {
     quit: Cell<bool>,
     depth: Cell<u32>,
     watchdog: Cell<Nanoseconds>,
+    /// When a coroutine last gave control back, or the loop woke up: what the
+    /// next one is measured from.
+    since: Cell<Nanoseconds>,
     /// Registry anchor of the table from threads to task indexes.
     threads: c_int,
     panic_hook: Cell<c_int>,
@@ -147,10 +160,11 @@ impl Runtime {
             wall_fd: RefCell::new(None),
             alarms: RefCell::default(),
             free_alarm: Cell::new(NO_TIMER),
+            idle_timers: Cell::new(0),
             deferred: RefCell::default(),
             reactor: RefCell::default(),
             pool: RefCell::new(None),
-            current: Cell::new(NO_TASK),
+            current: Cell::new(ptr::null()),
             budget: Cell::new(BUDGET),
             mark: Cell::new(0),
             polling: Cell::new(NO_TASK),
@@ -160,6 +174,7 @@ impl Runtime {
             quit: Cell::new(false),
             depth: Cell::new(0),
             watchdog: Cell::new(WATCHDOG),
+            since: Cell::new(0),
             threads,
             panic_hook: Cell::new(ffi::LUA_NOREF),
             child_hook: Cell::new(ffi::LUA_NOREF),
@@ -175,9 +190,10 @@ impl Runtime {
     /// The task of the running coroutine; a coroutine that `eco.run` did not
     /// start gets a record now. May raise.
     fn running_task(&self, lua: Lua) -> u32 {
-        let current = self.current.get();
-        if current != NO_TASK && self.tasks.get(current).thread.get() == lua.state() {
-            return current;
+        if let Some(task) = task_at(self.current.get()) {
+            if task.thread.get() == lua.state() {
+                return task.index;
+            }
         }
         lua.push_thread();
         let index = self.task_of_top(lua);
@@ -255,11 +271,11 @@ impl Runtime {
     fn still_parked(task: &Task) -> bool {
         let thread = task.thread.get();
         // SAFETY: the table of threads keeps the thread alive while the task
-        // exists; reading its status and top slot changes nothing.
+        // exists. Reading its top slot changes nothing; in an empty frame that
+        // is the function's own slot. Marks never leave the frames that park,
+        // so one on top means that it waits there.
         unsafe {
-            ffi::lua_status(thread) == ffi::LUA_YIELD
-                && ffi::lua_gettop(thread) > 0
-                && ffi::lua_touserdata(thread, -1) as usize == task.mark.get() as usize
+            ffi::lua_touserdata(thread, -1) as usize == task.mark.get() as usize
         }
     }
 
@@ -279,8 +295,9 @@ impl Runtime {
         if !task.has(QUEUED) {
             task.set(QUEUED);
             self.ready.borrow_mut().push_back(Entry {
-                index,
+                task,
                 generation: task.generation.get(),
+                alarm: 0,
             });
         }
     }
@@ -503,26 +520,7 @@ impl Runtime {
                 return -(errno as c_int);
             }
         }
-        let index = {
-            let mut alarms = self.alarms.borrow_mut();
-            let mut index = self.free_alarm.get();
-            if index == NO_TIMER {
-                index = alarms.len() as u32;
-                alarms.push(AlarmSlot {
-                    alarm,
-                    generation: 0,
-                    position: NO_TIMER,
-                    clock,
-                });
-            } else {
-                let slot = &mut alarms[index as usize];
-                self.free_alarm.set(slot.position);
-                slot.alarm = alarm;
-                slot.clock = clock;
-            }
-            index
-        };
-        alarm.slot.set(index);
+        let index = self.claim_alarm(alarm, clock, -1, false);
         if clock == Clock::Monotonic {
             self.timers.borrow_mut().insert(index | ALARM, at, self);
         } else {
@@ -530,6 +528,55 @@ impl Runtime {
             self.arm_wall_fd();
         }
         0
+    }
+
+    /// Sets an alarm on the monotonic clock that does not keep the loop going.
+    pub fn set_idle_alarm(&self, alarm: &Alarm, at: Nanoseconds) {
+        self.clear_alarm(alarm);
+        let index = self.claim_alarm(alarm, Clock::Monotonic, -1, true);
+        self.idle_timers.set(self.idle_timers.get() + 1);
+        self.timers.borrow_mut().insert(index | ALARM, at, self);
+    }
+
+    /// Makes an alarm go off once, when `fd` is readable; until then it does
+    /// not keep the loop going. Cleared before the fd is closed.
+    pub fn watch(&self, alarm: &Alarm, fd: c_int) -> Result<(), Errno> {
+        self.clear_alarm(alarm);
+        let index = self.claim_alarm(alarm, Clock::Monotonic, fd, false);
+        let added = self.reactor.borrow_mut().add_internal(fd, WATCH + index);
+        if added.is_err() {
+            self.free_alarm(index);
+        }
+        added
+    }
+
+    fn claim_alarm(&self, alarm: &Alarm, clock: Clock, fd: c_int, idle: bool) -> u32 {
+        let mut alarms = self.alarms.borrow_mut();
+        let mut index = self.free_alarm.get();
+        if index == NO_TIMER {
+            index = alarms.len() as u32;
+            alarms.push(AlarmSlot {
+                alarm,
+                generation: 0,
+                position: NO_TIMER,
+                clock,
+                fd,
+                idle,
+            });
+        } else {
+            let slot = &mut alarms[index as usize];
+            self.free_alarm.set(slot.position);
+            *slot = AlarmSlot {
+                alarm,
+                generation: slot.generation,
+                position: NO_TIMER,
+                clock,
+                fd,
+                idle,
+            };
+        }
+        alarm.slot.set(index);
+        index
     }
 
     pub fn clear_alarm(&self, alarm: &Alarm) {
@@ -555,6 +602,12 @@ impl Runtime {
         let mut alarms = self.alarms.borrow_mut();
         let slot = &mut alarms[index as usize];
         let alarm = slot.alarm;
+        if slot.fd >= 0 {
+            self.reactor.borrow_mut().remove_internal(slot.fd);
+        }
+        if slot.idle {
+            self.idle_timers.set(self.idle_timers.get() - 1);
+        }
         slot.alarm = ptr::null();
         slot.generation = slot.generation.wrapping_add(1);
         slot.position = self.free_alarm.replace(index);
@@ -607,8 +660,9 @@ impl Runtime {
     fn enqueue_alarm(&self, index: u32) {
         let generation = self.alarms.borrow()[index as usize].generation;
         self.ready.borrow_mut().push_back(Entry {
-            index: index | ALARM,
+            task: ptr::null(),
             generation,
+            alarm: index,
         });
     }
 
@@ -635,7 +689,11 @@ impl Runtime {
             }
             ffi::lua_xmove(lua.state(), thread, arguments + 1);
         }
-        self.resume(lua, index, arguments);
+        let outer = (self.current.get(), self.budget.get(), self.since.replace(0));
+        self.resume(lua, self.tasks.get(index), arguments);
+        self.current.set(outer.0);
+        self.budget.set(outer.1);
+        self.since.set(outer.2);
     }
 
     /// `eco.yield()`: to the tail of the ready queue.
@@ -738,13 +796,14 @@ impl Runtime {
         self.deferred.borrow_mut().clear();
         self.timers.borrow_mut().clear();
         self.wall_timers.borrow_mut().clear();
-        for (index, _) in self.set_alarms() {
-            self.free_alarm(index);
-        }
         *self.wall_fd.borrow_mut() = None;
         // Its threads did not survive the fork, so it is not dropped either.
         std::mem::forget(self.pool.borrow_mut().take());
+        // Before anything is removed from it: the parent goes on using it.
         *self.reactor.borrow_mut() = Reactor::default();
+        for (index, _) in self.set_alarms() {
+            self.free_alarm(index);
+        }
         self.holds.set(0);
         self.watchdog.set(WATCHDOG);
         self.process.set(std::process::id());
@@ -762,106 +821,150 @@ impl Runtime {
 
     // ---- running -------------------------------------------------------------------
 
+    // A yield leaves C frames by `longjmp`, after which the processor predicts
+    // every return up to the loop wrongly. So from `turns` down to `lua_resume`
+    // all is inlined and the unusual is called; this is worth a third.
+
     /// Resumes a task with the `arguments` values on top of its stack.
-    fn resume(&self, lua: Lua, index: u32, arguments: c_int) {
-        let task = self.tasks.get(index);
+    #[inline(always)]
+    fn resume(&self, lua: Lua, task: &Task, arguments: c_int) {
         let thread = task.thread.get();
-        let outer = (self.current.replace(index), self.budget.replace(BUDGET));
-        let watchdog = self.watchdog.get();
-        let start = if watchdog > 0 { monotonic_coarse() } else { 0 };
+        self.current.set(task);
+        self.budget.set(BUDGET);
+        if self.since.get() == 0 {
+            self.since.set(monotonic_coarse());
+        }
         let mut results = 0;
         // SAFETY: the thread is suspended or fresh and kept alive by the table
         // of threads; errors in it come back as a status.
         let status = unsafe { ffi::lua_resume(thread, lua.state(), arguments, &mut results) };
-        self.current.set(outer.0);
-        self.budget.set(outer.1);
-        if watchdog > 0 {
-            let spent = monotonic_coarse() - start;
-            if spent > watchdog {
-                self.report_slow(lua, thread, spent, watchdog);
+        self.current.set(ptr::null());
+        let limit = self.watchdog.get();
+        if limit > 0 {
+            let now = monotonic_coarse();
+            let since = self.since.replace(now);
+            if now - since > limit && since > 0 {
+                self.report_slow(lua, thread, now - since, limit);
             }
         }
-        match status {
-            ffi::LUA_YIELD => {
-                if results > 0 {
-                    // SAFETY: drops what a bare `coroutine.yield(...)` passed.
-                    unsafe { ffi::lua_settop(thread, -results - 1) };
-                }
-            }
-            ffi::LUA_OK => {
-                // SAFETY: drops the results, so that a kept thread keeps nothing.
-                unsafe { ffi::lua_settop(thread, 0) };
-                self.remove(lua, index);
-            }
-            _ => self.panic(lua, thread),
+        if status != ffi::LUA_YIELD {
+            self.finish(lua, task.index, status);
+        } else if results > 0 {
+            // SAFETY: drops what a bare `coroutine.yield(...)` passed.
+            unsafe { ffi::lua_settop(thread, -results - 1) };
         }
+    }
+
+    /// A task returned or failed.
+    #[inline(never)]
+    fn finish(&self, lua: Lua, index: u32, status: c_int) {
+        let thread = self.tasks.get(index).thread.get();
+        if status != ffi::LUA_OK {
+            self.panic(lua, thread);
+        }
+        // SAFETY: drops the results, so that a kept thread keeps nothing.
+        unsafe { ffi::lua_settop(thread, 0) };
+        self.remove(lua, index);
     }
 
     /// Runs a queue entry.
+    #[inline(always)]
     fn run(&self, lua: Lua, entry: Entry) {
-        if entry.index & ALARM != 0 {
-            let index = entry.index & !ALARM;
-            if self.alarms.borrow()[index as usize].generation == entry.generation {
-                let alarm = self.free_alarm(index);
-                // SAFETY: cleared alarms have another generation, so this one
-                // is live; its owner keeps itself reachable while it is set.
-                unsafe { ((*alarm).fire)(alarm, lua.state()) };
-            }
+        let Some(task) = task_at(entry.task) else {
+            return self.run_alarm(lua, entry);
+        };
+        if task.generation.get() != entry.generation {
             return;
         }
-        let index = entry.index;
-        let task = self.tasks.get(index);
-        if task.generation.get() != entry.generation || task.thread.get().is_null() {
-            return;
-        }
-        let explicit = task.has(EXPLICIT);
-        task.clear(QUEUED | EXPLICIT);
-        let cause = Cause(u32::from(task.cause.replace(0)));
+        let index = task.index;
+        let flags = task.flags.get();
+        task.flags.set(flags & !(QUEUED | EXPLICIT));
         let mut results = 0;
         if task.mark.get() != 0 && Runtime::still_parked(task) {
-            let operation = task.operation.get();
-            if !operation.is_null() {
-                self.polling.set(index);
-                // SAFETY: the frame that parked is intact (just checked), and
-                // it keeps the operation alive.
-                let step = unsafe { poll_header(operation, lua.state(), cause) };
-                self.polling.set(NO_TASK);
-                match step {
-                    Step::Pending => return,
-                    Step::Done(count) => results = count,
+            if !task.operation.get().is_null() {
+                match self.poll(lua, index) {
+                    Some(count) => results = count,
+                    None => return,
                 }
+            } else if task.timer.get() == NO_TIMER {
+                task.mark.set(0);
+                task.cause.set(0);
+            } else {
+                self.detach(index);
             }
-            self.detach(index);
-            results = hand_over(lua, task.thread.get(), results);
-        } else {
-            self.abandon(index);
-            match condition(task.thread.get()) {
-                Condition::Dead => return self.bury(lua, index, explicit),
-                Condition::Suspended if explicit => {}
-                // It runs already, or waits for something else by now.
-                _ => return self.drop_foreign(lua, index),
-            }
-        }
-        self.continue_task(lua, index, results);
-    }
-
-    /// Resumes a task that a wait has ended for. A coroutine that `eco.run` did
-    /// not start leaves our records first: it may never come back to us.
-    fn continue_task(&self, lua: Lua, index: u32, results: c_int) {
-        let task = self.tasks.get(index);
-        if task.has(OWNED) {
-            self.resume(lua, index, results);
+        } else if !self.is_due(lua, index, flags & EXPLICIT != 0) {
             return;
         }
-        let thread = task.thread.get();
+        if flags & OWNED != 0 {
+            self.resume(lua, task, results);
+        } else {
+            self.resume_foreign(lua, index, results);
+        }
+    }
+
+    #[inline(never)]
+    fn run_alarm(&self, lua: Lua, entry: Entry) {
+        let index = entry.alarm;
+        let due = {
+            let slot = &self.alarms.borrow()[index as usize];
+            slot.generation == entry.generation && !slot.alarm.is_null()
+        };
+        if due {
+            let alarm = self.free_alarm(index);
+            // SAFETY: cleared alarms have another generation, so this one is
+            // live; its owner keeps itself reachable while it is set.
+            unsafe { ((*alarm).fire)(alarm, lua.state()) };
+        }
+    }
+
+    /// Polls a task's operation; when it is done, the results are on the task's
+    /// stack and their number is returned.
+    #[inline(never)]
+    fn poll(&self, lua: Lua, index: u32) -> Option<c_int> {
+        let task = self.tasks.get(index);
+        let cause = Cause(u32::from(task.cause.replace(0)));
+        self.polling.set(index);
+        // SAFETY: the frame that parked is intact (the caller checked), and it
+        // keeps the operation alive.
+        let step = unsafe { poll_header(task.operation.get(), lua.state(), cause) };
+        self.polling.set(NO_TASK);
+        match step {
+            Step::Pending => None,
+            Step::Done(count) => {
+                self.detach(index);
+                Some(hand_over(lua, task.thread.get(), count))
+            }
+        }
+    }
+
+    /// Whether to resume a queued task that does not wait where the scheduler
+    /// parked it: yes after a bare yield, if somebody asked for it.
+    #[inline(never)]
+    fn is_due(&self, lua: Lua, index: u32, explicit: bool) -> bool {
+        let task = self.tasks.get(index);
+        if task.mark.get() != 0 {
+            self.abandon(index);
+        }
+        match condition(task.thread.get()) {
+            Condition::Dead => self.bury(lua, index, explicit),
+            Condition::Suspended if explicit => return true,
+            // It runs already, or waits for something else by now.
+            _ => self.drop_foreign(lua, index),
+        }
+        false
+    }
+
+    /// Resumes a coroutine that `eco.run` did not start. It leaves our records
+    /// first: it may never come back to us.
+    #[inline(never)]
+    fn resume_foreign(&self, lua: Lua, index: u32, results: c_int) {
+        let thread = self.tasks.get(index).thread.get();
         push_thread_of(lua, thread);
         self.remove(lua, index);
-        let outer = (self.current.replace(NO_TASK), self.budget.replace(BUDGET));
+        self.budget.set(BUDGET);
         let mut count = 0;
         // SAFETY: suspended, and kept alive by our own stack.
         let status = unsafe { ffi::lua_resume(thread, lua.state(), results, &mut count) };
-        self.current.set(outer.0);
-        self.budget.set(outer.1);
         match status {
             // SAFETY: drops what was yielded or returned to nobody.
             ffi::LUA_OK | ffi::LUA_YIELD => unsafe { ffi::lua_settop(thread, -count - 1) },
@@ -923,7 +1026,8 @@ impl Runtime {
         let event = signals.event().as_raw_fd();
         self.reactor.borrow_mut().add_internal(event, INTERRUPT)?;
         self.depth.set(self.depth.get() + 1);
-        let current = self.current.replace(NO_TASK);
+        let outer = (self.current.replace(ptr::null()), self.budget.get());
+        self.since.set(0);
         let top = lua.top();
         let mut failure = Ok(());
         loop {
@@ -941,7 +1045,8 @@ impl Runtime {
             self.recover(lua);
             lua.set_top(top);
         }
-        self.current.set(current);
+        self.current.set(outer.0);
+        self.budget.set(outer.1);
         self.depth.set(self.depth.get() - 1);
         self.reactor.borrow_mut().remove_internal(event);
         if self.depth.get() > 0 && self.stop.get() {
@@ -963,7 +1068,12 @@ impl Runtime {
         lua.push_nil();
         lua.insert(-2);
         let results = hand_over(lua, thread, 2);
-        self.continue_task(lua, index, results);
+        let task = self.tasks.get(index);
+        if task.has(OWNED) {
+            self.resume(lua, task, results);
+        } else {
+            self.resume_foreign(lua, index, results);
+        }
     }
 
     /// One turn after the other until there is nothing left to do.
@@ -974,16 +1084,16 @@ impl Runtime {
             turn = turn.wrapping_add(1);
             self.expire();
             self.pass(lua);
-            self.wake_deferred();
             if self.stop.get() {
                 return Ok(());
             }
+            self.wake_deferred();
             let waiting = self.reactor.borrow().waiting > 0
                 || self.holds.get() > 0
                 || !self.wall_timers.borrow().is_empty();
             let ready = !self.ready.borrow().is_empty();
             let next = self.timers.borrow().next_deadline();
-            if !waiting && !ready && next.is_none() {
+            if !waiting && !ready && self.timers.borrow().len() <= self.idle_timers.get() {
                 return Ok(());
             }
             let timeout = match next {
@@ -998,6 +1108,7 @@ impl Runtime {
                 None => None,
             };
             self.reactor.borrow_mut().wait(timeout, &mut events)?;
+            self.since.set(0);
             if self.dispatch(&events) {
                 self.stop.set(true);
                 return Ok(());
@@ -1022,15 +1133,13 @@ impl Runtime {
     }
 
     /// Runs what is queued now; what is queued meanwhile waits for the next pass.
+    #[inline(always)]
     fn pass(&self, lua: Lua) {
-        let count = self.ready.borrow().len();
-        for _ in 0..count {
-            let entry = self.ready.borrow_mut().pop_front();
-            let Some(entry) = entry else { break };
+        let mut left = self.ready.borrow().len();
+        while left > 0 && !self.stop.get() {
+            let Some(entry) = self.ready.borrow_mut().pop_front() else { break };
             self.run(lua, entry);
-            if self.stop.get() {
-                break;
-            }
+            left -= 1;
         }
     }
 
@@ -1052,7 +1161,8 @@ impl Runtime {
                 }
                 Event::Internal(INTERRUPT) => interrupted = true,
                 Event::Internal(WALL) => self.expire_wall(),
-                Event::Internal(_) => self.collect_work(),
+                Event::Internal(POOL) => self.collect_work(),
+                Event::Internal(number) => self.enqueue_alarm(number - WATCH),
             }
         }
         interrupted
@@ -1258,6 +1368,12 @@ fn condition(thread: State) -> Condition {
             _ => Condition::Dead,
         }
     }
+}
+
+/// The task a queue entry or `current` names.
+fn task_at<'a>(task: *const Task) -> Option<&'a Task> {
+    // SAFETY: records live as long as the runtime and never move.
+    unsafe { task.as_ref() }
 }
 
 fn operation_at<'a>(operation: *const Parked) -> Option<&'a Parked> {

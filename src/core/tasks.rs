@@ -29,6 +29,8 @@ pub struct Task {
     /// What it is parked on; null for a sleep or a bare yield.
     pub operation: Cell<*const Parked>,
     pub generation: Cell<u32>,
+    /// Which record this is.
+    pub index: u32,
     /// Mark left on top of the thread's stack when it was parked, to recognise
     /// that very wait; 0 when the scheduler did not park it.
     pub mark: Cell<u32>,
@@ -99,6 +101,7 @@ impl Tasks {
                     thread: Cell::new(ptr::null_mut()),
                     operation: Cell::new(ptr::null()),
                     generation: Cell::new(0),
+                    index: (next - 1) as u32,
                     mark: Cell::new(0),
                     timer: Cell::new(NO_TIMER),
                     fd: Cell::new(if next == end { -1 } else { next }),
