@@ -17,11 +17,13 @@ pub fn command(_: &[String]) -> Result<()> {
     let root = work_folder("dlopen")?.join(&target.arch);
     install_everything(&table, &target, &root)?;
     step("mipsel_24kc: every module into the dynamic eco");
-    write(&root.join("tmp/load.lua"), script(&table))?;
-    run(&mut emulated(&target, &root, &["/tmp/load.lua"]))?;
+    let file = root.join("tmp/load.lua");
+    write(&file, script(&table))?;
+    let file = file.to_string_lossy();
+    run(&mut emulated(&target, &root, &[&file]))?;
     // The other place where routers look must work as well.
     for directory in &table.links {
-        let mut command = emulated(&target, &root, &["/tmp/load.lua"]);
+        let mut command = emulated(&target, &root, &[&file]);
         command.env("LUA_CPATH", format!("{directory}/?.so"));
         run(&mut command)?;
     }
