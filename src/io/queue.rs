@@ -307,7 +307,7 @@ impl Waiter {
         Step::Done(2)
     }
 
-    /// Ends a poll with the one value on top.
+    /// Ends a poll with the one value it has pushed.
     pub fn finish(&self) -> Step {
         self.retire();
         Step::Done(1)
@@ -363,14 +363,14 @@ impl Waiter {
         next.value.set(self.value.replace(ffi::LUA_NOREF));
     }
 
-    /// Pushes what the chooser sent along, nil when that was nothing.
-    pub fn push_value(&self, lua: Lua) {
-        if self.value.get() == ffi::LUA_NOREF {
-            lua.push_nil();
-        } else {
+    /// Pushes what the chooser sent along; false when that was nothing.
+    pub fn push_value(&self, lua: Lua) -> bool {
+        let sent = self.value.get() != ffi::LUA_NOREF;
+        if sent {
             lua.push_reference(self.value.get());
             self.drop_value(lua);
         }
+        sent
     }
 
     fn drop_value(&self, lua: Lua) {

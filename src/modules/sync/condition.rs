@@ -105,8 +105,7 @@ impl Owner for Condition {
         if !waiter.is_chosen() {
             return waiter.give_up(lua, cause);
         }
-        waiter.push_value(lua);
-        if !lua.to_bool(-1) {
+        if !waiter.push_value(lua) {
             lua.push_bool(true);
         }
         waiter.finish()
