@@ -31,6 +31,8 @@ use crate::lua::{ffi, Error, Lua, Outcome, Returns, State, UserData};
 
 /// Non-blocking operations a coroutine may do in one go (`Core::spend`).
 const BUDGET: u32 = 64;
+/// Entries of the small map from threads to records.
+const FOUND: usize = 64;
 /// Watchdog limit until a script sets another.
 const WATCHDOG: Nanoseconds = 5_000_000_000;
 /// Marks an alarm in a queue entry or a timer's owner.
@@ -86,6 +88,9 @@ pub struct Runtime {
     current: Cell<*const Task>,
     /// Operations the current task may still do before it lets others run.
     budget: Cell<u32>,
+    /// Records found for threads, by address: most `_resume` calls name one of
+    /// a few coroutines. An entry counts only if its record still names the thread.
+    found: [Cell<u32>; FOUND],
     /// The last mark given out.
     mark: Cell<u32>,
     /// The task whose operation is being polled.
@@ -166,6 +171,7 @@ impl Runtime {
             pool: RefCell::new(None),
             current: Cell::new(ptr::null()),
             budget: Cell::new(BUDGET),
+            found: [const { Cell::new(NO_TASK) }; FOUND],
             mark: Cell::new(0),
             polling: Cell::new(NO_TASK),
             count: Cell::new(0),
@@ -256,10 +262,17 @@ impl Runtime {
         self.leave_fd(index);
     }
 
-    /// Ends a wait that nobody will see the result of.
+    /// Ends a wait that nobody will see the result of. A queue entry for it is
+    /// void from now on.
+    #[inline(never)]
     fn abandon(&self, index: u32) {
-        let operation = self.tasks.get(index).operation.get();
+        let task = self.tasks.get(index);
+        let operation = task.operation.get();
         self.detach(index);
+        if task.has(QUEUED) {
+            task.clear(QUEUED | EXPLICIT);
+            task.generation.set(task.generation.get().wrapping_add(1));
+        }
         if !operation.is_null() {
             // SAFETY: an operation withdraws itself before its memory goes, so
             // one that a task still names is live.
@@ -302,14 +315,20 @@ impl Runtime {
         }
     }
 
+    /// Queues a task for a poll; causes that come before it add up.
     fn wake_task(&self, index: u32, cause: Cause) {
         if index != NO_TASK {
             let task = self.tasks.get(index);
-            if !task.has(QUEUED) {
-                task.cause.set(cause.0 as u8);
-                self.enqueue(index);
-            }
+            task.cause.set(task.cause.get() | cause.0 as u8);
+            self.enqueue(index);
         }
+    }
+
+    /// A task whose wait turned out to be over without us: `run` finds out
+    /// whether it still lives.
+    fn release_waiter(&self, index: u32) {
+        self.abandon(index);
+        self.enqueue(index);
     }
 
     // ---- what functions of the table do --------------------------------------
@@ -422,6 +441,7 @@ impl Runtime {
         let index = operation.task.get();
         if index != NO_TASK {
             self.detach(index);
+            self.enqueue(index);
         }
     }
 
@@ -432,7 +452,7 @@ impl Runtime {
         }
         let parked = Runtime::still_parked(self.tasks.get(index));
         if !parked {
-            self.abandon(index);
+            self.release_waiter(index);
         }
         parked
     }
@@ -444,7 +464,7 @@ impl Runtime {
         }
         let parked = Runtime::still_parked(self.tasks.get(waiter));
         if !parked {
-            self.abandon(waiter);
+            self.release_waiter(waiter);
         }
         parked
     }
@@ -728,15 +748,18 @@ impl Runtime {
 
     /// `eco._resume(co)`: queues the thread at stack index 1. May raise.
     pub fn resume_later(&self, lua: Lua) {
-        lua.push_value(1);
-        let index = self.task_of_top(lua);
-        lua.pop(1);
-        let task = self.tasks.get(index);
-        if !task.has(QUEUED) {
-            task.set(EXPLICIT);
-            task.cause.set(Cause::WAKE.0 as u8);
-            self.enqueue(index);
+        let thread = lua.to_thread(1);
+        // Where this thread's record was found the last time.
+        let place = &self.found[(thread as usize >> 6) % FOUND];
+        let mut index = place.get();
+        if index == NO_TASK || self.tasks.get(index).thread.get() != thread {
+            lua.push_value(1);
+            index = self.task_of_top(lua);
+            lua.pop(1);
+            place.set(index);
         }
+        self.tasks.get(index).set(EXPLICIT);
+        self.wake_task(index, Cause::WAKE);
     }
 
     /// Number of live coroutines started by `eco.run`.
@@ -888,13 +911,13 @@ impl Runtime {
                 }
             } else if task.timer.get() == NO_TIMER {
                 task.mark.set(0);
-                task.cause.set(0);
             } else {
                 self.detach(index);
             }
-        } else if !self.is_due(lua, index, flags & EXPLICIT != 0) {
+        } else if !Runtime::waits_bare(task, flags) && !self.is_due(lua, index, flags & EXPLICIT != 0) {
             return;
         }
+        task.cause.set(0);
         if flags & OWNED != 0 {
             self.resume(lua, task, results);
         } else {
@@ -922,11 +945,18 @@ impl Runtime {
     #[inline(never)]
     fn poll(&self, lua: Lua, index: u32) -> Option<c_int> {
         let task = self.tasks.get(index);
-        let cause = Cause(u32::from(task.cause.replace(0)));
+        let cause = u32::from(task.cause.replace(0));
+        // What is ready wins over a timeout or cancellation of the same turn.
+        let ready = cause & (Cause::READY.0 | Cause::WAKE.0);
         self.polling.set(index);
-        // SAFETY: the frame that parked is intact (the caller checked), and it
-        // keeps the operation alive.
-        let step = unsafe { poll_header(task.operation.get(), lua.state(), cause) };
+        let mut step = Step::Pending;
+        for cause in [ready, cause & !ready] {
+            if cause != 0 && step == Step::Pending {
+                // SAFETY: the frame that parked is intact (the caller checked),
+                // and it keeps the operation alive.
+                step = unsafe { poll_header(task.operation.get(), lua.state(), Cause(cause)) };
+            }
+        }
         self.polling.set(NO_TASK);
         match step {
             Step::Pending => None,
@@ -935,6 +965,15 @@ impl Runtime {
                 Some(hand_over(lua, task.thread.get(), count))
             }
         }
+    }
+
+    /// True after a bare `coroutine.yield()` that `eco._resume` is to end.
+    #[inline(always)]
+    fn waits_bare(task: &Task, flags: u8) -> bool {
+        // SAFETY: the table of threads keeps the thread alive.
+        task.mark.get() == 0
+            && flags & EXPLICIT != 0
+            && unsafe { ffi::lua_status(task.thread.get()) } == ffi::LUA_YIELD
     }
 
     /// Whether to resume a queued task that does not wait where the scheduler

@@ -65,44 +65,36 @@ impl Lua {
         }
     }
 
-    /// Pushes the metatable of `T`, made at first use. May raise.
+    /// Pushes the metatable of `T`, made at first use. It enters the registry
+    /// when it is complete: memory may run out at any step. May raise.
     pub fn push_metatable<T: UserData>(self, core: *const c_void) {
-        // SAFETY: the registry key is a C string; raising calls have nothing
-        // droppable alive.
-        unsafe {
-            if ffi::luaL_newmetatable(self.state, T::NAME.as_ptr()) == 0 {
-                return;
-            }
+        if self.get_field(ffi::LUA_REGISTRYINDEX, T::NAME) == ffi::LUA_TTABLE {
+            return;
         }
-        self.set_methods(T::METAMETHODS, core);
-        self.push_pointer(core);
-        self.push_value(-2);
-        self.push_closure(finalise::<T>, 2);
-        self.set_field(-2, c"__gc");
+        self.pop(1);
+        self.push_table(0, T::METAMETHODS.len() as c_int + 3);
+        // SAFETY: a C string that Lua copies; may raise, nothing is alive.
+        unsafe { self.push_c_str(T::NAME.as_ptr()) };
+        self.set_field(-2, c"__name");
+        self.set_methods(T::METAMETHODS, -1, core);
+        self.set_methods(&[(c"__gc", finalise::<T>)], -1, core);
         if self.get_field(-1, c"__index") == ffi::LUA_TNIL {
             self.push_table(0, T::METHODS.len() as c_int);
-            self.push_value(-3);
-            self.insert(-2);
-            // Stack: metatable, nil, metatable, methods
-            for (name, method) in T::METHODS {
-                self.push_pointer(core);
-                self.push_value(-3);
-                self.push_closure(*method, 2);
-                self.set_field(-2, name);
-            }
-            self.set_field(-4, c"__index");
-            self.pop(2);
-        } else {
-            self.pop(1);
+            self.set_methods(T::METHODS, -3, core);
+            self.set_field(-3, c"__index");
         }
+        self.pop(1);
+        self.push_value(-1);
+        self.set_field(ffi::LUA_REGISTRYINDEX, T::NAME);
     }
 
-    /// Sets functions in the metatable on top: upvalue 1 is the core's
-    /// pointer, upvalue 2 the metatable. May raise.
-    fn set_methods(self, functions: Functions, core: *const c_void) {
+    /// Sets functions in the table on top: upvalue 1 is the core's pointer,
+    /// upvalue 2 the metatable at `metatable`. May raise.
+    fn set_methods(self, functions: Functions, metatable: c_int, core: *const c_void) {
+        let metatable = self.absolute(metatable);
         for (name, function) in functions {
             self.push_pointer(core);
-            self.push_value(-2);
+            self.push_value(metatable);
             self.push_closure(*function, 2);
             self.set_field(-2, name);
         }
@@ -113,12 +105,7 @@ impl Lua {
     pub fn push_methods<T: UserData>(self, core: *const c_void) {
         self.push_metatable::<T>(core);
         self.push_table(0, T::METHODS.len() as c_int);
-        for (name, method) in T::METHODS {
-            self.push_pointer(core);
-            self.push_value(-3);
-            self.push_closure(*method, 2);
-            self.set_field(-2, name);
-        }
+        self.set_methods(T::METHODS, -2, core);
         self.remove(-2);
     }
 
@@ -152,6 +139,44 @@ unsafe fn is_receiver(state: State) -> bool {
         ffi::lua_settop(state, -2);
         same
     }
+}
+
+/// Makes a C function of a method of a table that keeps a `T` in the field
+/// named by upvalue 3: slot 1 holds that `T` when `body` runs.
+pub const fn field_method<T, F>(_: F) -> CFunction
+where
+    T: UserData,
+    F: Fn(Lua, &T) -> Outcome + Copy,
+{
+    const { assert!(size_of::<F>() == 0, "methods cannot capture") };
+    unsafe extern "C-unwind" fn call<T, F>(state: State) -> c_int
+    where
+        T: UserData,
+        F: Fn(Lua, &T) -> Outcome + Copy,
+    {
+        // SAFETY: raw access to a table neither raises nor runs Lua code;
+        // then as in `method`.
+        unsafe {
+            if ffi::lua_type(state, 1) == ffi::LUA_TTABLE {
+                ffi::lua_pushvalue(state, Lua::upvalue(3));
+                ffi::lua_rawget(state, 1);
+                ffi::lua_copy(state, -1, 1);
+                ffi::lua_settop(state, -2);
+            }
+            let body = std::ptr::NonNull::<F>::dangling().read();
+            let outcome = if is_receiver(state) {
+                let this = &*ffi::lua_touserdata(state, 1).cast::<T>();
+                guard(|| body(Lua::new(state), this))
+            } else {
+                Err(Error::Type {
+                    index: 1,
+                    expected: T::NAME,
+                })
+            };
+            finish(state, outcome)
+        }
+    }
+    call::<T, F>
 }
 
 /// Makes a C function of a method: argument 1 is checked to be a `T`.

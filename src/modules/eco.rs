@@ -131,7 +131,9 @@ fn unloop(lua: Lua) -> Outcome {
 
 /// `_resume(co)`: queues a coroutine.
 fn resume(lua: Lua) -> Outcome {
-    lua.expect(1, ffi::LUA_TTHREAD)?;
+    if lua.to_thread(1).is_null() {
+        lua.expect(1, ffi::LUA_TTHREAD)?;
+    }
     runtime(lua).resume_later(lua);
     Ok(Returns(0))
 }
