@@ -25,7 +25,7 @@ use std::ffi::{c_char, c_int, c_void, CStr};
 pub use error::{Error, Outcome, Returns};
 pub use function::{function, CFunction, Functions};
 pub use mlua::ffi;
-pub use userdata::{method, Slot, UserData};
+pub use userdata::{field_method, method, Slot, UserData};
 
 /// A raw Lua thread, as the C API knows it.
 pub type State = *mut ffi::lua_State;

@@ -109,6 +109,19 @@ impl Lua {
         self.remove(-2);
     }
 
+    /// Pushes a table of functions made by [`field_method`], for tables that
+    /// keep a `T` in `field`. May raise.
+    pub fn push_field_methods<T: UserData>(self, field: &CStr, functions: Functions, core: *const c_void) {
+        self.push_table(0, functions.len() as c_int);
+        for (name, function) in functions {
+            self.push_pointer(core);
+            self.push_metatable::<T>(core);
+            self.push_bytes(field.to_bytes());
+            self.push_closure(*function, 3);
+            self.set_field(-2, name);
+        }
+    }
+
     /// The `T` at `index`, or None for anything else.
     pub fn userdata<'a, T: UserData>(self, index: c_int) -> Option<&'a T> {
         // SAFETY: only blocks filled with a `T` carry the metatable that the
@@ -139,6 +152,44 @@ unsafe fn is_receiver(state: State) -> bool {
         ffi::lua_settop(state, -2);
         same
     }
+}
+
+/// Makes a C function of a method of a table that keeps a `T` in the field
+/// named by upvalue 3: slot 1 holds that `T` when `body` runs.
+pub const fn field_method<T, F>(_: F) -> CFunction
+where
+    T: UserData,
+    F: Fn(Lua, &T) -> Outcome + Copy,
+{
+    const { assert!(size_of::<F>() == 0, "methods cannot capture") };
+    unsafe extern "C-unwind" fn call<T, F>(state: State) -> c_int
+    where
+        T: UserData,
+        F: Fn(Lua, &T) -> Outcome + Copy,
+    {
+        // SAFETY: raw access to a table neither raises nor runs Lua code;
+        // then as in `method`.
+        unsafe {
+            if ffi::lua_type(state, 1) == ffi::LUA_TTABLE {
+                ffi::lua_pushvalue(state, Lua::upvalue(3));
+                ffi::lua_rawget(state, 1);
+                ffi::lua_copy(state, -1, 1);
+                ffi::lua_settop(state, -2);
+            }
+            let body = std::ptr::NonNull::<F>::dangling().read();
+            let outcome = if is_receiver(state) {
+                let this = &*ffi::lua_touserdata(state, 1).cast::<T>();
+                guard(|| body(Lua::new(state), this))
+            } else {
+                Err(Error::Type {
+                    index: 1,
+                    expected: T::NAME,
+                })
+            };
+            finish(state, outcome)
+        }
+    }
+    call::<T, F>
 }
 
 /// Makes a C function of a method of a table that keeps a `T` in the field
