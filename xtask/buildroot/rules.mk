@@ -1,0 +1,6 @@
+# A stand-in for the buildroot's rules.mk: only what package/lua-eco/Makefile uses.
+INCLUDE_DIR:=$(TOPDIR)/include
+INSTALL_DIR:=install -d -m0755
+INSTALL_BIN:=install -m0755
+CP:=cp -fpR
+LN:=ln -sf
