@@ -192,44 +192,6 @@ where
     call::<T, F>
 }
 
-/// Makes a C function of a method of a table that keeps a `T` in the field
-/// named by upvalue 3: slot 1 holds that `T` when `body` runs.
-pub const fn field_method<T, F>(_: F) -> CFunction
-where
-    T: UserData,
-    F: Fn(Lua, &T) -> Outcome + Copy,
-{
-    const { assert!(size_of::<F>() == 0, "methods cannot capture") };
-    unsafe extern "C-unwind" fn call<T, F>(state: State) -> c_int
-    where
-        T: UserData,
-        F: Fn(Lua, &T) -> Outcome + Copy,
-    {
-        // SAFETY: raw access to a table neither raises nor runs Lua code;
-        // then as in `method`.
-        unsafe {
-            if ffi::lua_type(state, 1) == ffi::LUA_TTABLE {
-                ffi::lua_pushvalue(state, Lua::upvalue(3));
-                ffi::lua_rawget(state, 1);
-                ffi::lua_copy(state, -1, 1);
-                ffi::lua_settop(state, -2);
-            }
-            let body = std::ptr::NonNull::<F>::dangling().read();
-            let outcome = if is_receiver(state) {
-                let this = &*ffi::lua_touserdata(state, 1).cast::<T>();
-                guard(|| body(Lua::new(state), this))
-            } else {
-                Err(Error::Type {
-                    index: 1,
-                    expected: T::NAME,
-                })
-            };
-            finish(state, outcome)
-        }
-    }
-    call::<T, F>
-}
-
 /// Makes a C function of a method: argument 1 is checked to be a `T`.
 pub const fn method<T, F>(_: F) -> CFunction
 where
