@@ -50,8 +50,12 @@ modules! {
     "sync" c"eco.sync" luaopen_eco_sync = modules::sync::open;
     "sync" c"eco.internal.sync" luaopen_eco_internal_sync = modules::sync::open_internal;
     "channel" c"eco.channel" luaopen_eco_channel = modules::channel::open;
+    "sys" c"eco.sys" luaopen_eco_sys = modules::sys::open;
+    "sys" c"eco.internal.sys" luaopen_eco_internal_sys = modules::sys::open_internal;
     "bufio" c"eco.bufio" luaopen_eco_bufio = modules::bufio::open;
     "hex" c"eco.encoding.hex" luaopen_eco_encoding_hex = modules::hex::open;
+    "core" c"eco.internal.socket" luaopen_eco_internal_socket = modules::socket_stub::open;
+    "socket" c"eco.socket" luaopen_eco_socket = modules::socket::open;
     "log" c"eco.log" luaopen_eco_log = modules::log::open;
     "cli" c"eco.cli" luaopen_eco_cli = modules::cli::open;
     "http-url" c"eco.http.url" luaopen_eco_http_url = modules::http::url::open;

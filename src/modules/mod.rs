@@ -12,9 +12,17 @@ pub mod cli;
 pub mod hex;
 #[cfg(feature = "log")]
 pub mod log;
+#[cfg(feature = "socket")]
+pub mod socket;
+#[cfg(feature = "core")]
+pub mod socket_stub;
 #[cfg(feature = "channel")]
 pub mod channel;
 #[cfg(feature = "sync")]
 pub mod sync;
+#[cfg(feature = "sys")]
+pub mod sys;
+#[cfg(any(feature = "sys", feature = "file"))]
+mod constants;
 #[cfg(feature = "time")]
 pub mod time;

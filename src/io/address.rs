@@ -1,0 +1,276 @@
+//! Socket addresses as the kernel lays them out (`struct sockaddr_…`), put
+//! together and taken apart without I/O. Any bytes may be taken apart.
+
+/// Bytes of `struct sockaddr_storage`.
+const SIZE: usize = 128;
+/// Longest path of a Unix address, its final NUL not counted.
+pub const LONGEST_PATH: usize = 107;
+
+/// An address of any family: a `struct sockaddr` and its length.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(8))]
+pub struct SocketAddress {
+    bytes: [u8; SIZE],
+    length: u32,
+}
+
+/// What an address says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parts<'a> {
+    Inet { ip: [u8; 4], port: u16 },
+    Inet6 { ip: [u8; 16], port: u16 },
+    /// A path without its final NUL, or an abstract name with its leading one.
+    Unix(&'a [u8]),
+    Netlink { process: u32 },
+    Packet { interface: i32 },
+    /// Nothing but its family is known.
+    Other(u16),
+}
+
+/// Why there is no Unix address of that path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathError {
+    TooLong,
+    /// A NUL would cut it short.
+    HasNul,
+}
+
+impl SocketAddress {
+    /// An address of no family, for the kernel to fill.
+    pub const fn empty() -> SocketAddress {
+        SocketAddress {
+            bytes: [0; SIZE],
+            length: 0,
+        }
+    }
+
+    fn of_family(family: i32) -> SocketAddress {
+        let mut address = SocketAddress::empty();
+        address.put(&(family as u16).to_ne_bytes());
+        address
+    }
+
+    /// Appends bytes; callers stay within `SIZE`.
+    fn put(&mut self, bytes: &[u8]) {
+        let start = self.length as usize;
+        if let Some(room) = self.bytes.get_mut(start..start + bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.length += bytes.len() as u32;
+        }
+    }
+
+    pub fn inet(ip: [u8; 4], port: u16) -> SocketAddress {
+        let mut address = SocketAddress::of_family(libc::AF_INET);
+        address.put(&port.to_be_bytes());
+        address.put(&ip);
+        address.put(&[0; 8]);
+        address
+    }
+
+    pub fn inet6(ip: [u8; 16], port: u16) -> SocketAddress {
+        let mut address = SocketAddress::of_family(libc::AF_INET6);
+        address.put(&port.to_be_bytes());
+        // Flow label before, scope id after.
+        address.put(&[0; 4]);
+        address.put(&ip);
+        address.put(&[0; 4]);
+        address
+    }
+
+    /// A path, an abstract name (leading NUL), or no name at all. One final
+    /// NUL of a path is taken for its end, as the kernel reports paths.
+    pub fn unix(path: &[u8]) -> Result<SocketAddress, PathError> {
+        let mut address = SocketAddress::of_family(libc::AF_UNIX);
+        let is_path = path.first().is_some_and(|&byte| byte != 0);
+        let path = match path {
+            [start @ .., 0] if is_path => start,
+            _ => path,
+        };
+        if path.len() > LONGEST_PATH {
+            return Err(PathError::TooLong);
+        }
+        if is_path && path.contains(&0) {
+            return Err(PathError::HasNul);
+        }
+        address.put(path);
+        if is_path {
+            address.put(&[0]);
+        }
+        Ok(address)
+    }
+
+    pub fn netlink(process: u32, groups: u32) -> SocketAddress {
+        let mut address = SocketAddress::of_family(libc::AF_NETLINK);
+        address.put(&[0; 2]);
+        address.put(&process.to_ne_bytes());
+        address.put(&groups.to_ne_bytes());
+        address
+    }
+
+    pub fn packet(interface: i32) -> SocketAddress {
+        let mut address = SocketAddress::of_family(libc::AF_PACKET);
+        // Protocol before; hardware type, packet type and address after.
+        address.put(&[0; 2]);
+        address.put(&interface.to_ne_bytes());
+        address.put(&[0; 12]);
+        address
+    }
+
+    /// The bytes to hand to the kernel.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length as usize).unwrap_or(&self.bytes)
+    }
+
+    /// Room and its length, for the kernel to write both.
+    pub fn room(&mut self) -> (&mut [u8; SIZE], &mut u32) {
+        self.length = SIZE as u32;
+        (&mut self.bytes, &mut self.length)
+    }
+
+    /// `N` bytes at `offset`, if they are within the address.
+    fn field<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.bytes().get(offset..offset + N)?.try_into().ok()
+    }
+
+    pub fn family(&self) -> u16 {
+        self.field(0).map_or(0, u16::from_ne_bytes)
+    }
+
+    pub fn parts(&self) -> Parts<'_> {
+        let family = self.family();
+        let known = match i32::from(family) {
+            libc::AF_INET => self.inet_parts(),
+            libc::AF_INET6 => self.inet6_parts(),
+            libc::AF_UNIX => self.bytes().get(2..).map(|path| Parts::Unix(trim(path))),
+            libc::AF_NETLINK => self.field(4).map(|process| Parts::Netlink {
+                process: u32::from_ne_bytes(process),
+            }),
+            libc::AF_PACKET => self.field(4).map(|interface| Parts::Packet {
+                interface: i32::from_ne_bytes(interface),
+            }),
+            _ => None,
+        };
+        known.unwrap_or(Parts::Other(family))
+    }
+
+    fn inet_parts(&self) -> Option<Parts<'_>> {
+        Some(Parts::Inet {
+            port: u16::from_be_bytes(self.field(2)?),
+            ip: self.field(4)?,
+        })
+    }
+
+    fn inet6_parts(&self) -> Option<Parts<'_>> {
+        Some(Parts::Inet6 {
+            port: u16::from_be_bytes(self.field(2)?),
+            ip: self.field(8)?,
+        })
+    }
+}
+
+/// A path up to its NUL; an abstract name whole.
+fn trim(path: &[u8]) -> &[u8] {
+    match path {
+        [] | [0, ..] => path,
+        _ => path.split(|&byte| byte == 0).next().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The address as it comes back from the kernel, cut to `length` bytes.
+    fn cut(address: SocketAddress, length: usize) -> SocketAddress {
+        let bytes = *address.bytes.first_chunk().unwrap();
+        let mut back = SocketAddress::empty();
+        let (room, size) = back.room();
+        *room = bytes;
+        *size = length as u32;
+        back
+    }
+
+    #[test]
+    fn layouts_are_the_c_librarys() {
+        assert_eq!(SocketAddress::inet([0; 4], 0).bytes().len(), size_of::<libc::sockaddr_in>());
+        assert_eq!(SocketAddress::inet6([0; 16], 0).bytes().len(), size_of::<libc::sockaddr_in6>());
+        assert_eq!(SocketAddress::netlink(0, 0).bytes().len(), size_of::<libc::sockaddr_nl>());
+        assert_eq!(SocketAddress::packet(0).bytes().len(), size_of::<libc::sockaddr_ll>());
+        assert_eq!(size_of::<libc::sockaddr_storage>(), SIZE);
+        assert_eq!(std::mem::offset_of!(libc::sockaddr_in6, sin6_addr), 8);
+        assert_eq!(std::mem::offset_of!(libc::sockaddr_nl, nl_pid), 4);
+        assert_eq!(std::mem::offset_of!(libc::sockaddr_ll, sll_ifindex), 4);
+        assert_eq!(std::mem::offset_of!(libc::sockaddr_un, sun_path), 2);
+        assert_eq!(size_of::<libc::sockaddr_un>(), 2 + LONGEST_PATH + 1);
+    }
+
+    #[test]
+    fn internet_addresses_come_back() {
+        let address = SocketAddress::inet([127, 0, 0, 1], 0x1234);
+        assert_eq!(&address.bytes()[2..8], [0x12, 0x34, 127, 0, 0, 1]);
+        let parts = Parts::Inet { ip: [127, 0, 0, 1], port: 0x1234 };
+        assert_eq!(address.parts(), parts);
+        let ip = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
+        assert_eq!(SocketAddress::inet6(ip, 80).parts(), Parts::Inet6 { ip, port: 80 });
+        assert_eq!(SocketAddress::netlink(7, 1).parts(), Parts::Netlink { process: 7 });
+        assert_eq!(SocketAddress::packet(3).parts(), Parts::Packet { interface: 3 });
+    }
+
+    #[test]
+    fn unix_paths_lose_their_final_nul() {
+        let address = SocketAddress::unix(b"/tmp/x").unwrap();
+        assert_eq!(address.bytes().len(), 2 + 6 + 1);
+        assert_eq!(address.parts(), Parts::Unix(b"/tmp/x"));
+        let same = SocketAddress::unix(b"/tmp/x\0").unwrap();
+        assert_eq!(same.bytes(), address.bytes());
+        let longest = [b'x'; LONGEST_PATH];
+        assert_eq!(SocketAddress::unix(&longest).unwrap().parts(), Parts::Unix(&longest));
+        // The kernel may report a path that fills the structure, without NUL.
+        let full = cut(SocketAddress::unix(&longest).unwrap(), 2 + LONGEST_PATH);
+        assert_eq!(full.parts(), Parts::Unix(&longest));
+    }
+
+    #[test]
+    fn abstract_names_are_kept_whole() {
+        let address = SocketAddress::unix(b"\0a\0b\0").unwrap();
+        assert_eq!(address.bytes().len(), 2 + 5);
+        assert_eq!(address.parts(), Parts::Unix(b"\0a\0b\0"));
+        let unnamed = SocketAddress::unix(b"").unwrap();
+        assert_eq!(unnamed.bytes().len(), 2);
+        assert_eq!(unnamed.parts(), Parts::Unix(b""));
+    }
+
+    #[test]
+    fn bad_paths_are_refused() {
+        let error = |path: &[u8]| SocketAddress::unix(path).err();
+        assert_eq!(error(&[b'x'; LONGEST_PATH + 1]), Some(PathError::TooLong));
+        assert_eq!(error(&[0; LONGEST_PATH + 1]), Some(PathError::TooLong));
+        assert_eq!(error(b"/tmp\0x"), Some(PathError::HasNul));
+        assert_eq!(error(b"x\0\0"), Some(PathError::HasNul));
+    }
+
+    #[test]
+    fn every_length_is_taken_apart() {
+        let samples = [
+            SocketAddress::inet([1; 4], 1),
+            SocketAddress::inet6([1; 16], 1),
+            SocketAddress::unix(b"/x").unwrap(),
+            SocketAddress::netlink(1, 1),
+            SocketAddress::packet(1),
+        ];
+        for sample in samples {
+            let family = sample.family();
+            for length in 0..2 * SIZE {
+                let address = cut(sample, length);
+                let expected = if length < 2 { 0 } else { family };
+                assert_eq!(address.family(), expected);
+                if length < 2 {
+                    assert_eq!(address.parts(), Parts::Other(0));
+                }
+                let _ = address.parts();
+            }
+        }
+        assert_eq!(cut(samples[0], 7).parts(), Parts::Other(libc::AF_INET as u16));
+        assert_eq!(cut(samples[1], 23).parts(), Parts::Other(libc::AF_INET6 as u16));
+    }
+}

@@ -1,0 +1,216 @@
+//! Waiting for what comes in: `accept` and `recvfrom`.
+//!
+//! A connection the kernel has handed over is kept by its listener until the
+//! object for it exists: memory that runs out loses none.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
+
+use nix::errno::Errno;
+
+use super::handle::{Handle, USER_VALUES};
+use super::{address, object, system};
+use crate::core::{Cause, Interest, Nanoseconds, Parked, Step};
+use crate::io::address::SocketAddress;
+use crate::io::stream_timeout;
+use crate::lua::{Error, Lua, Outcome, Returns};
+
+/// Messages up to this size are received on the stack.
+const SMALL: usize = 8192;
+/// Instead of a size: a connection is wanted.
+const CONNECTION: usize = 0;
+
+/// The operation of whoever waits; part of its handle.
+#[repr(C)]
+pub struct Incoming {
+    pub parked: Parked,
+    /// Its handle, set when somebody waits.
+    handle: Cell<*const Handle>,
+    /// Bytes wanted, or [`CONNECTION`].
+    size: Cell<usize>,
+    timeout: Cell<Nanoseconds>,
+    /// Accepted but not an object yet; -1 for none.
+    accepted: Cell<c_int>,
+}
+
+crate::operation!(Incoming);
+
+impl Incoming {
+    pub fn new() -> Incoming {
+        Incoming {
+            parked: Parked::new::<Incoming>(),
+            handle: Cell::new(std::ptr::null()),
+            size: Cell::new(CONNECTION),
+            timeout: Cell::new(0),
+            accepted: Cell::new(-1),
+        }
+    }
+
+    /// Drops a connection nobody got.
+    pub fn close(&self) {
+        match self.accepted.replace(-1) {
+            -1 => {}
+            fd => system::close(fd),
+        }
+    }
+
+    fn poll(&self, lua: Lua, cause: Cause) -> Step {
+        // SAFETY: the operation is a part of its handle.
+        let handle = unsafe { &*self.handle.get() };
+        if cause.has(Cause::CANCEL) || handle.fd() < 0 {
+            return failed(lua, "canceled");
+        }
+        if cause.has(Cause::TIMEOUT) {
+            return failed(lua, "timeout");
+        }
+        if let Some(count) = attempt(lua, handle, self.size.get(), true) {
+            return Step::Done(count);
+        }
+        if cause.has(Cause::WAKE) {
+            // It may not have waited for the descriptor yet (see `wait`).
+            let changed = handle.core.change_interest(&self.parked, handle.fd(), Interest::READ);
+            if let Err(errno) = changed {
+                lua.push_nil();
+                lua.push_errno(errno);
+                return Step::Done(2);
+            }
+            handle.core.restart_timeout(&self.parked, self.timeout.get());
+        }
+        Step::Pending
+    }
+
+    fn abandon(&self) {}
+}
+
+/// Finishes a poll with `nil, message`.
+pub fn failed(lua: Lua, message: &str) -> Step {
+    lua.push_nil();
+    lua.push_str(message);
+    Step::Done(2)
+}
+
+/// Tries once and pushes what came of it; None when it would block. May raise.
+fn attempt(lua: Lua, handle: &Handle, size: usize, as_object: bool) -> Option<c_int> {
+    let result = match (handle.open_fd(), size) {
+        (Err(errno), _) => Err(errno),
+        (Ok(fd), CONNECTION) => accept(lua, handle, fd, as_object),
+        (Ok(fd), _) => receive(lua, fd, size),
+    };
+    match result {
+        Ok(()) => Some(2),
+        Err(Errno::EAGAIN) => {
+            handle.core.drained(handle.fd(), Interest::READ);
+            None
+        }
+        Err(errno) => {
+            lua.push_nil();
+            lua.push_errno(errno);
+            Some(2)
+        }
+    }
+}
+
+/// Pushes the next connection and its peer's address. May raise.
+fn accept(lua: Lua, handle: &Handle, fd: c_int, as_object: bool) -> Result<(), Errno> {
+    let kept = &handle.incoming.accepted;
+    let mut peer = SocketAddress::empty();
+    if kept.get() < 0 {
+        kept.set(system::accept(fd, &mut peer)?);
+    } else if let Ok(address) = system::name(kept.get(), system::End::Peer) {
+        peer = address;
+    }
+    let slot = lua.reserve::<Handle>(USER_VALUES, handle.core.pointer());
+    let accepted = slot.fill(Handle::new(handle.core, kept.replace(-1), handle.family()));
+    if as_object {
+        object::push(lua, accepted);
+    }
+    address::push(lua, &peer);
+    Ok(())
+}
+
+/// Pushes the next message and its sender's address. May raise.
+fn receive(lua: Lua, fd: c_int, size: usize) -> Result<(), Errno> {
+    let mut sender = SocketAddress::empty();
+    if size <= SMALL {
+        let mut room = [MaybeUninit::uninit(); SMALL];
+        lua.push_bytes(system::receive_from(fd, &mut room[..size], &mut sender)?);
+    } else {
+        receive_long(lua, fd, size, &mut sender)?;
+    }
+    address::push(lua, &sender);
+    Ok(())
+}
+
+fn receive_long(lua: Lua, fd: c_int, size: usize, sender: &mut SocketAddress) -> Result<(), Errno> {
+    let pushed = {
+        let mut room: Vec<u8> = Vec::new();
+        room.try_reserve_exact(size).map_err(|_| Errno::ENOMEM)?;
+        let message = system::receive_from(fd, &mut room.spare_capacity_mut()[..size], sender)?;
+        lua.try_push_bytes(message)
+    };
+    if let Err(error) = pushed {
+        // The buffer is gone by now.
+        lua.raise(error);
+    }
+    Ok(())
+}
+
+/// Tries, and waits for the rest.
+fn wait(lua: Lua, handle: &Handle, size: usize, timeout: Nanoseconds) -> Outcome {
+    let Ok(fd) = handle.open_fd() else {
+        return lua.fail_errno(Errno::EBADF);
+    };
+    handle.check_reader()?;
+    let (core, incoming) = (handle.core, &handle.incoming);
+    incoming.handle.set(handle);
+    incoming.size.set(size);
+    incoming.timeout.set(timeout);
+    if core.spend(lua) {
+        let outcome = core.park(lua, &incoming.parked, -1, Interest::NONE, 0)?;
+        core.wake(&incoming.parked, Cause::WAKE);
+        return Ok(outcome);
+    }
+    match attempt(lua, handle, size, true) {
+        Some(count) => Ok(Returns(count)),
+        None => core.park(lua, &incoming.parked, fd, Interest::READ, timeout),
+    }
+}
+
+fn message_size(lua: Lua) -> Result<usize, Error> {
+    match usize::try_from(lua.integer(2)?) {
+        Ok(size) if size > 0 => Ok(size),
+        _ => Err(Error::argument(2, "must be greater than 0")),
+    }
+}
+
+/// `s:accept([timeout])`
+pub fn accept_object(lua: Lua, handle: &Handle) -> Outcome {
+    wait(lua, handle, CONNECTION, stream_timeout(lua, 2))
+}
+
+/// `s:recvfrom(n [, timeout])`
+pub fn recvfrom(lua: Lua, handle: &Handle) -> Outcome {
+    wait(lua, handle, message_size(lua)?, stream_timeout(lua, 3))
+}
+
+/// `accept()` of the raw module: what is there now.
+pub fn accept_raw(lua: Lua, handle: &Handle) -> Outcome {
+    if handle.fd() < 0 {
+        return lua.fail("closed");
+    }
+    at_once(lua, handle, CONNECTION)
+}
+
+/// `recvfrom(n)` of the raw module: what is there now.
+pub fn recvfrom_raw(lua: Lua, handle: &Handle) -> Outcome {
+    at_once(lua, handle, message_size(lua)?)
+}
+
+fn at_once(lua: Lua, handle: &Handle, size: usize) -> Outcome {
+    match attempt(lua, handle, size, false) {
+        Some(count) => Ok(Returns(count)),
+        None => lua.fail_errno(Errno::EAGAIN),
+    }
+}

@@ -1,0 +1,83 @@
+//! Whose turn it is to send on a socket: a lock with a first-come queue.
+//!
+//! Invariant: a queued operation is live. It leaves the queue when it gets its
+//! turn, when its wait ends otherwise, and before it is collected.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::ptr;
+
+use super::outgoing::Outgoing;
+
+/// The lock of one socket.
+pub struct Turns {
+    taken: Cell<bool>,
+    first: Cell<*const Outgoing>,
+    last: Cell<*const Outgoing>,
+}
+
+impl Turns {
+    pub const fn new() -> Turns {
+        Turns {
+            taken: Cell::new(false),
+            first: Cell::new(ptr::null()),
+            last: Cell::new(ptr::null()),
+        }
+    }
+
+    pub fn is_taken(&self) -> bool {
+        self.taken.get()
+    }
+
+    /// Takes the lock; false when somebody has it.
+    pub fn take(&self) -> bool {
+        !self.taken.replace(true)
+    }
+
+    /// Joins the queue.
+    pub fn join(&self, operation: &Outgoing) {
+        operation.next.set(ptr::null());
+        // SAFETY: queued operations are live.
+        match unsafe { self.last.replace(operation).as_ref() } {
+            Some(last) => last.next.set(operation),
+            None => self.first.set(operation),
+        }
+    }
+
+    /// Leaves the queue.
+    pub fn leave(&self, operation: &Outgoing) {
+        let mut before: Option<&Outgoing> = None;
+        let mut at = self.first.get();
+        // SAFETY: queued operations are live.
+        while let Some(queued) = unsafe { at.as_ref() } {
+            if ptr::eq(queued, operation) {
+                match before {
+                    Some(before) => before.next.set(queued.next.get()),
+                    None => self.first.set(queued.next.get()),
+                }
+                if self.last.get() == at {
+                    self.last.set(before.map_or(ptr::null(), ptr::from_ref));
+                }
+                return;
+            }
+            before = Some(queued);
+            at = queued.next.get();
+        }
+    }
+
+    /// Gives the lock up: to the first in the queue, which stays its holder
+    /// until it gives it up in turn.
+    pub fn pass_on(&self) {
+        // SAFETY: queued operations are live.
+        match unsafe { self.first.get().as_ref() } {
+            Some(next) => {
+                self.first.set(next.next.get());
+                if self.first.get().is_null() {
+                    self.last.set(ptr::null());
+                }
+                next.grant();
+            }
+            None => self.taken.set(false),
+        }
+    }
+}
