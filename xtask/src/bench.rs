@@ -8,5 +8,8 @@ use std::process::Command;
 pub fn command(arguments: &[String]) -> Result<()> {
     setup::ensure()?;
     build::host()?;
-    run(Command::new("bash").current_dir(workspace::root()).arg("benches/run.sh").args(arguments))
+    run(Command::new("bash")
+        .current_dir(workspace::root())
+        .arg("benches/run.sh")
+        .args(arguments))
 }

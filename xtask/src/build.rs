@@ -54,14 +54,31 @@ pub fn arch(target: &Target) -> Result<()> {
             Kind::Program { path } => path.clone(),
         };
         let command = compiler.cross_cargo(target, CARGO_RUSTC, Link::Dynamic)?;
-        artefact.build(&target.arch, command, &target.triple, "release", &stage::below(&dist.join("root"), &path))?;
+        artefact.build(
+            &target.arch,
+            command,
+            &target.triple,
+            "release",
+            &stage::below(&dist.join("root"), &path),
+        )?;
     }
     for package in &table.packages {
         stage::make_links(&table, package, &dist.join("root"))?;
     }
-    let everything = Artefact { kind: Kind::Program { path: "eco-static".into() }, features: "interpreter,all".into() };
+    let everything = Artefact {
+        kind: Kind::Program {
+            path: "eco-static".into(),
+        },
+        features: "interpreter,all".into(),
+    };
     let command = compiler.cross_cargo(target, CARGO_RUSTC, Link::Static)?;
-    everything.build(&target.arch, command, &target.triple, "release", &dist.join("eco-static"))
+    everything.build(
+        &target.arch,
+        command,
+        &target.triple,
+        "release",
+        &dist.join("eco-static"),
+    )
 }
 
 /// Unlike `cargo build` it can leave out the crate's other library type, without which nothing is optimised across crates.
@@ -80,14 +97,22 @@ enum Kind {
 
 /// What the package list asks for, modules first.
 fn artefacts(table: &Table) -> Vec<Artefact> {
-    let modules = table
-        .modules()
-        .map(|(_, module)| Artefact { kind: Kind::Module { file: module.file.clone() }, features: module.feature_list() });
+    let modules = table.modules().map(|(_, module)| Artefact {
+        kind: Kind::Module {
+            file: module.file.clone(),
+        },
+        features: module.feature_list(),
+    });
     let programs = table
         .packages
         .iter()
         .filter_map(|package| package.program.as_ref())
-        .map(|program| Artefact { kind: Kind::Program { path: program.path.clone() }, features: program.features.join(",") });
+        .map(|program| Artefact {
+            kind: Kind::Program {
+                path: program.path.clone(),
+            },
+            features: program.features.join(","),
+        });
     modules.chain(programs).collect()
 }
 
@@ -100,8 +125,22 @@ impl Artefact {
     }
 
     /// Runs cargo unless the same inputs have been built before, and puts the result at `destination`.
-    fn build(&self, place: &str, mut command: Command, triple: &str, profile: &str, destination: &Path) -> Result<()> {
-        command.args(["--package", "lua-eco", "--profile", profile, "--target", triple]);
+    fn build(
+        &self,
+        place: &str,
+        mut command: Command,
+        triple: &str,
+        profile: &str,
+        destination: &Path,
+    ) -> Result<()> {
+        command.args([
+            "--package",
+            "lua-eco",
+            "--profile",
+            profile,
+            "--target",
+            triple,
+        ]);
         command.args(["--no-default-features", "--features", &self.features]);
         let built = match self.kind {
             Kind::Module { .. } => {
@@ -137,7 +176,11 @@ impl Artefact {
         write(&key_file, &key)?;
         copy(&made, destination)?;
         let bytes = made.metadata()?.len();
-        println!("    {:.1} KB in {:.1} s", bytes as f64 / 1000.0, start.elapsed().as_secs_f32());
+        println!(
+            "    {:.1} KB in {:.1} s",
+            bytes as f64 / 1000.0,
+            start.elapsed().as_secs_f32()
+        );
         Ok(())
     }
 }
@@ -149,7 +192,12 @@ fn file_name(path: &str) -> &str {
 /// A digest of everything an artefact depends on: the sources, and the command with its environment.
 fn input_key(command: &Command) -> Result<String> {
     let root = workspace::root();
-    let mut files = vec![root.join("Cargo.toml"), root.join("Cargo.lock"), root.join("build.rs"), root.join("targets/toolchain.toml")];
+    let mut files = vec![
+        root.join("Cargo.toml"),
+        root.join("Cargo.lock"),
+        root.join("build.rs"),
+        root.join("targets/toolchain.toml"),
+    ];
     for folder in ["src", "lua", "uci", "ubus"] {
         list_files(&root.join(folder), &mut files)?;
     }

@@ -1,7 +1,7 @@
 //! Checks that run nothing of ours: types, features, lints; and fuzzing.
 
 use crate::build::work_folder;
-use crate::run::{fail, fresh_folder, find_program, read_text, run, timed, Result};
+use crate::run::{fail, find_program, fresh_folder, read_text, run, timed, Result};
 use crate::target::Target;
 use crate::test::EVERYTHING;
 use crate::toolchain::{cargo, Compiler, Link, Pins};
@@ -15,7 +15,17 @@ pub fn mipsel_command(_: &[String]) -> Result<()> {
     let target = Target::read("mipsel_24kc")?;
     let compiler = Compiler::choose()?;
     let mut command = compiler.cross_cargo(&target, "check", Link::Dynamic)?;
-    command.args(["--package", "lua-eco", "--target", &target.triple, "--lib", "--bin", "eco", "--features", EVERYTHING]);
+    command.args([
+        "--package",
+        "lua-eco",
+        "--target",
+        &target.triple,
+        "--lib",
+        "--bin",
+        "eco",
+        "--features",
+        EVERYTHING,
+    ]);
     timed("mipsel: types", &mut command)
 }
 
@@ -26,7 +36,9 @@ pub fn features_command(_: &[String]) -> Result<()> {
         return fail("Cargo.toml lists no features");
     };
     // These two choose where Lua comes from; the others are modules.
-    let modules = features.keys().filter(|name| !["default", "module", "interpreter"].contains(&name.as_str()));
+    let modules = features
+        .keys()
+        .filter(|name| !["default", "module", "interpreter"].contains(&name.as_str()));
     for feature in modules {
         check(&["--lib"], &format!("module,{feature}"))?;
     }
@@ -36,8 +48,20 @@ pub fn features_command(_: &[String]) -> Result<()> {
 
 fn check(what: &[&str], features: &str) -> Result<()> {
     let mut command = cargo();
-    command.current_dir(workspace::root()).env("RUSTFLAGS", "-Dwarnings");
-    command.args(["check", "--quiet", "--package", "lua-eco", "--no-default-features", "--features", features]).args(what);
+    command
+        .current_dir(workspace::root())
+        .env("RUSTFLAGS", "-Dwarnings");
+    command
+        .args([
+            "check",
+            "--quiet",
+            "--package",
+            "lua-eco",
+            "--no-default-features",
+            "--features",
+            features,
+        ])
+        .args(what);
     timed(&format!("features: {features}"), &mut command)
 }
 
@@ -45,9 +69,21 @@ fn check(what: &[&str], features: &str) -> Result<()> {
 pub fn lint_command(_: &[String]) -> Result<()> {
     setup::ensure()?;
     let root = workspace::root();
-    timed("formatting", cargo().current_dir(&root).args(["fmt", "--all", "--check"]))?;
+    timed(
+        "formatting",
+        cargo().current_dir(&root).args(["fmt", "--all", "--check"]),
+    )?;
     let mut clippy = cargo();
-    clippy.current_dir(&root).args(["clippy", "--workspace", "--all-targets", "--features", EVERYTHING, "--", "-D", "warnings"]);
+    clippy.current_dir(&root).args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--features",
+        EVERYTHING,
+        "--",
+        "-D",
+        "warnings",
+    ]);
     timed("clippy", &mut clippy)
 }
 
@@ -55,10 +91,14 @@ pub fn lint_command(_: &[String]) -> Result<()> {
 pub fn fuzz_command(arguments: &[String]) -> Result<()> {
     setup::ensure()?;
     let seconds: u32 = match arguments.first() {
-        Some(text) => text.parse().map_err(|_| format!("'{text}' is not a number of seconds"))?,
+        Some(text) => text
+            .parse()
+            .map_err(|_| format!("'{text}' is not a number of seconds"))?,
         None => 30,
     };
-    let path = std::env::join_paths(std::iter::once(cargo_fuzz()?).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())))?;
+    let path = std::env::join_paths(std::iter::once(cargo_fuzz()?).chain(std::env::split_paths(
+        &std::env::var_os("PATH").unwrap_or_default(),
+    )))?;
     let root = workspace::root();
     let mut names: Vec<String> = Vec::new();
     for entry in std::fs::read_dir(root.join("fuzz/fuzz_targets"))? {
@@ -72,9 +112,21 @@ pub fn fuzz_command(arguments: &[String]) -> Result<()> {
         let found = work_folder("fuzz-found")?.join(&name);
         fresh_folder(&found)?;
         let mut command = cargo();
-        command.current_dir(&root).env("PATH", &path).env("RUSTC_BOOTSTRAP", "1");
-        command.args(["fuzz", "run", "--sanitizer", "none", &name]).arg(&found).arg(format!("fuzz/corpus/{name}"));
-        command.args(["--", &format!("-max_total_time={seconds}"), "-timeout=10", "-verbosity=0", "-print_final_stats=1"]);
+        command
+            .current_dir(&root)
+            .env("PATH", &path)
+            .env("RUSTC_BOOTSTRAP", "1");
+        command
+            .args(["fuzz", "run", "--sanitizer", "none", &name])
+            .arg(&found)
+            .arg(format!("fuzz/corpus/{name}"));
+        command.args([
+            "--",
+            &format!("-max_total_time={seconds}"),
+            "-timeout=10",
+            "-verbosity=0",
+            "-print_final_stats=1",
+        ]);
         timed(&format!("fuzz: {name}, {seconds} s"), &mut command)?;
     }
     Ok(())
@@ -82,14 +134,26 @@ pub fn fuzz_command(arguments: &[String]) -> Result<()> {
 
 /// The folder of cargo-fuzz, which is installed where it is missing.
 fn cargo_fuzz() -> Result<PathBuf> {
-    if let Some(folder) = find_program("cargo-fuzz").and_then(|program| program.parent().map(PathBuf::from)) {
+    if let Some(folder) =
+        find_program("cargo-fuzz").and_then(|program| program.parent().map(PathBuf::from))
+    {
         return Ok(folder);
     }
     let folder = workspace::tools().join("cargo");
     if !folder.join("bin/cargo-fuzz").exists() {
         let version = Pins::read()?.cargo_fuzz.version;
         let mut command: Command = cargo();
-        command.args(["install", "--locked", "--quiet", "cargo-fuzz", "--version", &version, "--root"]).arg(&folder);
+        command
+            .args([
+                "install",
+                "--locked",
+                "--quiet",
+                "cargo-fuzz",
+                "--version",
+                &version,
+                "--root",
+            ])
+            .arg(&folder);
         timed(&format!("cargo install cargo-fuzz {version}"), &mut command)?;
         run(Command::new(folder.join("bin/cargo-fuzz")).arg("--version"))?;
     }

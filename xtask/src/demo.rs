@@ -29,21 +29,38 @@ pub fn command(_: &[String]) -> Result<()> {
 
 fn serve(table: &Table, target: &Target) -> Result<()> {
     feed::ipk(target)?;
-    step(&format!("{}: install our packages into a root of their own", target.arch));
+    step(&format!(
+        "{}: install our packages into a root of their own",
+        target.arch
+    ));
     let root = work_folder("demo")?.join(&target.arch);
     install_everything(table, target, &root)?;
     let example = workspace::root().join("examples/http_hello.lua");
     let example = example.to_string_lossy();
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+    let port = TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port()
+        .to_string();
     let mut command = if target.arch == std::env::consts::ARCH {
         // The root is not this machine's, so the loader and the modules are named.
         let mut command = Command::new(below(&root, "/lib").join(&target.loader));
-        command.arg(below(&root, "/usr/bin/eco")).args([&example as &str, &port]);
-        command.env("LUA_CPATH", format!("{}/?.so", below(&root, &table.directory).display()));
-        step(&format!("{}: eco examples/http_hello.lua, natively", target.arch));
+        command
+            .arg(below(&root, "/usr/bin/eco"))
+            .args([&example as &str, &port]);
+        command.env(
+            "LUA_CPATH",
+            format!("{}/?.so", below(&root, &table.directory).display()),
+        );
+        step(&format!(
+            "{}: eco examples/http_hello.lua, natively",
+            target.arch
+        ));
         command
     } else {
-        step(&format!("{}: eco examples/http_hello.lua, under {}", target.arch, target.qemu));
+        step(&format!(
+            "{}: eco examples/http_hello.lua, under {}",
+            target.arch, target.qemu
+        ));
         emulated(target, &root, &[&example, &port])
     };
     let service = Service::start(&mut command)?;
@@ -51,16 +68,31 @@ fn serve(table: &Table, target: &Target) -> Result<()> {
     let address = format!("http://127.0.0.1:{port}");
     curl(&["-i", &format!("{address}/")], "hello from eco")?;
     curl(&[&format!("{address}/time")], "\"time\":")?;
-    curl(&["-d", "some text", &format!("{address}/echo")], "some text")?;
+    curl(
+        &["-d", "some text", &format!("{address}/echo")],
+        "some text",
+    )?;
     service.stop()
 }
 
 /// Runs curl, shows what is asked and answered, and insists on a text in the answer.
 fn curl(arguments: &[&str], expected: &str) -> Result<()> {
-    let shown: Vec<String> =
-        arguments.iter().map(|word| if word.contains(' ') { format!("'{word}'") } else { (*word).to_string() }).collect();
+    let shown: Vec<String> = arguments
+        .iter()
+        .map(|word| {
+            if word.contains(' ') {
+                format!("'{word}'")
+            } else {
+                (*word).to_string()
+            }
+        })
+        .collect();
     println!("$ curl {}", shown.join(" "));
-    let answer = output(Command::new("curl").args(["-sS", "--fail", "--max-time", "20"]).args(arguments))?;
+    let answer = output(
+        Command::new("curl")
+            .args(["-sS", "--fail", "--max-time", "20"])
+            .args(arguments),
+    )?;
     println!("{}", answer.trim_end());
     if !answer.contains(expected) {
         return fail(format!("the answer does not hold {expected:?}"));
@@ -75,7 +107,11 @@ struct Service {
 
 impl Service {
     fn start(command: &mut Command) -> Result<Service> {
-        Ok(Service { child: command.spawn().map_err(|error| format!("cannot start the service: {error}"))? })
+        Ok(Service {
+            child: command
+                .spawn()
+                .map_err(|error| format!("cannot start the service: {error}"))?,
+        })
     }
 
     fn wait_for(&self, port: &str) -> Result<()> {

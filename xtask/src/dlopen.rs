@@ -33,7 +33,11 @@ pub fn command(_: &[String]) -> Result<()> {
 /// Installs all packages of a target and its loader into a fresh root.
 pub fn install_everything(table: &Table, target: &Target, root: &Path) -> Result<()> {
     fresh_folder(root)?;
-    let packages: Vec<String> = table.packages.iter().map(|package| package.name.clone()).collect();
+    let packages: Vec<String> = table
+        .packages
+        .iter()
+        .map(|package| package.name.clone())
+        .collect();
     let feed = workspace::dist().join(&target.arch).join("ipk");
     install::install(root, &feed, &install::default_key(&feed), &packages)?;
     musl::install(target, root)
@@ -43,7 +47,11 @@ pub fn install_everything(table: &Table, target: &Target, root: &Path) -> Result
 pub fn emulated(target: &Target, root: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(&target.qemu);
     test::processor(&mut command, target);
-    command.arg("-L").arg(root).arg(root.join("usr/bin/eco")).args(arguments);
+    command
+        .arg("-L")
+        .arg(root)
+        .arg(root.join("usr/bin/eco"))
+        .args(arguments);
     command
 }
 
@@ -52,7 +60,9 @@ fn script(table: &Table) -> String {
     let mut script = String::from("local count = 0\n");
     for (_, module) in table.modules() {
         for name in &module.lua {
-            script.push_str(&format!("assert(require '{name}', '{name}'); count = count + 1\n"));
+            script.push_str(&format!(
+                "assert(require '{name}', '{name}'); count = count + 1\n"
+            ));
         }
     }
     script.push_str(

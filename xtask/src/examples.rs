@@ -9,6 +9,15 @@ pub fn command(_: &[String]) -> Result<()> {
     setup::ensure()?;
     build::host()?;
     let mut command = cargo();
-    command.current_dir(workspace::root()).args(["test", "--package", "lua-eco", "--test", "main", "--features", test::EVERYTHING, "documents"]);
+    command.current_dir(workspace::root()).args([
+        "test",
+        "--package",
+        "lua-eco",
+        "--test",
+        "main",
+        "--features",
+        test::EVERYTHING,
+        "documents",
+    ]);
     timed("examples and documents", &mut command)
 }

@@ -35,8 +35,17 @@ pub fn ipk(target: &Target) -> Result<()> {
     fresh_folder(&folder)?;
     for package in &table.packages {
         let items = items(&table, package, &dist.join("root"))?;
-        let bytes = ipk::pack(&items, &control(&table, package, &target.arch), workspace::source_date())?;
-        let name = format!("{}_{}_{}.ipk", package.name, table.package_version(), target.arch);
+        let bytes = ipk::pack(
+            &items,
+            &control(&table, package, &target.arch),
+            workspace::source_date(),
+        )?;
+        let name = format!(
+            "{}_{}_{}.ipk",
+            package.name,
+            table.package_version(),
+            target.arch
+        );
         println!("    {name}: {:.1} KB", bytes.len() as f64 / 1000.0);
         write(&folder.join(name), bytes)?;
     }
@@ -47,10 +56,16 @@ fn items(table: &Table, package: &Package, root: &Path) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     for entry in entries(table, package) {
         let content = match entry.kind {
-            EntryKind::Executable => Content::File { mode: 0o755, bytes: read(&below(root, &entry.path))? },
+            EntryKind::Executable => Content::File {
+                mode: 0o755,
+                bytes: read(&below(root, &entry.path))?,
+            },
             EntryKind::Link(text) => Content::Link(text),
         };
-        items.push(Item { path: entry.path.trim_start_matches('/').to_string(), content });
+        items.push(Item {
+            path: entry.path.trim_start_matches('/').to_string(),
+            content,
+        });
     }
     Ok(items)
 }
@@ -75,7 +90,9 @@ fn control(table: &Table, package: &Package, arch: &str) -> String {
 /// Writes `Packages`, `Packages.gz`, `Packages.sig` and the public key beside the ipk files of a folder.
 fn write_index(folder: &Path) -> Result<()> {
     let mut names: Vec<String> = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))? {
+    for entry in std::fs::read_dir(folder)
+        .map_err(|error| format!("cannot read {}: {error}", folder.display()))?
+    {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if name.ends_with(".ipk") {
             names.push(name);
@@ -86,8 +103,18 @@ fn write_index(folder: &Path) -> Result<()> {
     for name in &names {
         let bytes = read(&folder.join(name))?;
         let contents = ipk::unpack(&bytes).map_err(|error| format!("{name}: {error}"))?;
-        let shown: String = contents.control.lines().filter(|line| !is_private(line)).map(|line| format!("{line}\n")).collect();
-        paragraphs.push(index::paragraph(&shown, name, bytes.len(), &hex(&Sha256::digest(&bytes))));
+        let shown: String = contents
+            .control
+            .lines()
+            .filter(|line| !is_private(line))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        paragraphs.push(index::paragraph(
+            &shown,
+            name,
+            bytes.len(),
+            &hex(&Sha256::digest(&bytes)),
+        ));
     }
     let text = index::join(&paragraphs);
     let key = usign::feed_key()?;
@@ -95,12 +122,20 @@ fn write_index(folder: &Path) -> Result<()> {
     write(&folder.join("Packages.gz"), ipk::gzip(text.as_bytes())?)?;
     write(&folder.join("Packages.sig"), key.sign(text.as_bytes()))?;
     write(&folder.join("feed.pub"), key.public().encode())?;
-    key.public().verify(text.as_bytes(), &read_text(&folder.join("Packages.sig"))?)?;
-    println!("    {}: {} packages, signed by key {}", folder.display(), names.len(), key.public().name());
+    key.public()
+        .verify(text.as_bytes(), &read_text(&folder.join("Packages.sig"))?)?;
+    println!(
+        "    {}: {} packages, signed by key {}",
+        folder.display(),
+        names.len(),
+        key.public().name()
+    );
     Ok(())
 }
 
 /// Fields that OpenWrt keeps out of its indexes.
 fn is_private(line: &str) -> bool {
-    ["Maintainer:", "Source:", "SourceName:", "SourceDateEpoch:"].iter().any(|field| line.starts_with(field))
+    ["Maintainer:", "Source:", "SourceName:", "SourceDateEpoch:"]
+        .iter()
+        .any(|field| line.starts_with(field))
 }

@@ -47,7 +47,11 @@ pub fn join(paragraphs: &[String]) -> String {
 /// Reads an index; every record must be whole and safe to use as a file name.
 pub fn parse(index: &str) -> Result<Vec<Record>> {
     let mut records: Vec<Record> = Vec::new();
-    for paragraph in index.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty()) {
+    for paragraph in index
+        .split("\n\n")
+        .map(str::trim)
+        .filter(|paragraph| !paragraph.is_empty())
+    {
         let record = record(paragraph)?;
         if records.iter().any(|other| other.package == record.package) {
             return fail(format!("index lists {} twice", record.package));
@@ -70,21 +74,29 @@ fn record(paragraph: &str) -> Result<Record> {
         return fail(format!("index holds no digest of {package}"));
     }
     let depends = field(paragraph, "Depends").unwrap_or_default();
-    let depends = depends.split(',').filter_map(|one| one.split_whitespace().next()).map(str::to_string).collect();
+    let depends = depends
+        .split(',')
+        .filter_map(|one| one.split_whitespace().next())
+        .map(str::to_string)
+        .collect();
     Ok(Record {
         package: package.to_string(),
         version: field(paragraph, "Version")?.to_string(),
         architecture: field(paragraph, "Architecture")?.to_string(),
         depends,
         filename: filename.to_string(),
-        size: field(paragraph, "Size")?.parse().map_err(|_| format!("index holds no size of {package}"))?,
+        size: field(paragraph, "Size")?
+            .parse()
+            .map_err(|_| format!("index holds no size of {package}"))?,
         sha256: sha256.to_ascii_lowercase(),
     })
 }
 
 /// The value of a field of a paragraph; exactly one line may have it.
 pub fn field<'a>(paragraph: &'a str, name: &str) -> Result<&'a str> {
-    let mut values = paragraph.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let mut values = paragraph
+        .lines()
+        .filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     match (values.next(), values.next()) {
         (Some(value), None) => Ok(value.trim()),
         (None, _) => fail(format!("field {name} is missing")),
@@ -94,7 +106,11 @@ pub fn field<'a>(paragraph: &'a str, name: &str) -> Result<&'a str> {
 
 /// Names: letters, digits, `_ . + -`, not beginning with a dot.
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte))
+    !name.is_empty()
+        && !name.starts_with('.')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte))
 }
 
 #[cfg(test)]
@@ -110,7 +126,10 @@ mod tests {
     fn what_is_written_is_read() {
         let records = parse(&sample()).unwrap();
         assert_eq!(records.len(), 1);
-        assert_eq!((records[0].filename.as_str(), records[0].size), ("a_1-1_x.ipk", 7));
+        assert_eq!(
+            (records[0].filename.as_str(), records[0].size),
+            ("a_1-1_x.ipk", 7)
+        );
         assert_eq!(records[0].depends, ["libc", "b"]);
         assert!(sample().contains("SHA256sum: abab"));
         assert!(sample().find("SHA256sum").unwrap() < sample().find("Description").unwrap());
@@ -127,15 +146,36 @@ mod tests {
     #[test]
     fn unsafe_names_are_refused() {
         for name in ["../a.ipk", "/a.ipk", "a/b.ipk", ".ipk", "", "a b.ipk"] {
-            assert!(parse(&sample().replace("a_1-1_x.ipk", name)).is_err(), "{name:?}");
+            assert!(
+                parse(&sample().replace("a_1-1_x.ipk", name)).is_err(),
+                "{name:?}"
+            );
         }
     }
 
     #[test]
     fn a_missing_or_doubled_field_is_refused() {
-        for field in ["Package", "Version", "Architecture", "Filename", "Size", "SHA256sum"] {
-            assert!(parse(&sample().replace(&format!("{field}:"), "Other:")).is_err(), "{field}");
-            assert!(parse(&sample().replacen(&format!("{field}:"), &format!("{field}: q\n{field}:"), 1)).is_err(), "{field}");
+        for field in [
+            "Package",
+            "Version",
+            "Architecture",
+            "Filename",
+            "Size",
+            "SHA256sum",
+        ] {
+            assert!(
+                parse(&sample().replace(&format!("{field}:"), "Other:")).is_err(),
+                "{field}"
+            );
+            assert!(
+                parse(&sample().replacen(
+                    &format!("{field}:"),
+                    &format!("{field}: q\n{field}:"),
+                    1
+                ))
+                .is_err(),
+                "{field}"
+            );
         }
     }
 

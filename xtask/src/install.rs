@@ -3,7 +3,7 @@
 
 use crate::build::hex;
 use crate::index::{self, field, Record};
-use crate::ipk::{self, Contents, Content, Item};
+use crate::ipk::{self, Content, Contents, Item};
 use crate::run::{fail, folder_for, read, read_text, write, Arguments, Result};
 use crate::usign::{self, PublicKey};
 use crate::workspace;
@@ -20,7 +20,9 @@ pub fn command(arguments: &[String]) -> Result<()> {
     }
     let feed = match arguments.option("feed") {
         Some(folder) => PathBuf::from(folder),
-        None => workspace::dist().join(arguments.option("arch").unwrap_or("mipsel_24kc")).join("ipk"),
+        None => workspace::dist()
+            .join(arguments.option("arch").unwrap_or("mipsel_24kc"))
+            .join("ipk"),
     };
     let key = match arguments.option("key") {
         Some(file) => PathBuf::from(file),
@@ -39,22 +41,34 @@ pub fn default_key(feed: &Path) -> PathBuf {
 
 /// Installs packages and all they depend on. Everything is verified before the first file is written.
 pub fn install(root: &Path, feed: &Path, key: &Path, packages: &[String]) -> Result<()> {
-    let key = PublicKey::decode(&read_text(key)?).map_err(|error| format!("{}: {error}", key.display()))?;
+    let key = PublicKey::decode(&read_text(key)?)
+        .map_err(|error| format!("{}: {error}", key.display()))?;
     let text = read_text(&feed.join("Packages"))?;
-    key.verify(text.as_bytes(), &read_text(&feed.join("Packages.sig"))?).map_err(|error| format!("{}: {error}", feed.display()))?;
+    key.verify(text.as_bytes(), &read_text(&feed.join("Packages.sig"))?)
+        .map_err(|error| format!("{}: {error}", feed.display()))?;
     let records = index::parse(&text)?;
     let mut opened = Vec::new();
     for record in resolve(&records, packages)? {
         let bytes = read(&feed.join(&record.filename))?;
-        opened.push((record, open(record, &bytes).map_err(|error| format!("{}: {error}", record.filename))?));
+        opened.push((
+            record,
+            open(record, &bytes).map_err(|error| format!("{}: {error}", record.filename))?,
+        ));
     }
     for (record, contents) in opened {
         for item in &contents.items {
             place(root, item)?;
         }
         let folder = root.join("usr/lib/opkg/info");
-        write(&folder.join(format!("{}.control", record.package)), &contents.control)?;
-        let list: String = contents.items.iter().map(|item| format!("/{}\n", item.path)).collect();
+        write(
+            &folder.join(format!("{}.control", record.package)),
+            &contents.control,
+        )?;
+        let list: String = contents
+            .items
+            .iter()
+            .map(|item| format!("/{}\n", item.path))
+            .collect();
         write(&folder.join(format!("{}.list", record.package)), list)?;
         println!("    installed {} {}", record.package, record.version);
     }
@@ -70,13 +84,21 @@ fn resolve<'a>(records: &'a [Record], packages: &[String]) -> Result<Vec<&'a Rec
     Ok(order)
 }
 
-fn visit<'a>(records: &'a [Record], package: &str, above: &mut Vec<String>, order: &mut Vec<&'a Record>) -> Result<()> {
+fn visit<'a>(
+    records: &'a [Record],
+    package: &str,
+    above: &mut Vec<String>,
+    order: &mut Vec<&'a Record>,
+) -> Result<()> {
     // The C library is the firmware's own.
     if package == "libc" || order.iter().any(|record| record.package == package) {
         return Ok(());
     }
     if above.iter().any(|name| name == package) {
-        return fail(format!("{package} depends on itself: {}", above.join(" -> ")));
+        return fail(format!(
+            "{package} depends on itself: {}",
+            above.join(" -> ")
+        ));
     }
     let Some(record) = records.iter().find(|record| record.package == package) else {
         return fail(match above.last() {
@@ -96,13 +118,21 @@ fn visit<'a>(records: &'a [Record], package: &str, above: &mut Vec<String>, orde
 /// Checks a package file against its record and takes it apart.
 fn open(record: &Record, bytes: &[u8]) -> Result<Contents> {
     if bytes.len() as u64 != record.size {
-        return fail(format!("has {} bytes, the index says {}", bytes.len(), record.size));
+        return fail(format!(
+            "has {} bytes, the index says {}",
+            bytes.len(),
+            record.size
+        ));
     }
     if hex(&Sha256::digest(bytes)) != record.sha256 {
         return fail("its SHA-256 digest is not the one in the index");
     }
     let contents = ipk::unpack(bytes)?;
-    for (name, value) in [("Package", &record.package), ("Version", &record.version), ("Architecture", &record.architecture)] {
+    for (name, value) in [
+        ("Package", &record.package),
+        ("Version", &record.version),
+        ("Architecture", &record.architecture),
+    ] {
         if field(&contents.control, name)? != value {
             return fail(format!("its {name} is not the one in the index"));
         }
@@ -120,19 +150,31 @@ fn place(root: &Path, item: &Item) -> Result<()> {
         folder.push(part);
         match folder.symlink_metadata() {
             Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => return fail(format!("{} is in the way of '{}'", folder.display(), item.path)),
-            Err(_) => std::fs::create_dir(&folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))?,
+            Ok(_) => {
+                return fail(format!(
+                    "{} is in the way of '{}'",
+                    folder.display(),
+                    item.path
+                ))
+            }
+            Err(_) => std::fs::create_dir(&folder)
+                .map_err(|error| format!("cannot create {}: {error}", folder.display()))?,
         }
     }
     if path.symlink_metadata().is_ok() {
-        std::fs::remove_file(&path).map_err(|error| format!("cannot replace {}: {error}", path.display()))?;
+        std::fs::remove_file(&path)
+            .map_err(|error| format!("cannot replace {}: {error}", path.display()))?;
     }
     match &item.content {
         Content::Link(text) => std::os::unix::fs::symlink(text, &path)?,
         Content::File { mode, bytes } => {
             let mut options = std::fs::OpenOptions::new();
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, *mode);
-            options.write(true).create_new(true).open(&path)?.write_all(bytes)?;
+            options
+                .write(true)
+                .create_new(true)
+                .open(&path)?
+                .write_all(bytes)?;
         }
     }
     Ok(())
@@ -150,19 +192,35 @@ mod tests {
 
     impl Feed {
         fn new(name: &str) -> Feed {
-            Feed::of(name, vec![
-                package("base", "libc", vec![file("usr/bin/eco", "program")]),
-                package("extra", "libc, base", vec![file("usr/lib/extra.so", "module"), link("usr/local/lib/extra.so", "../../lib/extra.so")]),
-            ])
+            Feed::of(
+                name,
+                vec![
+                    package("base", "libc", vec![file("usr/bin/eco", "program")]),
+                    package(
+                        "extra",
+                        "libc, base",
+                        vec![
+                            file("usr/lib/extra.so", "module"),
+                            link("usr/local/lib/extra.so", "../../lib/extra.so"),
+                        ],
+                    ),
+                ],
+            )
         }
 
         fn of(name: &str, packages: Vec<(String, Vec<u8>, String)>) -> Feed {
-            let folder = std::env::temp_dir().join(format!("xtask-feed-{}-{name}", std::process::id()));
+            let folder =
+                std::env::temp_dir().join(format!("xtask-feed-{}-{name}", std::process::id()));
             let _ = std::fs::remove_dir_all(&folder);
             let mut paragraphs = Vec::new();
             for (name, bytes, control) in packages {
                 let filename = format!("{name}.ipk");
-                paragraphs.push(index::paragraph(&control, &filename, bytes.len(), &hex(&Sha256::digest(&bytes))));
+                paragraphs.push(index::paragraph(
+                    &control,
+                    &filename,
+                    bytes.len(),
+                    &hex(&Sha256::digest(&bytes)),
+                ));
                 write(&folder.join(filename), bytes).unwrap();
             }
             let feed = Feed { folder };
@@ -172,7 +230,11 @@ mod tests {
 
         fn write_index(&self, text: &str) {
             write(&self.folder.join("Packages"), text).unwrap();
-            write(&self.folder.join("Packages.sig"), key(1).sign(text.as_bytes())).unwrap();
+            write(
+                &self.folder.join("Packages.sig"),
+                key(1).sign(text.as_bytes()),
+            )
+            .unwrap();
             write(&self.folder.join("key"), key(1).public().encode()).unwrap();
         }
 
@@ -181,7 +243,13 @@ mod tests {
         }
 
         fn install(&self, package: &str) -> std::result::Result<(), String> {
-            install(&self.root(), &self.folder, &self.folder.join("key"), &[package.to_string()]).map_err(|error| error.to_string())
+            install(
+                &self.root(),
+                &self.folder,
+                &self.folder.join("key"),
+                &[package.to_string()],
+            )
+            .map_err(|error| error.to_string())
         }
 
         /// Installing must fail with this text and leave no file.
@@ -210,16 +278,31 @@ mod tests {
     }
 
     fn package(name: &str, depends: &str, items: Vec<Item>) -> (String, Vec<u8>, String) {
-        let control = format!("Package: {name}\nVersion: 1-1\nDepends: {depends}\nArchitecture: x\nDescription: d\n");
-        (name.to_string(), ipk::pack(&items, &control, 1).unwrap(), control)
+        let control = format!(
+            "Package: {name}\nVersion: 1-1\nDepends: {depends}\nArchitecture: x\nDescription: d\n"
+        );
+        (
+            name.to_string(),
+            ipk::pack(&items, &control, 1).unwrap(),
+            control,
+        )
     }
 
     fn file(path: &str, text: &str) -> Item {
-        Item { path: path.into(), content: Content::File { mode: 0o755, bytes: text.into() } }
+        Item {
+            path: path.into(),
+            content: Content::File {
+                mode: 0o755,
+                bytes: text.into(),
+            },
+        }
     }
 
     fn link(path: &str, text: &str) -> Item {
-        Item { path: path.into(), content: Content::Link(text.into()) }
+        Item {
+            path: path.into(),
+            content: Content::Link(text.into()),
+        }
     }
 
     #[test]
@@ -227,8 +310,14 @@ mod tests {
         let feed = Feed::new("whole");
         feed.install("extra").unwrap();
         feed.install("extra").unwrap();
-        assert_eq!(std::fs::read(feed.root().join("usr/bin/eco")).unwrap(), b"program");
-        assert_eq!(std::fs::read(feed.root().join("usr/local/lib/extra.so")).unwrap(), b"module");
+        assert_eq!(
+            std::fs::read(feed.root().join("usr/bin/eco")).unwrap(),
+            b"program"
+        );
+        assert_eq!(
+            std::fs::read(feed.root().join("usr/local/lib/extra.so")).unwrap(),
+            b"module"
+        );
         assert!(feed.root().join("usr/lib/opkg/info/extra.list").exists());
     }
 
@@ -260,16 +349,26 @@ mod tests {
     #[test]
     fn a_package_that_is_not_what_the_index_says_is_refused() {
         let feed = Feed::new("other");
-        let text = read_text(&feed.folder.join("Packages")).unwrap().replacen("Version: 1-1", "Version: 9-1", 1);
+        let text = read_text(&feed.folder.join("Packages")).unwrap().replacen(
+            "Version: 1-1",
+            "Version: 9-1",
+            1,
+        );
         feed.write_index(&text);
         feed.refuses("base", "its Version is not the one in the index");
     }
 
     #[test]
     fn signed_packages_cannot_leave_the_root_either() {
-        let feed = Feed::of("escape", vec![package("bad", "libc", vec![file("../outside", "x")])]);
+        let feed = Feed::of(
+            "escape",
+            vec![package("bad", "libc", vec![file("../outside", "x")])],
+        );
         feed.refuses("bad", "unsafe path");
-        let feed = Feed::of("escape-link", vec![package("bad", "libc", vec![link("a", "../../outside")])]);
+        let feed = Feed::of(
+            "escape-link",
+            vec![package("bad", "libc", vec![link("a", "../../outside")])],
+        );
         feed.refuses("bad", "unsafe link");
         let through = vec![link("a", "b"), file("a/x", "x")];
         let feed = Feed::of("through-link", vec![package("bad", "libc", through)]);
@@ -282,7 +381,10 @@ mod tests {
         let feed = Feed::of("unmet", vec![package("a", "b", vec![])]);
         feed.refuses("a", "no package b, which a needs");
         feed.refuses("c", "no package c");
-        let feed = Feed::of("circle", vec![package("a", "b", vec![]), package("b", "a", vec![])]);
+        let feed = Feed::of(
+            "circle",
+            vec![package("a", "b", vec![]), package("b", "a", vec![])],
+        );
         feed.refuses("a", "depends on itself");
     }
 }

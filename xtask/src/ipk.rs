@@ -52,7 +52,10 @@ pub fn pack(items: &[Item], control: &str, time: u64) -> Result<Vec<u8>> {
 /// Compresses without name or time.
 pub fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
     use std::io::Write;
-    let mut encoder = GzBuilder::new().mtime(0).operating_system(3).write(Vec::new(), Compression::best());
+    let mut encoder = GzBuilder::new()
+        .mtime(0)
+        .operating_system(3)
+        .write(Vec::new(), Compression::best());
     encoder.write_all(bytes)?;
     Ok(encoder.finish()?)
 }
@@ -88,7 +91,10 @@ struct Tar {
 
 impl Tar {
     fn new(time: u64) -> Tar {
-        Tar { builder: tar::Builder::new(Vec::new()), time }
+        Tar {
+            builder: tar::Builder::new(Vec::new()),
+            time,
+        }
     }
 
     fn header(&self, kind: EntryType, mode: u32, size: usize) -> Header {
@@ -119,7 +125,11 @@ impl Tar {
     }
 
     fn file(&mut self, path: &str, mode: u32, bytes: &[u8]) -> Result<()> {
-        self.append(self.header(EntryType::Regular, mode, bytes.len()), path, bytes)
+        self.append(
+            self.header(EntryType::Regular, mode, bytes.len()),
+            path,
+            bytes,
+        )
     }
 
     fn link(&mut self, path: &str, text: &str) -> Result<()> {
@@ -157,20 +167,29 @@ pub fn unpack(bytes: &[u8]) -> Result<Contents> {
     if version != b"2.0\n" {
         return fail("not an ipk of version 2.0");
     }
-    let control = entries(&gunzip(&control)?)?.into_iter().find_map(|item| match item.content {
-        Content::File { bytes, .. } if item.path == "control" => Some(bytes),
-        _ => None,
-    });
+    let control = entries(&gunzip(&control)?)?
+        .into_iter()
+        .find_map(|item| match item.content {
+            Content::File { bytes, .. } if item.path == "control" => Some(bytes),
+            _ => None,
+        });
     let Some(control) = control.and_then(|bytes| String::from_utf8(bytes).ok()) else {
         return fail("no control paragraph");
     };
-    Ok(Contents { control, items: entries(&gunzip(&data)?)? })
+    Ok(Contents {
+        control,
+        items: entries(&gunzip(&data)?)?,
+    })
 }
 
 fn gunzip(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut decoder = flate2::bufread::GzDecoder::new(bytes);
     let mut plain = Vec::new();
-    decoder.by_ref().take(LARGEST + 1).read_to_end(&mut plain).map_err(|error| format!("damaged gzip data: {error}"))?;
+    decoder
+        .by_ref()
+        .take(LARGEST + 1)
+        .read_to_end(&mut plain)
+        .map_err(|error| format!("damaged gzip data: {error}"))?;
     if plain.len() as u64 > LARGEST {
         return fail("unpacks to more than 64 MB");
     }
@@ -182,13 +201,17 @@ fn gunzip(bytes: &[u8]) -> Result<Vec<u8>> {
 
 /// Files and links of an archive; folders are implied by them. An archive must end in two empty blocks.
 fn entries(bytes: &[u8]) -> Result<Vec<Item>> {
-    if bytes.len() % 512 != 0 || bytes.len() < 1024 || bytes[bytes.len() - 1024..].iter().any(|byte| *byte != 0) {
+    if bytes.len() % 512 != 0
+        || bytes.len() < 1024
+        || bytes[bytes.len() - 1024..].iter().any(|byte| *byte != 0)
+    {
         return fail("damaged archive: its end is missing");
     }
     let mut items: Vec<Item> = Vec::new();
     for entry in Archive::new(bytes).entries()? {
         let mut entry = entry.map_err(|error| format!("damaged archive: {error}"))?;
-        let raw = String::from_utf8(entry.path_bytes().into_owned()).map_err(|_| "a path is not UTF-8")?;
+        let raw = String::from_utf8(entry.path_bytes().into_owned())
+            .map_err(|_| "a path is not UTF-8")?;
         if entry.header().entry_type() == EntryType::Directory {
             if raw != "./" && raw != "." {
                 safe_path(&raw)?;
@@ -207,15 +230,25 @@ fn entries(bytes: &[u8]) -> Result<Vec<Item>> {
                 if bytes.len() as u64 != size {
                     return fail(format!("'{path}' is cut short"));
                 }
-                Content::File { mode: entry.header().mode()? & 0o755, bytes }
+                Content::File {
+                    mode: entry.header().mode()? & 0o755,
+                    bytes,
+                }
             }
             EntryType::Symlink => {
-                let link = entry.link_name_bytes().map(|text| text.into_owned()).unwrap_or_default();
+                let link = entry
+                    .link_name_bytes()
+                    .map(|text| text.into_owned())
+                    .unwrap_or_default();
                 let link = String::from_utf8(link).map_err(|_| "a link is not UTF-8")?;
                 safe_link(&path, &link)?;
                 Content::Link(link)
             }
-            other => return fail(format!("'{path}' is of a kind that packages do not hold: {other:?}")),
+            other => {
+                return fail(format!(
+                    "'{path}' is of a kind that packages do not hold: {other:?}"
+                ))
+            }
         };
         items.push(Item { path, content });
     }
@@ -225,7 +258,11 @@ fn entries(bytes: &[u8]) -> Result<Vec<Item>> {
 /// A relative path without `..`, empty or odd parts.
 fn safe_path(raw: &str) -> Result<String> {
     let path = raw.strip_prefix("./").unwrap_or(raw).trim_end_matches('/');
-    let bad = path.is_empty() || path.contains(['\0', '\n']) || path.split('/').any(|part| part.is_empty() || part == "." || part == "..");
+    let bad = path.is_empty()
+        || path.contains(['\0', '\n'])
+        || path
+            .split('/')
+            .any(|part| part.is_empty() || part == "." || part == "..");
     if bad {
         return fail(format!("unsafe path {raw:?}"));
     }
@@ -255,8 +292,17 @@ mod tests {
 
     fn items() -> Vec<Item> {
         vec![
-            Item { path: "usr/lib/a.so".into(), content: Content::File { mode: 0o755, bytes: b"module".to_vec() } },
-            Item { path: "usr/local/lib/a.so".into(), content: Content::Link("../../lib/a.so".into()) },
+            Item {
+                path: "usr/lib/a.so".into(),
+                content: Content::File {
+                    mode: 0o755,
+                    bytes: b"module".to_vec(),
+                },
+            },
+            Item {
+                path: "usr/local/lib/a.so".into(),
+                content: Content::Link("../../lib/a.so".into()),
+            },
         ]
     }
 
@@ -268,8 +314,20 @@ mod tests {
         control.file("./control", 0o644, b"Package: a\n").unwrap();
         let mut outer = Tar::new(1);
         outer.file("./debian-binary", 0o644, b"2.0\n").unwrap();
-        outer.file("./data.tar.gz", 0o644, &gzip(&data.finish().unwrap()).unwrap()).unwrap();
-        outer.file("./control.tar.gz", 0o644, &gzip(&control.finish().unwrap()).unwrap()).unwrap();
+        outer
+            .file(
+                "./data.tar.gz",
+                0o644,
+                &gzip(&data.finish().unwrap()).unwrap(),
+            )
+            .unwrap();
+        outer
+            .file(
+                "./control.tar.gz",
+                0o644,
+                &gzip(&control.finish().unwrap()).unwrap(),
+            )
+            .unwrap();
         gzip(&outer.finish().unwrap()).unwrap()
     }
 
@@ -277,14 +335,22 @@ mod tests {
     fn what_is_packed_comes_out_again() {
         let contents = unpack(&pack(&items(), CONTROL, 1).unwrap()).unwrap();
         assert_eq!(contents.items, items());
-        assert!(contents.control.contains("Installed-Size: 6656\n") || contents.control.contains("Installed-Size: "), "{}", contents.control);
+        assert!(
+            contents.control.contains("Installed-Size: 6656\n")
+                || contents.control.contains("Installed-Size: "),
+            "{}",
+            contents.control
+        );
     }
 
     #[test]
     fn equal_inputs_give_equal_bytes_in_any_order() {
         let mut reversed = items();
         reversed.reverse();
-        assert_eq!(pack(&items(), CONTROL, 1).unwrap(), pack(&reversed, CONTROL, 1).unwrap());
+        assert_eq!(
+            pack(&items(), CONTROL, 1).unwrap(),
+            pack(&reversed, CONTROL, 1).unwrap()
+        );
     }
 
     #[test]
@@ -306,13 +372,24 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[position] ^= 0x55;
             // The gzip header has a few bytes that mean nothing.
-            assert!(unpack(&damaged).map_or(true, |contents| contents == whole), "byte {position}");
+            assert!(
+                unpack(&damaged).map_or(true, |contents| contents == whole),
+                "byte {position}"
+            );
         }
     }
 
     #[test]
     fn paths_that_leave_the_root_are_refused() {
-        for path in ["../etc/passwd", "./../x", "a/../../x", "/etc/passwd", "./a//b", "a/./b", ""] {
+        for path in [
+            "../etc/passwd",
+            "./../x",
+            "a/../../x",
+            "/etc/passwd",
+            "./a//b",
+            "a/./b",
+            "",
+        ] {
             let mut data = Tar::new(1);
             data.file(path, 0o644, b"x").unwrap();
             assert!(unpack(&around(data)).is_err(), "{path:?}");
@@ -330,7 +407,12 @@ mod tests {
 
     #[test]
     fn devices_hard_links_and_doubles_are_refused() {
-        for kind in [EntryType::Char, EntryType::Block, EntryType::Fifo, EntryType::Link] {
+        for kind in [
+            EntryType::Char,
+            EntryType::Block,
+            EntryType::Fifo,
+            EntryType::Link,
+        ] {
             let mut data = Tar::new(1);
             let mut header = data.header(kind, 0o644, 0);
             header.set_link_name_literal("a").unwrap();
@@ -348,6 +430,12 @@ mod tests {
         let mut data = Tar::new(1);
         data.file("./x", 0o6777, b"1").unwrap();
         let contents = unpack(&around(data)).unwrap();
-        assert_eq!(contents.items[0].content, Content::File { mode: 0o755, bytes: b"1".to_vec() });
+        assert_eq!(
+            contents.items[0].content,
+            Content::File {
+                mode: 0o755,
+                bytes: b"1".to_vec()
+            }
+        );
     }
 }

@@ -35,27 +35,102 @@ struct Command {
 }
 
 const COMMANDS: &[Command] = &[
-    Command { name: "setup", arguments: "", help: "install what the builds need, by package name", job: setup::command },
-    Command { name: "demo", arguments: "", help: "serve HTTP from our own packages, natively and on emulated MIPS", job: demo::command },
-    Command { name: "test", arguments: "[--target ARCH]", help: "run the tests here, or under emulation", job: test::command },
-    Command { name: "host", arguments: "", help: "build for this machine into target/dist/host", job: build::host_command },
-    Command { name: "build", arguments: "--arch ARCH", help: "build for a router into target/dist/ARCH", job: build::arch_command },
-    Command { name: "ipk", arguments: "--arch ARCH", help: "build the packages and the signed feed of a router", job: feed::ipk_command },
-    Command { name: "index", arguments: "--arch ARCH", help: "write the feed index anew and sign it", job: feed::index_command },
+    Command {
+        name: "setup",
+        arguments: "",
+        help: "install what the builds need, by package name",
+        job: setup::command,
+    },
+    Command {
+        name: "demo",
+        arguments: "",
+        help: "serve HTTP from our own packages, natively and on emulated MIPS",
+        job: demo::command,
+    },
+    Command {
+        name: "test",
+        arguments: "[--target ARCH]",
+        help: "run the tests here, or under emulation",
+        job: test::command,
+    },
+    Command {
+        name: "host",
+        arguments: "",
+        help: "build for this machine into target/dist/host",
+        job: build::host_command,
+    },
+    Command {
+        name: "build",
+        arguments: "--arch ARCH",
+        help: "build for a router into target/dist/ARCH",
+        job: build::arch_command,
+    },
+    Command {
+        name: "ipk",
+        arguments: "--arch ARCH",
+        help: "build the packages and the signed feed of a router",
+        job: feed::ipk_command,
+    },
+    Command {
+        name: "index",
+        arguments: "--arch ARCH",
+        help: "write the feed index anew and sign it",
+        job: feed::index_command,
+    },
     Command {
         name: "install",
         arguments: "--root DIR [--arch ARCH | --feed DIR] [--key FILE] PACKAGE…",
         help: "install packages from a feed into a directory",
         job: install::command,
     },
-    Command { name: "size", arguments: "", help: "sizes on mipsel beside their budgets", job: size::command },
-    Command { name: "bench", arguments: "[NAME…]", help: "run the benchmarks", job: bench::command },
-    Command { name: "examples", arguments: "", help: "run every example", job: examples::command },
-    Command { name: "check", arguments: "", help: "type-check for mipsel", job: check::mipsel_command },
-    Command { name: "features", arguments: "", help: "check every feature alone, and all together", job: check::features_command },
-    Command { name: "lint", arguments: "", help: "formatting, and clippy with warnings denied", job: check::lint_command },
-    Command { name: "fuzz", arguments: "[SECONDS]", help: "run every fuzz target for a while", job: check::fuzz_command },
-    Command { name: "dlopen-test", arguments: "", help: "load every module into the dynamic eco on emulated mipsel", job: dlopen::command },
+    Command {
+        name: "size",
+        arguments: "",
+        help: "sizes on mipsel beside their budgets",
+        job: size::command,
+    },
+    Command {
+        name: "bench",
+        arguments: "[NAME…]",
+        help: "run the benchmarks",
+        job: bench::command,
+    },
+    Command {
+        name: "examples",
+        arguments: "",
+        help: "run every example",
+        job: examples::command,
+    },
+    Command {
+        name: "check",
+        arguments: "",
+        help: "type-check for mipsel",
+        job: check::mipsel_command,
+    },
+    Command {
+        name: "features",
+        arguments: "",
+        help: "check every feature alone, and all together",
+        job: check::features_command,
+    },
+    Command {
+        name: "lint",
+        arguments: "",
+        help: "formatting, and clippy with warnings denied",
+        job: check::lint_command,
+    },
+    Command {
+        name: "fuzz",
+        arguments: "[SECONDS]",
+        help: "run every fuzz target for a while",
+        job: check::fuzz_command,
+    },
+    Command {
+        name: "dlopen-test",
+        arguments: "",
+        help: "load every module into the dynamic eco on emulated mipsel",
+        job: dlopen::command,
+    },
 ];
 
 fn main() {
@@ -64,7 +139,10 @@ fn main() {
         list();
         return;
     };
-    let Some(command) = COMMANDS.iter().find(|command| command.name == name.as_str()) else {
+    let Some(command) = COMMANDS
+        .iter()
+        .find(|command| command.name == name.as_str())
+    else {
         eprintln!("xtask: no command '{name}'");
         list();
         std::process::exit(2);

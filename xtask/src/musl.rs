@@ -1,7 +1,9 @@
 //! musl's own loader for soft-float MIPS, which dynamic programs need under emulation: built once from the
 //! distribution's source package.
 
-use crate::run::{fail, find_program, folder_for, fresh_folder, output, read_text, run, step, write, Result};
+use crate::run::{
+    fail, find_program, folder_for, fresh_folder, output, read_text, run, step, write, Result,
+};
 use crate::target::Target;
 use crate::toolchain::Pins;
 use crate::workspace;
@@ -23,7 +25,11 @@ pub fn install(target: &Target, root: &Path) -> Result<()> {
 fn loader(target: &Target) -> Result<PathBuf> {
     if target.arch == "x86_64" {
         let system = PathBuf::from("/lib").join(&target.loader);
-        return if system.exists() { Ok(system) } else { fail("musl is not installed: run `cargo xtask setup`") };
+        return if system.exists() {
+            Ok(system)
+        } else {
+            fail("musl is not installed: run `cargo xtask setup`")
+        };
     }
     let clang_target = match target.arch.as_str() {
         "mipsel_24kc" => "mipsel-linux-gnu",
@@ -36,7 +42,10 @@ fn loader(target: &Target) -> Result<PathBuf> {
     if library.exists() {
         return Ok(library);
     }
-    step(&format!("{}: musl's loader, from the source package", target.arch));
+    step(&format!(
+        "{}: musl's loader, from the source package",
+        target.arch
+    ));
     let start = Instant::now();
     let source = source(&folder, &pins.musl.version)?;
     let build = folder.join(format!("build-{}", target.arch));
@@ -44,18 +53,41 @@ fn loader(target: &Target) -> Result<PathBuf> {
     let compiler = format!("clang --target={clang_target} -march=mips32r2 -msoft-float");
     let stubs = build.join("complex.c");
     // Only complex arithmetic, which nothing here uses, calls these two.
-    write(&stubs, "void __mulsc3(void) { __builtin_trap(); }\nvoid __muldc3(void) { __builtin_trap(); }\n")?;
+    write(
+        &stubs,
+        "void __mulsc3(void) { __builtin_trap(); }\nvoid __muldc3(void) { __builtin_trap(); }\n",
+    )?;
     let object = build.join("complex-stubs.o");
-    run(Command::new("sh").arg("-c").arg(format!("{compiler} -Os -fPIC -c {} -o {}", stubs.display(), object.display())))?;
+    run(Command::new("sh").arg("-c").arg(format!(
+        "{compiler} -Os -fPIC -c {} -o {}",
+        stubs.display(),
+        object.display()
+    )))?;
     let builtins = compiler_builtins(target)?;
     let mut configure = Command::new(source.join("configure"));
     configure.current_dir(&build).stdout(Stdio::null());
-    configure.arg(format!("--target={}-linux-muslsf", clang_target.trim_end_matches("-linux-gnu"))).arg("--disable-static");
-    configure.env("CC", &compiler).env("AR", "llvm-ar").env("RANLIB", "true");
-    configure.env("CFLAGS", "-Os -Wno-everything").env("LDFLAGS", "-fuse-ld=lld -Wl,--hash-style=sysv");
-    configure.env("LIBCC", format!("{} {}", object.display(), builtins.display()));
+    configure
+        .arg(format!(
+            "--target={}-linux-muslsf",
+            clang_target.trim_end_matches("-linux-gnu")
+        ))
+        .arg("--disable-static");
+    configure
+        .env("CC", &compiler)
+        .env("AR", "llvm-ar")
+        .env("RANLIB", "true");
+    configure
+        .env("CFLAGS", "-Os -Wno-everything")
+        .env("LDFLAGS", "-fuse-ld=lld -Wl,--hash-style=sysv");
+    configure.env(
+        "LIBCC",
+        format!("{} {}", object.display(), builtins.display()),
+    );
     run(&mut configure)?;
-    run(Command::new("make").current_dir(&build).args(["-s", "-j2", "lib/libc.so"]).stdout(Stdio::null()))?;
+    run(Command::new("make")
+        .current_dir(&build)
+        .args(["-s", "-j2", "lib/libc.so"])
+        .stdout(Stdio::null()))?;
     std::fs::copy(build.join("lib/libc.so"), &library)?;
     println!("    done in {:.1} s", start.elapsed().as_secs_f32());
     Ok(library)
@@ -63,11 +95,19 @@ fn loader(target: &Target) -> Result<PathBuf> {
 
 /// The arithmetic that the processor lacks, from a build of Rust's std for the target.
 fn compiler_builtins(target: &Target) -> Result<PathBuf> {
-    let folder = workspace::ship_target().join(&target.triple).join("release/deps");
+    let folder = workspace::ship_target()
+        .join(&target.triple)
+        .join("release/deps");
     let mut newest = None;
-    for entry in std::fs::read_dir(&folder).map_err(|_| format!("build for {} first", target.arch))? {
+    for entry in
+        std::fs::read_dir(&folder).map_err(|_| format!("build for {} first", target.arch))?
+    {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if name.starts_with("libcompiler_builtins-") && name.ends_with(".rlib") {
             let time = path.metadata()?.modified()?;
             newest = newest.max(Some((time, path)));
@@ -75,18 +115,27 @@ fn compiler_builtins(target: &Target) -> Result<PathBuf> {
     }
     match newest {
         Some((_, path)) => Ok(path),
-        None => fail(format!("no compiler_builtins in {}: std must be rebuilt for {}", folder.display(), target.arch)),
+        None => fail(format!(
+            "no compiler_builtins in {}: std must be rebuilt for {}",
+            folder.display(),
+            target.arch
+        )),
     }
 }
 
 /// The unpacked source package.
 fn source(folder: &Path, version: &str) -> Result<PathBuf> {
-    let unpacked = folder.join(format!("musl-{}", version.split('-').next().unwrap_or(version)));
+    let unpacked = folder.join(format!(
+        "musl-{}",
+        version.split('-').next().unwrap_or(version)
+    ));
     if unpacked.join("configure").exists() {
         return Ok(unpacked);
     }
     if find_program("apt-get").is_none() {
-        return fail("the sources of musl come from a Debian source package, and there is no apt-get");
+        return fail(
+            "the sources of musl come from a Debian source package, and there is no apt-get",
+        );
     }
     // Lists of our own: the system's sources stay as they are.
     folder_for(&folder.join("lists/partial"))?;
@@ -94,7 +143,11 @@ fn source(folder: &Path, version: &str) -> Result<PathBuf> {
     fresh_folder(&sources)?;
     let mut copied = 0;
     for file in source_lists()? {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let text = read_text(&file)?;
         if !text.contains("debian") {
             continue;
@@ -107,10 +160,29 @@ fn source(folder: &Path, version: &str) -> Result<PathBuf> {
     }
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
-        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
-        command.arg("-qq").arg("-o").arg(format!("Dir::Etc::sourceparts={}", sources.display()));
-        command.args(["-o", "Dir::Etc::sourcelist=/dev/null", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3"]);
-        command.arg("-o").arg(format!("Dir::State::lists={}", folder.join("lists").display())).args(arguments);
+        command
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command
+            .arg("-qq")
+            .arg("-o")
+            .arg(format!("Dir::Etc::sourceparts={}", sources.display()));
+        command.args([
+            "-o",
+            "Dir::Etc::sourcelist=/dev/null",
+            "-o",
+            "APT::Sandbox::User=root",
+            "-o",
+            "Acquire::Retries=3",
+        ]);
+        command
+            .arg("-o")
+            .arg(format!(
+                "Dir::State::lists={}",
+                folder.join("lists").display()
+            ))
+            .args(arguments);
         command
     };
     run(&mut apt(&["update"]))?;
@@ -139,7 +211,13 @@ mod tests {
 
     #[test]
     fn both_forms_of_source_lists_are_turned() {
-        assert_eq!(wanting_sources("deb [a=b] x y z\n# deb\n"), "deb-src [a=b] x y z\n# deb\n");
-        assert_eq!(wanting_sources("Types: deb deb-src\nURIs: x\n\n"), "Types: deb-src\nURIs: x\n\n");
+        assert_eq!(
+            wanting_sources("deb [a=b] x y z\n# deb\n"),
+            "deb-src [a=b] x y z\n# deb\n"
+        );
+        assert_eq!(
+            wanting_sources("Types: deb deb-src\nURIs: x\n\n"),
+            "Types: deb-src\nURIs: x\n\n"
+        );
     }
 }

@@ -39,20 +39,32 @@ fn the_buildroot_makefile_builds_what_the_list_says() {
     let stage = work.0.join("stage");
     std::fs::create_dir_all(&stage).unwrap();
     let mut make = Command::new("make");
-    make.current_dir(root.join("package/lua-eco")).env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
-    make.arg("-s").arg(format!("TOPDIR={}", root.join("xtask/buildroot").display()));
-    make.arg(format!("BUILD_DIR={}", work.0.join("build").display())).arg(format!("STAGE={}", stage.display()));
+    make.current_dir(root.join("package/lua-eco"))
+        .env_remove("MAKEFLAGS")
+        .env_remove("MAKELEVEL");
+    make.arg("-s")
+        .arg(format!("TOPDIR={}", root.join("xtask/buildroot").display()));
+    make.arg(format!("BUILD_DIR={}", work.0.join("build").display()))
+        .arg(format!("STAGE={}", stage.display()));
     output(&mut make).unwrap();
 
     let mut packages = 0;
     for entry in std::fs::read_dir(&stage).unwrap() {
         packages += usize::from(entry.unwrap().path().is_dir());
     }
-    assert_eq!(packages, table.packages.len(), "the Makefile has other packages than the list");
+    assert_eq!(
+        packages,
+        table.packages.len(),
+        "the Makefile has other packages than the list"
+    );
 
     for package in &table.packages {
         let info = read_text(&stage.join(format!("{}.info", package.name))).unwrap();
-        let depends: String = package.depends.iter().map(|name| format!(" +{name}")).collect();
+        let depends: String = package
+            .depends
+            .iter()
+            .map(|name| format!(" +{name}"))
+            .collect();
         let expected = format!(
             "version={}\nsection={}\nmenu=Languages/Lua\ntitle={}\ndepends=@(mipsel){depends}\n",
             table.package_version(),
@@ -65,7 +77,15 @@ fn the_buildroot_makefile_builds_what_the_list_says() {
         let mut found = Vec::new();
         files(&installed, "", &mut found);
         let listed = entries(&table, package);
-        assert_eq!(found, listed.iter().map(|entry| entry.path.clone()).collect::<Vec<_>>(), "{}", package.name);
+        assert_eq!(
+            found,
+            listed
+                .iter()
+                .map(|entry| entry.path.clone())
+                .collect::<Vec<_>>(),
+            "{}",
+            package.name
+        );
         for entry in &listed {
             if let EntryKind::Link(text) = &entry.kind {
                 let link = std::fs::read_link(below(&installed, &entry.path)).unwrap();
@@ -75,12 +95,26 @@ fn the_buildroot_makefile_builds_what_the_list_says() {
 
         let flags = "-Ctarget-feature=-crt-static -Zunstable-options -Cpanic=immediate-abort abort";
         for module in &package.modules {
-            let built = read_text(&below(&installed, &format!("{}/{}", table.directory, module.file))).unwrap();
-            assert_eq!(built, format!("{} {flags}", module.feature_list()), "{}", module.file);
+            let built = read_text(&below(
+                &installed,
+                &format!("{}/{}", table.directory, module.file),
+            ))
+            .unwrap();
+            assert_eq!(
+                built,
+                format!("{} {flags}", module.feature_list()),
+                "{}",
+                module.file
+            );
         }
         if let Some(program) = &package.program {
             let built = read_text(&below(&installed, &program.path)).unwrap();
-            assert_eq!(built, format!("{} {flags}", program.features.join(",")), "{}", program.path);
+            assert_eq!(
+                built,
+                format!("{} {flags}", program.features.join(",")),
+                "{}",
+                program.path
+            );
         }
     }
 }

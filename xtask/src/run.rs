@@ -19,7 +19,9 @@ pub fn step(text: &str) {
 
 /// Runs a command, shows its output, and fails when it fails.
 pub fn run(command: &mut Command) -> Result<()> {
-    let status = command.status().map_err(|error| format!("cannot start {}: {error}", name(command)))?;
+    let status = command
+        .status()
+        .map_err(|error| format!("cannot start {}: {error}", name(command)))?;
     if !status.success() {
         return fail(format!("{} failed: {status}", line(command)));
     }
@@ -43,7 +45,12 @@ pub fn output(command: &mut Command) -> Result<String> {
         .output()
         .map_err(|error| format!("cannot start {}: {error}", name(command)))?;
     if !output.status.success() {
-        return fail(format!("{} failed: {}\n{}", line(command), output.status, String::from_utf8_lossy(&output.stderr)));
+        return fail(format!(
+            "{} failed: {}\n{}",
+            line(command),
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        ));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -51,25 +58,30 @@ pub fn output(command: &mut Command) -> Result<String> {
 /// Where a program is found on PATH.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| is_executable(file))
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| is_executable(file))
 }
 
 fn is_executable(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    file.metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 /// Creates a folder, its parents included, anew and empty.
 pub fn fresh_folder(folder: &Path) -> Result<()> {
     if folder.exists() {
-        std::fs::remove_dir_all(folder).map_err(|error| format!("cannot empty {}: {error}", folder.display()))?;
+        std::fs::remove_dir_all(folder)
+            .map_err(|error| format!("cannot empty {}: {error}", folder.display()))?;
     }
     folder_for(folder)
 }
 
 /// Creates a folder where it does not exist.
 pub fn folder_for(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(|error| format!("cannot create {}: {error}", folder.display()).into())
+    std::fs::create_dir_all(folder)
+        .map_err(|error| format!("cannot create {}: {error}", folder.display()).into())
 }
 
 /// Reads a file, naming it when that fails.
@@ -79,7 +91,8 @@ pub fn read(file: &Path) -> Result<Vec<u8>> {
 
 /// Reads a text file, naming it when that fails.
 pub fn read_text(file: &Path) -> Result<String> {
-    std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()).into())
+    std::fs::read_to_string(file)
+        .map_err(|error| format!("cannot read {}: {error}", file.display()).into())
 }
 
 /// Writes a file and the folders above it, naming it when that fails.
@@ -87,7 +100,8 @@ pub fn write(file: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     if let Some(parent) = file.parent() {
         folder_for(parent)?;
     }
-    std::fs::write(file, bytes).map_err(|error| format!("cannot write {}: {error}", file.display()).into())
+    std::fs::write(file, bytes)
+        .map_err(|error| format!("cannot write {}: {error}", file.display()).into())
 }
 
 /// Copies a file with its permissions, creating the folders above it.
@@ -97,7 +111,13 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     }
     // A running program cannot be overwritten, but its name can be given to another file.
     let _ = std::fs::remove_file(to);
-    std::fs::copy(from, to).map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))?;
+    std::fs::copy(from, to).map_err(|error| {
+        format!(
+            "cannot copy {} to {}: {error}",
+            from.display(),
+            to.display()
+        )
+    })?;
     Ok(())
 }
 
@@ -111,7 +131,10 @@ pub struct Arguments {
 impl Arguments {
     /// Splits the arguments; an option that is not in `known` is an error.
     pub fn parse(arguments: &[String], known: &[&str]) -> Result<Arguments> {
-        let mut parsed = Arguments { options: Vec::new(), words: Vec::new() };
+        let mut parsed = Arguments {
+            options: Vec::new(),
+            words: Vec::new(),
+        };
         let mut rest = arguments.iter();
         while let Some(word) = rest.next() {
             let Some(option) = word.strip_prefix("--") else {
@@ -135,7 +158,11 @@ impl Arguments {
 
     /// The last value given for an option.
     pub fn option(&self, name: &str) -> Option<&str> {
-        self.options.iter().rev().find(|(option, _)| option == name).map(|(_, value)| value.as_str())
+        self.options
+            .iter()
+            .rev()
+            .find(|(option, _)| option == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The value of an option that must be given.

@@ -25,7 +25,12 @@ fn compiler_stamp() -> std::path::PathBuf {
 }
 
 fn system_packages(pins: &Pins) -> Result<()> {
-    let missing: Vec<&str> = pins.system.iter().filter(|package| !is_there(package)).map(|package| package.package.as_str()).collect();
+    let missing: Vec<&str> = pins
+        .system
+        .iter()
+        .filter(|package| !is_there(package))
+        .map(|package| package.package.as_str())
+        .collect();
     let compiler_missing = !pins.compiler.path.exists() || !std_sources_there(pins);
     let wants_compiler = compiler_missing && !compiler_stamp().exists();
     if missing.is_empty() && !wants_compiler {
@@ -35,13 +40,22 @@ fn system_packages(pins: &Pins) -> Result<()> {
         if missing.is_empty() {
             return Ok(());
         }
-        return fail(format!("this system has no apt-get; install by its own means: {}", missing.join(" ")));
+        return fail(format!(
+            "this system has no apt-get; install by its own means: {}",
+            missing.join(" ")
+        ));
     }
-    timed("apt-get update", apt(&["update", "-qq"])?.stdout(std::process::Stdio::null()))?;
+    timed(
+        "apt-get update",
+        apt(&["update", "-qq"])?.stdout(std::process::Stdio::null()),
+    )?;
     if !missing.is_empty() {
         let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
         arguments.extend(&missing);
-        timed(&format!("apt-get install {}", missing.join(" ")), apt(&arguments)?.stdout(std::process::Stdio::null()))?;
+        timed(
+            &format!("apt-get install {}", missing.join(" ")),
+            apt(&arguments)?.stdout(std::process::Stdio::null()),
+        )?;
     }
     if wants_compiler {
         let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
@@ -49,26 +63,42 @@ fn system_packages(pins: &Pins) -> Result<()> {
         let text = format!("apt-get install {}", pins.compiler.packages.join(" "));
         if let Err(error) = timed(&text, apt(&arguments)?.stdout(std::process::Stdio::null())) {
             eprintln!("note: {error}");
-            eprintln!("note: without these, std comes from `rustup component add rust-src` or prebuilt");
+            eprintln!(
+                "note: without these, std comes from `rustup component add rust-src` or prebuilt"
+            );
         }
         folder_for(&workspace::tools())?;
         std::fs::write(compiler_stamp(), "")?;
     }
-    let still: Vec<&str> = pins.system.iter().filter(|package| !is_there(package)).map(|package| package.package.as_str()).collect();
+    let still: Vec<&str> = pins
+        .system
+        .iter()
+        .filter(|package| !is_there(package))
+        .map(|package| package.package.as_str())
+        .collect();
     if !still.is_empty() {
-        return fail(format!("apt-get installed these, but what they bring is not found: {}", still.join(" ")));
+        return fail(format!(
+            "apt-get installed these, but what they bring is not found: {}",
+            still.join(" ")
+        ));
     }
     Ok(())
 }
 
 fn is_there(package: &SystemPackage) -> bool {
-    package.command.as_ref().is_none_or(|command| find_program(command).is_some())
+    package
+        .command
+        .as_ref()
+        .is_none_or(|command| find_program(command).is_some())
         && package.file.as_ref().is_none_or(|file| file.exists())
 }
 
 fn std_sources_there(pins: &Pins) -> bool {
     let folder = pins.compiler.path.parent().and_then(|bin| bin.parent());
-    folder.is_some_and(|root| root.join("lib/rustlib/src/rust/library/std/Cargo.toml").exists())
+    folder.is_some_and(|root| {
+        root.join("lib/rustlib/src/rust/library/std/Cargo.toml")
+            .exists()
+    })
 }
 
 /// apt-get, waiting for others who hold its lock, with sudo where we are not root.
@@ -78,31 +108,66 @@ fn apt(arguments: &[&str]) -> Result<Command> {
     if !root {
         command.args(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
     }
-    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(std::process::Stdio::null());
-    command.args(["-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=3", "-o", "Dpkg::Use-Pty=0"]).args(arguments);
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(std::process::Stdio::null());
+    command
+        .args([
+            "-o",
+            "DPkg::Lock::Timeout=600",
+            "-o",
+            "Acquire::Retries=3",
+            "-o",
+            "Dpkg::Use-Pty=0",
+        ])
+        .args(arguments);
     Ok(command)
 }
 
 /// zig and its cargo driver come from PyPI, into a folder of ours.
 fn python_packages(pins: &Pins) -> Result<()> {
     let folder = python_tools();
-    let wanted = [format!("ziglang=={}", pins.zig.version), format!("cargo-zigbuild=={}", pins.cargo_zigbuild.version)];
+    let wanted = [
+        format!("ziglang=={}", pins.zig.version),
+        format!("cargo-zigbuild=={}", pins.cargo_zigbuild.version),
+    ];
     let stamp = folder.join("installed");
-    if std::fs::read_to_string(&stamp).is_ok_and(|text| text == wanted.join("\n")) && zig().exists() {
+    if std::fs::read_to_string(&stamp).is_ok_and(|text| text == wanted.join("\n")) && zig().exists()
+    {
         return Ok(());
     }
     let _ = std::fs::remove_dir_all(&folder);
     folder_for(&folder)?;
     let mut command = Command::new(pip_python()?);
-    command.args(["-m", "pip", "install", "--quiet", "--no-compile", "--root-user-action=ignore", "--target"]);
-    command.arg(&folder).args(&wanted).stdin(std::process::Stdio::null());
+    command.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-compile",
+        "--root-user-action=ignore",
+        "--target",
+    ]);
+    command
+        .arg(&folder)
+        .args(&wanted)
+        .stdin(std::process::Stdio::null());
     timed(&format!("pip install {}", wanted.join(" ")), &mut command)?;
     let version = output(Command::new(zig()).arg("version"))?;
     if version.trim() != pins.zig.version {
-        return fail(format!("zig says it is {}, not {}", version.trim(), pins.zig.version));
+        return fail(format!(
+            "zig says it is {}, not {}",
+            version.trim(),
+            pins.zig.version
+        ));
     }
     std::fs::write(stamp, wanted.join("\n"))?;
-    step(&format!("zig {} and cargo-zigbuild {} are in {}", pins.zig.version, pins.cargo_zigbuild.version, folder.display()));
+    step(&format!(
+        "zig {} and cargo-zigbuild {} are in {}",
+        pins.zig.version,
+        pins.cargo_zigbuild.version,
+        folder.display()
+    ));
     Ok(())
 }
 

@@ -15,11 +15,17 @@ pub fn command(_: &[String]) -> Result<()> {
     let table = Table::read()?;
     let dist = workspace::dist().join(&target.arch);
     let mut over = Vec::new();
-    println!("{:<24}{:>12}{:>14}", "mipsel_24kc, stripped", "KB", "budget KB");
+    println!(
+        "{:<24}{:>12}{:>14}",
+        "mipsel_24kc, stripped", "KB", "budget KB"
+    );
     for package in &table.packages {
         let mut total = 0;
         for module in &package.modules {
-            let bytes = weight(&below(&dist.join("root"), &format!("{}/{}", table.directory, module.file)))?;
+            let bytes = weight(&below(
+                &dist.join("root"),
+                &format!("{}/{}", table.directory, module.file),
+            ))?;
             total += bytes;
             if package.modules.len() > 1 {
                 row(&format!("  {}", module.file), bytes, None);
@@ -32,7 +38,12 @@ pub fn command(_: &[String]) -> Result<()> {
         check(&name, total, package.budget, &mut over);
         if let Some(program) = &package.program {
             let bytes = weight(&below(&dist.join("root"), &program.path))?;
-            check(&format!("{} (dynamic)", program.path.trim_start_matches("/usr/bin/")), bytes, program.budget, &mut over);
+            check(
+                &format!("{} (dynamic)", program.path.trim_start_matches("/usr/bin/")),
+                bytes,
+                program.budget,
+                &mut over,
+            );
         }
     }
     row("eco-static", weight(&dist.join("eco-static"))?, None);
@@ -44,7 +55,10 @@ pub fn command(_: &[String]) -> Result<()> {
 }
 
 fn weight(file: &Path) -> Result<u64> {
-    Ok(file.metadata().map_err(|error| format!("{}: {error}", file.display()))?.len())
+    Ok(file
+        .metadata()
+        .map_err(|error| format!("{}: {error}", file.display()))?
+        .len())
 }
 
 fn check(name: &str, bytes: u64, budget: u64, over: &mut Vec<String>) {

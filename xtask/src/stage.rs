@@ -26,16 +26,25 @@ pub enum EntryKind {
 pub fn entries(table: &Table, package: &Package) -> Vec<Entry> {
     let mut entries = Vec::new();
     if let Some(program) = &package.program {
-        entries.push(Entry { path: program.path.clone(), kind: EntryKind::Executable });
+        entries.push(Entry {
+            path: program.path.clone(),
+            kind: EntryKind::Executable,
+        });
     }
     for module in &package.modules {
         let real = format!("{}/{}", table.directory, module.file);
         for folder in &table.links {
             let path = format!("{folder}/{}", module.file);
             let link = relative_link(&path, &real);
-            entries.push(Entry { path, kind: EntryKind::Link(link) });
+            entries.push(Entry {
+                path,
+                kind: EntryKind::Link(link),
+            });
         }
-        entries.push(Entry { path: real, kind: EntryKind::Executable });
+        entries.push(Entry {
+            path: real,
+            kind: EntryKind::Executable,
+        });
     }
     entries.sort_by(|left, right| left.path.cmp(&right.path));
     entries

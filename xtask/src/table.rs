@@ -72,7 +72,8 @@ impl Table {
     /// Reads the list and checks that it makes sense.
     pub fn read() -> Result<Table> {
         let file = workspace::root().join("package/packages.toml");
-        let table: Table = toml::from_str(&read_text(&file)?).map_err(|error| format!("{}: {error}", file.display()))?;
+        let table: Table = toml::from_str(&read_text(&file)?)
+            .map_err(|error| format!("{}: {error}", file.display()))?;
         table.check()?;
         Ok(table)
     }
@@ -80,8 +81,14 @@ impl Table {
     fn check(&self) -> Result<()> {
         for (position, package) in self.packages.iter().enumerate() {
             for needed in &package.depends {
-                if !self.packages[..position].iter().any(|earlier| &earlier.name == needed) {
-                    return fail(format!("{} depends on {needed}, which is not listed before it", package.name));
+                if !self.packages[..position]
+                    .iter()
+                    .any(|earlier| &earlier.name == needed)
+                {
+                    return fail(format!(
+                        "{} depends on {needed}, which is not listed before it",
+                        package.name
+                    ));
                 }
             }
         }
@@ -90,7 +97,9 @@ impl Table {
 
     /// Every module with its package.
     pub fn modules(&self) -> impl Iterator<Item = (&Package, &Module)> {
-        self.packages.iter().flat_map(|package| package.modules.iter().map(move |module| (package, module)))
+        self.packages
+            .iter()
+            .flat_map(|package| package.modules.iter().map(move |module| (package, module)))
     }
 
     /// Version and release, as packages carry them.
@@ -111,7 +120,12 @@ pub fn relative_link(from: &str, to: &str) -> String {
     let from: Vec<&str> = from.split('/').filter(|part| !part.is_empty()).collect();
     let to: Vec<&str> = to.split('/').filter(|part| !part.is_empty()).collect();
     let folders = from.len().saturating_sub(1);
-    let common = from.iter().take(folders).zip(&to).take_while(|(left, right)| left == right).count();
+    let common = from
+        .iter()
+        .take(folders)
+        .zip(&to)
+        .take_while(|(left, right)| left == right)
+        .count();
     let mut parts = vec![".."; folders - common];
     parts.extend(&to[common..]);
     parts.join("/")
@@ -124,7 +138,10 @@ mod tests {
     #[test]
     fn a_link_climbs_to_the_common_folder() {
         assert_eq!(
-            relative_link("/usr/local/lib/lua/5.4/eco/log.so", "/usr/lib/lua/5.4/eco/log.so"),
+            relative_link(
+                "/usr/local/lib/lua/5.4/eco/log.so",
+                "/usr/lib/lua/5.4/eco/log.so"
+            ),
             "../../../../../lib/lua/5.4/eco/log.so"
         );
         assert_eq!(relative_link("/a", "/b/c"), "b/c");
@@ -133,16 +150,30 @@ mod tests {
     #[test]
     fn the_list_is_sound() {
         let table = Table::read().unwrap();
-        let mut files: Vec<&str> = table.modules().map(|(_, module)| module.file.as_str()).collect();
-        let mut names: Vec<&str> = table.modules().flat_map(|(_, module)| module.lua.iter().map(String::as_str)).collect();
+        let mut files: Vec<&str> = table
+            .modules()
+            .map(|(_, module)| module.file.as_str())
+            .collect();
+        let mut names: Vec<&str> = table
+            .modules()
+            .flat_map(|(_, module)| module.lua.iter().map(String::as_str))
+            .collect();
         let (file_count, name_count) = (files.len(), names.len());
         files.sort();
         files.dedup();
         names.sort();
         names.dedup();
-        assert_eq!((files.len(), names.len()), (file_count, name_count), "a file or a Lua name is listed twice");
+        assert_eq!(
+            (files.len(), names.len()),
+            (file_count, name_count),
+            "a file or a Lua name is listed twice"
+        );
         for (package, module) in table.modules() {
-            let searched: Vec<String> = module.lua.iter().map(|name| format!("{}.so", name.replace('.', "/"))).collect();
+            let searched: Vec<String> = module
+                .lua
+                .iter()
+                .map(|name| format!("{}.so", name.replace('.', "/")))
+                .collect();
             let all_in_one = format!("{}.so", module.lua[0].split('.').next().unwrap_or_default());
             assert!(
                 searched.contains(&module.file) || module.file == all_in_one,

@@ -31,10 +31,14 @@ impl Target {
     pub fn read(arch: &str) -> Result<Target> {
         let known = names()?;
         if !known.iter().any(|name| name == arch) {
-            return fail(format!("no architecture '{arch}'; there are: {}", known.join(", ")));
+            return fail(format!(
+                "no architecture '{arch}'; there are: {}",
+                known.join(", ")
+            ));
         }
         let file = workspace::root().join(format!("targets/{arch}.toml"));
-        let target: Target = toml::from_str(&read_text(&file)?).map_err(|error| format!("{}: {error}", file.display()))?;
+        let target: Target = toml::from_str(&read_text(&file)?)
+            .map_err(|error| format!("{}: {error}", file.display()))?;
         if target.arch != arch {
             return fail(format!("{} says arch = {:?}", file.display(), target.arch));
         }
@@ -52,7 +56,10 @@ pub fn names() -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(workspace::root().join("targets"))? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if let Some(arch) = name.strip_suffix(".toml").filter(|arch| *arch != "toolchain") {
+        if let Some(arch) = name
+            .strip_suffix(".toml")
+            .filter(|arch| *arch != "toolchain")
+        {
             names.push(arch.to_string());
         }
     }

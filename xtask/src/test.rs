@@ -23,7 +23,10 @@ pub fn command(arguments: &[String]) -> Result<()> {
 fn host(filters: &[String]) -> Result<()> {
     build::host()?;
     let mut command = cargo();
-    command.current_dir(workspace::root()).args(["test", "--workspace", "--features", EVERYTHING]).args(filters);
+    command
+        .current_dir(workspace::root())
+        .args(["test", "--workspace", "--features", EVERYTHING])
+        .args(filters);
     timed("tests on this machine", &mut command)
 }
 
@@ -31,15 +34,53 @@ fn emulated(target: &Target, filters: &[String]) -> Result<()> {
     build::arch(target)?;
     let compiler = Compiler::choose()?;
     let mut units = compiler.cross_test_cargo(target, "test")?;
-    units.args(["--package", "lua-eco", "--lib", "--target", &target.triple, "--features", EVERYTHING]).args(filters);
-    units.env(format!("CARGO_TARGET_{}_RUNNER", target.variable_name().to_uppercase()), &target.qemu);
+    units
+        .args([
+            "--package",
+            "lua-eco",
+            "--lib",
+            "--target",
+            &target.triple,
+            "--features",
+            EVERYTHING,
+        ])
+        .args(filters);
+    units.env(
+        format!(
+            "CARGO_TARGET_{}_RUNNER",
+            target.variable_name().to_uppercase()
+        ),
+        &target.qemu,
+    );
     processor(&mut units, target);
-    timed(&format!("{}: unit tests under {}", target.arch, target.qemu), &mut units)?;
+    timed(
+        &format!("{}: unit tests under {}", target.arch, target.qemu),
+        &mut units,
+    )?;
     let mut scripts = cargo();
-    scripts.current_dir(workspace::root()).args(["test", "--package", "lua-eco", "--test", "main", "--features", EVERYTHING]).args(filters);
-    scripts.env("ECO_BIN", workspace::dist().join(&target.arch).join("eco-static")).env("ECO_RUNNER", &target.qemu);
+    scripts
+        .current_dir(workspace::root())
+        .args([
+            "test",
+            "--package",
+            "lua-eco",
+            "--test",
+            "main",
+            "--features",
+            EVERYTHING,
+        ])
+        .args(filters);
+    scripts
+        .env(
+            "ECO_BIN",
+            workspace::dist().join(&target.arch).join("eco-static"),
+        )
+        .env("ECO_RUNNER", &target.qemu);
     processor(&mut scripts, target);
-    timed(&format!("{}: integration tests under {}", target.arch, target.qemu), &mut scripts)
+    timed(
+        &format!("{}: integration tests under {}", target.arch, target.qemu),
+        &mut scripts,
+    )
 }
 
 /// Tells the emulator which processor to play.

@@ -62,7 +62,8 @@ impl Pins {
     /// Reads the pins.
     pub fn read() -> Result<Pins> {
         let file = workspace::root().join("targets/toolchain.toml");
-        toml::from_str(&read_text(&file)?).map_err(|error| format!("{}: {error}", file.display()).into())
+        toml::from_str(&read_text(&file)?)
+            .map_err(|error| format!("{}: {error}", file.display()).into())
     }
 }
 
@@ -80,16 +81,29 @@ impl Compiler {
         let pins = Pins::read()?;
         let own = own_rustc();
         if std::env::var_os("ECO_STD").is_none_or(|choice| choice != "prebuilt") {
-            if is_version(&pins.compiler.path, &pins.compiler.version) && has_std_sources(&pins.compiler.path) {
-                return Ok(Compiler { rustc: pins.compiler.path, rebuilds_std: true });
+            if is_version(&pins.compiler.path, &pins.compiler.version)
+                && has_std_sources(&pins.compiler.path)
+            {
+                return Ok(Compiler {
+                    rustc: pins.compiler.path,
+                    rebuilds_std: true,
+                });
             }
             if has_std_sources(&own) && knows_immediate_abort(&own) {
-                return Ok(Compiler { rustc: own, rebuilds_std: true });
+                return Ok(Compiler {
+                    rustc: own,
+                    rebuilds_std: true,
+                });
             }
         }
         eprintln!("note: the sources of Rust's std are not at hand, so its prebuilt form is linked and every module is larger.");
-        eprintln!("      To rebuild std for size: cargo xtask setup, or rustup component add rust-src.");
-        Ok(Compiler { rustc: own, rebuilds_std: false })
+        eprintln!(
+            "      To rebuild std for size: cargo xtask setup, or rustup component add rust-src."
+        );
+        Ok(Compiler {
+            rustc: own,
+            rebuilds_std: false,
+        })
     }
 
     /// The triple of this machine.
@@ -112,7 +126,12 @@ impl Compiler {
     pub fn cross_cargo(&self, target: &Target, subcommand: &str, link: Link) -> Result<Command> {
         self.check_std(target)?;
         let mut command = zig_cargo(target, self.rebuilds_std)?;
-        self.finish(&mut command, subcommand, "panic_abort", &router_flags(target, link));
+        self.finish(
+            &mut command,
+            subcommand,
+            "panic_abort",
+            &router_flags(target, link),
+        );
         Ok(command)
     }
 
@@ -120,11 +139,19 @@ impl Compiler {
     pub fn cross_test_cargo(&self, target: &Target, subcommand: &str) -> Result<Command> {
         self.check_std(target)?;
         let mut command = zig_cargo(target, false)?;
-        let compiler = Compiler { rustc: self.rustc.clone(), rebuilds_std: false };
+        let compiler = Compiler {
+            rustc: self.rustc.clone(),
+            rebuilds_std: false,
+        };
         if self.rebuilds_std {
             command.arg("-Zbuild-std=std,panic_unwind,test");
         }
-        compiler.finish(&mut command, subcommand, "panic_unwind", &router_flags(target, Link::Static));
+        compiler.finish(
+            &mut command,
+            subcommand,
+            "panic_unwind",
+            &router_flags(target, Link::Static),
+        );
         Ok(command)
     }
 
@@ -132,7 +159,8 @@ impl Compiler {
         if self.rebuilds_std {
             return Ok(());
         }
-        let prebuilt = sysroot(&self.rustc).map(|root| root.join("lib/rustlib").join(&target.triple).join("lib"));
+        let prebuilt = sysroot(&self.rustc)
+            .map(|root| root.join("lib/rustlib").join(&target.triple).join("lib"));
         if prebuilt.is_some_and(|folder| folder.exists()) {
             return Ok(());
         }
@@ -145,10 +173,17 @@ impl Compiler {
 
     fn finish(&self, command: &mut Command, subcommand: &str, panics: &str, flags: &[String]) {
         let mut flags = flags.to_vec();
-        command.env("RUSTC", &self.rustc).env("RUSTC_BOOTSTRAP", "1");
+        command
+            .env("RUSTC", &self.rustc)
+            .env("RUSTC_BOOTSTRAP", "1");
         if self.rebuilds_std {
-            flags.extend(["-Zunstable-options".into(), "-Cpanic=immediate-abort".into()]);
-            command.arg(format!("-Zbuild-std=std,{panics}")).arg("-Zbuild-std-features=optimize_for_size");
+            flags.extend([
+                "-Zunstable-options".into(),
+                "-Cpanic=immediate-abort".into(),
+            ]);
+            command
+                .arg(format!("-Zbuild-std=std,{panics}"))
+                .arg("-Zbuild-std-features=optimize_for_size");
         }
         command.env("RUSTFLAGS", flags.join(" ")).arg(subcommand);
     }
@@ -170,10 +205,18 @@ pub fn cargo() -> Command {
 
 /// A command for shipped builds, rid of what the user's environment or the outer cargo says about flags.
 fn clean(mut command: Command) -> Command {
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "LD_LIBRARY_PATH", "RUSTC_WRAPPER"] {
+    for name in [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "LD_LIBRARY_PATH",
+        "RUSTC_WRAPPER",
+    ] {
         command.env_remove(name);
     }
-    command.current_dir(workspace::root()).env("CARGO_TARGET_DIR", workspace::ship_target());
+    command
+        .current_dir(workspace::root())
+        .env("CARGO_TARGET_DIR", workspace::ship_target());
     command
 }
 
@@ -210,10 +253,16 @@ fn zig_cargo(target: &Target, small: bool) -> Result<Command> {
     let name = target.variable_name();
     command
         .env("PATH", path)
-        .env("CARGO", std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .env(
+            "CARGO",
+            std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
+        )
         .env("CARGO_ZIGBUILD_ZIG_PATH", zig())
         .env(format!("CFLAGS_{name}"), target.cflags.join(" "))
-        .env(format!("CARGO_TARGET_{}_LINKER", name.to_uppercase()), linker(target, small)?);
+        .env(
+            format!("CARGO_TARGET_{}_LINKER", name.to_uppercase()),
+            linker(target, small)?,
+        );
     Ok(command)
 }
 
@@ -227,7 +276,10 @@ fn linker(target: &Target, small: bool) -> Result<PathBuf> {
         let discard = folder.join("discard.ld");
         write_changed(&discard, DISCARD)?;
         let stubs = unwinder_stubs(target, &folder)?;
-        replace = format!("    -lgcc_s|-lunwind) set -- \"$@\" '{}' ;;\n", stubs.display());
+        replace = format!(
+            "    -lgcc_s|-lunwind) set -- \"$@\" '{}' ;;\n",
+            stubs.display()
+        );
         script = format!(" '-Wl,-T,{}'", discard.display());
     }
     let text = format!(
@@ -240,7 +292,11 @@ fn linker(target: &Target, small: bool) -> Result<PathBuf> {
         zig = target.zig,
         cflags = target.cflags.join(" "),
     );
-    let file = folder.join(format!("zigcc-{}{}", target.arch, if small { "-small" } else { "" }));
+    let file = folder.join(format!(
+        "zigcc-{}{}",
+        target.arch,
+        if small { "-small" } else { "" }
+    ));
     write_changed(&file, &text)?;
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
@@ -279,14 +335,32 @@ fn unwinder_stubs(target: &Target, folder: &Path) -> Result<PathBuf> {
         return Ok(archive);
     }
     let source = folder.join("unwinder-stubs.c");
-    let text: String = UNWINDER.iter().map(|name| format!("__attribute__((weak)) void {name}(void) {{ __builtin_trap(); }}\n")).collect();
+    let text: String = UNWINDER
+        .iter()
+        .map(|name| format!("__attribute__((weak)) void {name}(void) {{ __builtin_trap(); }}\n"))
+        .collect();
     write_changed(&source, &text)?;
     let object = folder.join(format!("unwinder-stubs-{}.o", target.arch));
     let mut compile = Command::new(zig());
-    compile.args(["cc", "-target", &target.zig]).args(&target.cflags);
-    compile.args(["-Os", "-fPIC", "-ffunction-sections", "-fno-sanitize=all", "-c"]).arg(&source).arg("-o").arg(&object);
+    compile
+        .args(["cc", "-target", &target.zig])
+        .args(&target.cflags);
+    compile
+        .args([
+            "-Os",
+            "-fPIC",
+            "-ffunction-sections",
+            "-fno-sanitize=all",
+            "-c",
+        ])
+        .arg(&source)
+        .arg("-o")
+        .arg(&object);
     run(&mut compile)?;
-    run(Command::new(zig()).args(["ar", "rcs"]).arg(&archive).arg(&object))?;
+    run(Command::new(zig())
+        .args(["ar", "rcs"])
+        .arg(&archive)
+        .arg(&object))?;
     Ok(archive)
 }
 
@@ -299,11 +373,14 @@ fn write_changed(file: &Path, text: &str) -> Result<()> {
 }
 
 fn own_rustc() -> PathBuf {
-    std::env::var_os("RUSTC").map(PathBuf::from).unwrap_or_else(|| "rustc".into())
+    std::env::var_os("RUSTC")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| "rustc".into())
 }
 
 fn is_version(rustc: &Path, version: &str) -> bool {
-    output(Command::new(rustc).arg("--version")).is_ok_and(|text| text.split(' ').nth(1) == Some(version))
+    output(Command::new(rustc).arg("--version"))
+        .is_ok_and(|text| text.split(' ').nth(1) == Some(version))
 }
 
 fn sysroot(rustc: &Path) -> Option<PathBuf> {
@@ -312,11 +389,19 @@ fn sysroot(rustc: &Path) -> Option<PathBuf> {
 }
 
 fn has_std_sources(rustc: &Path) -> bool {
-    sysroot(rustc).is_some_and(|root| root.join("lib/rustlib/src/rust/library/std/Cargo.toml").exists())
+    sysroot(rustc).is_some_and(|root| {
+        root.join("lib/rustlib/src/rust/library/std/Cargo.toml")
+            .exists()
+    })
 }
 
 fn knows_immediate_abort(rustc: &Path) -> bool {
     let mut command = Command::new(rustc);
-    command.env("RUSTC_BOOTSTRAP", "1").args(["-Zunstable-options", "-Cpanic=immediate-abort", "--print", "cfg"]);
+    command.env("RUSTC_BOOTSTRAP", "1").args([
+        "-Zunstable-options",
+        "-Cpanic=immediate-abort",
+        "--print",
+        "cfg",
+    ]);
     output(&mut command).is_ok()
 }

@@ -40,9 +40,16 @@ pub fn feed_key() -> Result<SecretKey> {
     let key = SecretKey::from_random(&random);
     let mut options = std::fs::OpenOptions::new();
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.write(true).create_new(true).open(&secret_file)?.write_all(key.encode().as_bytes())?;
+    options
+        .write(true)
+        .create_new(true)
+        .open(&secret_file)?
+        .write_all(key.encode().as_bytes())?;
     std::fs::write(&public_file, key.public().encode())?;
-    println!("    made a development key, {}; set ECO_FEED_KEY to sign with another", secret_file.display());
+    println!(
+        "    made a development key, {}; set ECO_FEED_KEY to sign with another",
+        secret_file.display()
+    );
     Ok(key)
 }
 
@@ -57,7 +64,10 @@ impl SecretKey {
         let (mut id, mut seed) = ([0; 8], [0; 32]);
         id.copy_from_slice(&random[..8]);
         seed.copy_from_slice(&random[8..]);
-        SecretKey { id, key: SigningKey::from_bytes(&seed) }
+        SecretKey {
+            id,
+            key: SigningKey::from_bytes(&seed),
+        }
     }
 
     /// The text of a key file without pass phrase.
@@ -96,7 +106,10 @@ impl SecretKey {
 
     /// The half that verifies.
     pub fn public(&self) -> PublicKey {
-        PublicKey { id: self.id, key: self.key.verifying_key() }
+        PublicKey {
+            id: self.id,
+            key: self.key.verifying_key(),
+        }
     }
 
     /// The text of a signature file.
@@ -139,9 +152,16 @@ impl PublicKey {
             return fail("not a usign signature");
         };
         if id != self.id {
-            return fail(format!("signed by key {}, not by {}", crate::build::hex(&id), self.name()));
+            return fail(format!(
+                "signed by key {}, not by {}",
+                crate::build::hex(&id),
+                self.name()
+            ));
         }
-        match self.key.verify_strict(message, &Signature::from_bytes(&signature)) {
+        match self
+            .key
+            .verify_strict(message, &Signature::from_bytes(&signature))
+        {
             Ok(()) => Ok(()),
             Err(_) => fail("the signature does not match"),
         }
@@ -158,7 +178,9 @@ fn payload(text: &str) -> Result<Vec<u8>> {
     if !comment.starts_with("untrusted comment: ") {
         return fail("the first line is not an untrusted comment");
     }
-    STANDARD.decode(lines.next().unwrap_or_default().trim()).map_err(|_| "the second line is not base64".into())
+    STANDARD
+        .decode(lines.next().unwrap_or_default().trim())
+        .map_err(|_| "the second line is not base64".into())
 }
 
 /// `Ed`, key id and the rest, when the length is exactly right.
@@ -202,23 +224,40 @@ mod tests {
         for position in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
             damaged[position / 8] ^= 1 << (position % 8);
-            assert!(secret.public().verify(b"message", &lines("", &damaged)).is_err(), "bit {position}");
+            assert!(
+                secret
+                    .public()
+                    .verify(b"message", &lines("", &damaged))
+                    .is_err(),
+                "bit {position}"
+            );
         }
         for length in 0..bytes.len() {
-            assert!(secret.public().verify(b"message", &lines("", &bytes[..length])).is_err());
+            assert!(secret
+                .public()
+                .verify(b"message", &lines("", &bytes[..length]))
+                .is_err());
         }
         for length in 0..signature.len() - 1 {
-            assert!(secret.public().verify(b"message", &signature[..length]).is_err());
+            assert!(secret
+                .public()
+                .verify(b"message", &signature[..length])
+                .is_err());
         }
     }
 
     #[test]
     fn a_damaged_secret_key_is_refused() {
         let bytes = payload(&key(7).encode()).unwrap();
-        for position in (0..bytes.len()).filter(|position| !(8..24).contains(position) && !(32..40).contains(position)) {
+        for position in (0..bytes.len())
+            .filter(|position| !(8..24).contains(position) && !(32..40).contains(position))
+        {
             let mut damaged = bytes.clone();
             damaged[position] ^= 1;
-            assert!(SecretKey::decode(&lines("", &damaged)).is_err(), "byte {position}");
+            assert!(
+                SecretKey::decode(&lines("", &damaged)).is_err(),
+                "byte {position}"
+            );
         }
     }
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 /// The repository's top folder.
 pub fn root() -> PathBuf {
     // Cargo sets the variable at run time, too; the program may have been built from another clone.
-    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let manifest =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let manifest = PathBuf::from(manifest);
     manifest.parent().map(PathBuf::from).unwrap_or(manifest)
 }
@@ -45,10 +46,18 @@ pub fn version() -> &'static str {
 
 /// The time stamp of everything packed, in seconds since 1970: the same sources give the same bytes.
 pub fn source_date() -> u64 {
-    if let Some(epoch) = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok()) {
+    if let Some(epoch) = std::env::var("SOURCE_DATE_EPOCH")
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
         return epoch;
     }
-    let git = std::process::Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root()).output();
-    let text = git.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let git = std::process::Command::new("git")
+        .args(["log", "-1", "--format=%ct"])
+        .current_dir(root())
+        .output();
+    let text = git
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
     text.trim().parse().unwrap_or(1)
 }
