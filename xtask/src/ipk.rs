@@ -201,7 +201,7 @@ fn gunzip(bytes: &[u8]) -> Result<Vec<u8>> {
 
 /// Files and links of an archive; folders are implied by them. An archive must end in two empty blocks.
 fn entries(bytes: &[u8]) -> Result<Vec<Item>> {
-    if bytes.len() % 512 != 0
+    if !bytes.len().is_multiple_of(512)
         || bytes.len() < 1024
         || bytes[bytes.len() - 1024..].iter().any(|byte| *byte != 0)
     {
