@@ -147,7 +147,7 @@ fn leftovers_are_released_with_the_state() {
         local process = sys.exec('sleep', '1000')
         eco.run(function() process:read_stdout('l') end)
         eco.run(function() process:wait() end)
-        local guard = setmetatable({}, { __gc = function() process:kill() print('closed') end })
+        keep = setmetatable({}, { __gc = function() process:kill() print('closed') end })
         eco.run(function() eco.sleep(0.01) eco.unloop() end)
         if not coroutine.isyieldable() then eco.loop() end
     "#)

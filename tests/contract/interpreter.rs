@@ -96,7 +96,7 @@ fn exit_status() {
 
 #[test]
 fn finalizers_run_at_the_end() {
-    raw("setmetatable({}, { __gc = function() print('finalized') end }) eco.sleep(0.001)").stdout("finalized\n").eco();
+    raw("keep = setmetatable({}, { __gc = function() print('finalized') end }) eco.sleep(0.001)").stdout("finalized\n").eco();
 }
 
 #[test]
@@ -107,12 +107,12 @@ fn the_collector_is_generational() {
 #[test]
 fn inherited_descriptors_are_closed() {
     raw(r#"
-        os.execute('exec 5</dev/null 77</dev/null; ' .. os.getenv('TEST_INTERPRETER'):gsub('\n', ' ') .. ' inner.lua')
+        os.execute('exec 5</dev/null 9</dev/null; ' .. os.getenv('TEST_INTERPRETER'):gsub('\n', ' ') .. ' inner.lua')
     "#)
     .file(
         "inner.lua",
         "local file = require 'eco.file'
-         for _, fd in ipairs { 5, 77 } do
+         for _, fd in ipairs { 5, 9 } do
              local target = file.readlink('/proc/self/fd/' .. fd)
              assert(target ~= '/dev/null', fd)
          end

@@ -5,7 +5,7 @@ use crate::support::raw;
 #[test]
 fn sigint_ends_the_loop_quietly() {
     raw(r#"
-        setmetatable({}, { __gc = function() print('finalized') end })
+        keep = setmetatable({}, { __gc = function() print('finalized') end })
         local sys = require 'eco.sys'
         os.execute('(sleep 0.05; kill -INT ' .. sys.getpid() .. ') &')
         eco.run(function() eco.sleep(1000) end)

@@ -2,7 +2,6 @@
 
 local eco = require 'eco'
 local file = require 'eco.file'
-local sys = require 'eco.sys'
 local time = require 'eco.time'
 local internal = require 'eco.internal.file'
 

@@ -150,7 +150,7 @@ local function registry_slots()
 end
 
 -- The runtime may open each of these once, when it first needs it.
-local once = { ['anon_inode:[eventpoll]'] = 1, ['anon_inode:[eventfd]'] = 2, ['anon_inode:[signalfd]'] = 1 }
+local once = { ['anon_inode:[eventpoll]'] = 1, ['anon_inode:[eventfd]'] = 2, ['anon_inode:[signalfd]'] = 1, ['anon_inode:[timerfd]'] = 1 }
 
 local function tally(list)
     local counts = {}
