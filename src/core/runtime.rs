@@ -23,7 +23,7 @@ use super::clock::{monotonic, monotonic_coarse, wall_clock};
 use super::operation::{poll_header, Cause, Interest, Parked, Step, NO_TASK};
 use super::reactor::{Event, Events, Reactor};
 use super::signals::LoopSignals;
-use super::tasks::{Task, Tasks, EXPLICIT, NO_TIMER, OWNED, QUEUED};
+use super::tasks::{Found, Task, Tasks, EXPLICIT, NO_TIMER, OWNED, QUEUED};
 use super::timers::{Positions, Timers};
 use super::{Clock, Nanoseconds};
 use crate::core::pool::Pool;
@@ -31,8 +31,8 @@ use crate::lua::{ffi, Error, Lua, Outcome, Returns, State, UserData};
 
 /// Non-blocking operations a coroutine may do in one go (`Core::spend`).
 const BUDGET: u32 = 64;
-/// Entries of the small map from threads to records.
-const FOUND: usize = 64;
+/// Coroutines measured by one reading of the clock, at most.
+const GROUP: usize = 8;
 /// Watchdog limit until a script sets another.
 const WATCHDOG: Nanoseconds = 5_000_000_000;
 /// Marks an alarm in a queue entry or a timer's owner.
@@ -88,9 +88,7 @@ pub struct Runtime {
     current: Cell<*const Task>,
     /// Operations the current task may still do before it lets others run.
     budget: Cell<u32>,
-    /// Records found for threads, by address: most `_resume` calls name one of
-    /// a few coroutines. An entry counts only if its record still names the thread.
-    found: [Cell<u32>; FOUND],
+    found: RefCell<Found>,
     /// The last mark given out.
     mark: Cell<u32>,
     /// The task whose operation is being polled.
@@ -108,6 +106,9 @@ pub struct Runtime {
     /// When a coroutine last gave control back, or the loop woke up: what the
     /// next one is measured from.
     since: Cell<Nanoseconds>,
+    /// Tasks that ran since that reading.
+    group: [Cell<*const Task>; GROUP],
+    unmeasured: Cell<usize>,
     /// Registry anchor of the table from threads to task indexes.
     threads: c_int,
     panic_hook: Cell<c_int>,
@@ -171,7 +172,7 @@ impl Runtime {
             pool: RefCell::new(None),
             current: Cell::new(ptr::null()),
             budget: Cell::new(BUDGET),
-            found: [const { Cell::new(NO_TASK) }; FOUND],
+            found: RefCell::default(),
             mark: Cell::new(0),
             polling: Cell::new(NO_TASK),
             count: Cell::new(0),
@@ -181,6 +182,8 @@ impl Runtime {
             depth: Cell::new(0),
             watchdog: Cell::new(WATCHDOG),
             since: Cell::new(0),
+            group: [const { Cell::new(ptr::null()) }; GROUP],
+            unmeasured: Cell::new(0),
             threads,
             panic_hook: Cell::new(ffi::LUA_NOREF),
             child_hook: Cell::new(ffi::LUA_NOREF),
@@ -622,7 +625,8 @@ impl Runtime {
         let mut alarms = self.alarms.borrow_mut();
         let slot = &mut alarms[index as usize];
         let alarm = slot.alarm;
-        if slot.fd >= 0 {
+        // A forked child that has not started anew shares its parent's reactor.
+        if slot.fd >= 0 && self.process.get() == std::process::id() {
             self.reactor.borrow_mut().remove_internal(slot.fd);
         }
         if slot.idle {
@@ -710,24 +714,32 @@ impl Runtime {
             ffi::lua_xmove(lua.state(), thread, arguments + 1);
         }
         let outer = (self.current.get(), self.budget.get(), self.since.replace(0));
+        let unmeasured = self.unmeasured.replace(0);
+        let group = self.group.each_ref().map(Cell::get);
         self.resume(lua, self.tasks.get(index), arguments);
         self.current.set(outer.0);
         self.budget.set(outer.1);
         self.since.set(outer.2);
+        self.unmeasured.set(unmeasured);
+        for (member, task) in self.group.iter().zip(group) {
+            member.set(task);
+        }
     }
 
     /// `eco.yield()`: to the tail of the ready queue.
     pub fn yield_now(&self, lua: Lua) -> Outcome {
-        if !lua.is_yieldable() {
-            return Err("attempt to yield from outside a coroutine".into());
-        }
-        let index = self.running_task(lua);
-        let task = self.tasks.get(index);
+        let task = match task_at(self.current.get()) {
+            // Whether this one may yield, `lua_yield` finds out: a queue entry
+            // for a wait that never began is void.
+            Some(task) if task.thread.get() == lua.state() => task,
+            _ if lua.is_yieldable() => self.tasks.get(self.running_task(lua)),
+            _ => return Err("attempt to yield from outside a coroutine".into()),
+        };
         if task.mark.get() != 0 {
-            self.abandon(index);
+            self.abandon(task.index);
         }
         self.leave_mark(lua, task);
-        self.enqueue(index);
+        self.enqueue(task.index);
         Ok(Returns::YIELD)
     }
 
@@ -749,14 +761,12 @@ impl Runtime {
     /// `eco._resume(co)`: queues the thread at stack index 1. May raise.
     pub fn resume_later(&self, lua: Lua) {
         let thread = lua.to_thread(1);
-        // Where this thread's record was found the last time.
-        let place = &self.found[(thread as usize >> 6) % FOUND];
-        let mut index = place.get();
+        let mut index = self.found.borrow().get(thread);
         if index == NO_TASK || self.tasks.get(index).thread.get() != thread {
             lua.push_value(1);
             index = self.task_of_top(lua);
             lua.pop(1);
-            place.set(index);
+            self.found.borrow_mut().put(thread, index, self.count.get() as usize);
         }
         self.tasks.get(index).set(EXPLICIT);
         self.wake_task(index, Cause::WAKE);
@@ -862,19 +872,42 @@ impl Runtime {
         // of threads; errors in it come back as a status.
         let status = unsafe { ffi::lua_resume(thread, lua.state(), arguments, &mut results) };
         self.current.set(ptr::null());
-        let limit = self.watchdog.get();
-        if limit > 0 {
-            let now = monotonic_coarse();
-            let since = self.since.replace(now);
-            if now - since > limit && since > 0 {
-                self.report_slow(lua, thread, now - since, limit);
-            }
+        let group = self.unmeasured.get();
+        self.group[group].set(task);
+        if task.has(QUEUED) && group < GROUP - 1 {
+            self.unmeasured.set(group + 1);
+        } else {
+            self.measure(lua, group + 1);
         }
         if status != ffi::LUA_YIELD {
             self.finish(lua, task.index, status);
         } else if results > 0 {
             // SAFETY: drops what a bare `coroutine.yield(...)` passed.
             unsafe { ffi::lua_settop(thread, -results - 1) };
+        }
+    }
+
+    /// Reads the clock for the watchdog. Coroutines that hand over by
+    /// `eco.yield` are measured in groups, since a reading costs as much as a
+    /// tenth of the switch: all members of a slow group are reported.
+    #[inline(never)]
+    fn measure(&self, lua: Lua, members: usize) {
+        self.unmeasured.set(0);
+        let limit = self.watchdog.get();
+        if limit == 0 {
+            return;
+        }
+        let now = monotonic_coarse();
+        let since = self.since.replace(now);
+        if now - since <= limit || since == 0 {
+            return;
+        }
+        for member in &self.group[..members] {
+            if let Some(task) = task_at(member.get()) {
+                if !task.thread.get().is_null() {
+                    self.report_slow(lua, task.thread.get(), now - since, limit);
+                }
+            }
         }
     }
 
@@ -1146,6 +1179,9 @@ impl Runtime {
                 Some(deadline) => Some((deadline - monotonic()).max(0)),
                 None => None,
             };
+            if self.unmeasured.get() > 0 {
+                self.measure(lua, self.unmeasured.get());
+            }
             self.reactor.borrow_mut().wait(timeout, &mut events)?;
             self.since.set(0);
             if self.dispatch(&events) {

@@ -9,7 +9,7 @@ use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_int;
 use std::ptr;
 
-use super::operation::Parked;
+use super::operation::{Parked, NO_TASK};
 use crate::lua::State;
 
 /// No place in the timer heap.
@@ -147,6 +147,37 @@ impl Tasks {
     }
 }
 
+/// Where the records of threads were found, by address: a cache that grows with
+/// use. An answer counts only if the record still names the thread.
+#[derive(Default)]
+pub struct Found(Vec<u32>);
+
+impl Found {
+    const SMALLEST: usize = 64;
+    const LARGEST: usize = 1 << 16;
+
+    fn place(&self, thread: State) -> usize {
+        // Fibonacci hashing: the high bits of the product are well mixed.
+        let mixed = (thread as usize as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 48) as usize & (self.0.len().wrapping_sub(1))
+    }
+
+    /// The record found for `thread` the last time, or [`NO_TASK`].
+    pub fn get(&self, thread: State) -> u32 {
+        self.0.get(self.place(thread)).copied().unwrap_or(NO_TASK)
+    }
+
+    /// Remembers a record; `threads` is how many there are to tell apart.
+    pub fn put(&mut self, thread: State, index: u32, threads: usize) {
+        let wanted = (threads * 2).next_power_of_two().clamp(Self::SMALLEST, Self::LARGEST);
+        if self.0.len() < wanted {
+            self.0 = vec![NO_TASK; wanted];
+        }
+        let place = self.place(thread);
+        self.0[place] = index;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +198,18 @@ mod tests {
             tasks.claim(thread, 0);
         }
         assert_eq!(tasks.iter().count(), 1002);
+    }
+
+    #[test]
+    fn records_are_found_again() {
+        let mut found = Found::default();
+        let thread = |n: usize| ptr::without_provenance_mut(n * 208);
+        assert_eq!(found.get(thread(1)), NO_TASK);
+        for n in 0..1000 {
+            found.put(thread(n), n as u32, 1000);
+        }
+        let hits = (0..1000).filter(|&n| found.get(thread(n)) == n as u32).count();
+        assert!(hits > 600, "{hits} of 1000");
     }
 
     #[test]
