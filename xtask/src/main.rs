@@ -5,6 +5,8 @@ mod build;
 mod check;
 mod demo;
 mod dlopen;
+#[cfg(test)]
+mod documents;
 mod examples;
 mod feed;
 mod index;

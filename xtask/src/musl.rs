@@ -72,10 +72,7 @@ fn loader(target: &Target) -> Result<PathBuf> {
             clang_target.trim_end_matches("-linux-gnu")
         ))
         .arg("--disable-static");
-    configure
-        .env("CC", &compiler)
-        .env("AR", "llvm-ar")
-        .env("RANLIB", "true");
+    configure.env("CC", &compiler);
     configure
         .env("CFLAGS", "-Os -Wno-everything")
         .env("LDFLAGS", "-fuse-ld=lld -Wl,--hash-style=sysv");

@@ -58,7 +58,14 @@ fn system_packages(pins: &Pins) -> Result<()> {
         )?;
     }
     if wants_compiler {
-        let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
+        // A compiler that the user chose stays.
+        let mut arguments = vec![
+            "install",
+            "-y",
+            "-qq",
+            "--no-install-recommends",
+            "--no-remove",
+        ];
         arguments.extend(pins.compiler.packages.iter().map(String::as_str));
         let text = format!("apt-get install {}", pins.compiler.packages.join(" "));
         if let Err(error) = timed(&text, apt(&arguments)?.stdout(std::process::Stdio::null())) {

@@ -246,6 +246,37 @@ mod tests {
         }
     }
 
+    /// The other implementation of the format, where it is installed, must agree.
+    #[test]
+    fn signify_accepts_our_signatures() {
+        let Some(signify) = crate::run::find_program("signify-openbsd") else {
+            eprintln!("skipped: signify-openbsd is not installed");
+            return;
+        };
+        let folder = std::env::temp_dir().join(format!("xtask-signify-{}", std::process::id()));
+        let secret = key(7);
+        crate::run::write(&folder.join("key"), secret.public().encode()).unwrap();
+        crate::run::write(&folder.join("signature"), secret.sign(b"message")).unwrap();
+        let verify = |message: &str| {
+            crate::run::write(&folder.join("message"), message).unwrap();
+            let mut command = std::process::Command::new(&signify);
+            command.current_dir(&folder).args([
+                "-V",
+                "-q",
+                "-p",
+                "key",
+                "-x",
+                "signature",
+                "-m",
+                "message",
+            ]);
+            crate::run::output(&mut command).is_ok()
+        };
+        let (whole, damaged) = (verify("message"), verify("massage"));
+        let _ = std::fs::remove_dir_all(&folder);
+        assert!(whole && !damaged);
+    }
+
     #[test]
     fn a_damaged_secret_key_is_refused() {
         let bytes = payload(&key(7).encode()).unwrap();
