@@ -91,10 +91,50 @@ impl Alarm {
         }
     }
 
+    /// The alarm in the first field of a type made ready by [`crate::alarm`].
+    pub const fn of<T: Fires>() -> Alarm {
+        Alarm::new(fire::<T>)
+    }
+
     /// True from `set_alarm` until it fires or is cleared.
     pub fn is_set(&self) -> bool {
         self.slot.get() != u32::MAX
     }
+}
+
+/// Something an alarm wakes up.
+///
+/// # Safety
+///
+/// The type is `#[repr(C)]` and its first field is its [`Alarm`]. Use
+/// [`crate::alarm`] to implement it.
+pub unsafe trait Fires: 'static {
+    /// The alarm went off; it is not set any more. May raise.
+    fn fire(&self, lua: Lua);
+}
+
+unsafe extern "C-unwind" fn fire<T: Fires>(alarm: *const Alarm, state: State) {
+    // SAFETY: the alarm is the first field of a live T (trait contract); the
+    // scheduler passes its own live thread.
+    let (this, lua) = unsafe { (&*alarm.cast::<T>(), Lua::new(state)) };
+    this.fire(lua);
+}
+
+/// Implements [`Fires`] for a `#[repr(C)]` type whose first field is
+/// `alarm: Alarm`, by its inherent `fire` method.
+#[macro_export]
+macro_rules! alarm {
+    ($type:ty) => {
+        const _: () = assert!(std::mem::offset_of!($type, alarm) == 0, "the alarm comes first");
+        #[allow(unsafe_code)]
+        // SAFETY: the alarm is the first field (checked above); types with
+        // alarms live in userdata, which does not move.
+        unsafe impl $crate::core::Fires for $type {
+            fn fire(&self, lua: $crate::lua::Lua) {
+                <$type>::fire(self, lua);
+            }
+        }
+    };
 }
 
 /// Result codes of `park` besides 0 and negative error numbers.

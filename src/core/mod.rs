@@ -24,6 +24,6 @@ mod tasks;
 #[cfg(feature = "core")]
 mod timers;
 
-pub use abi::{Alarm, Core, ReadFunction, ReaderMethod, WriteFunction, WriterMethod};
+pub use abi::{Alarm, Core, Fires, ReadFunction, ReaderMethod, WriteFunction, WriterMethod};
 pub use clock::{duration, monotonic, wall_clock, Clock, Nanoseconds, FOREVER};
 pub use operation::{Cause, Interest, Operation, Parked, Step};

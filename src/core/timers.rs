@@ -45,6 +45,10 @@ impl Timers {
         self.entries.is_empty()
     }
 
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The soonest deadline.
     pub fn next_deadline(&self) -> Option<Nanoseconds> {
         self.entries.first().map(|entry| entry.deadline)

@@ -290,7 +290,7 @@ impl Reader {
     }
 
     fn poll(&self, lua: Lua, cause: Cause) -> Step {
-        if cause.has(Cause::CANCEL) {
+        if cause.has(Cause::CANCEL) || self.fd.get() < 0 {
             return failed(lua, "canceled");
         }
         if cause.has(Cause::TIMEOUT) {

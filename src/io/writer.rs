@@ -256,7 +256,7 @@ impl Writer {
     }
 
     fn poll(&self, lua: Lua, cause: Cause) -> Step {
-        let stopped = if cause.has(Cause::CANCEL) {
+        let stopped = if cause.has(Cause::CANCEL) || self.fd.get() < 0 {
             Some("canceled")
         } else if cause.has(Cause::TIMEOUT) {
             Some("timeout")

@@ -138,11 +138,16 @@ impl Lua {
 
     /// Pushes the C library's text for an error number. May raise.
     pub fn push_errno(self, errno: nix::errno::Errno) {
+        self.push_error_text(errno as c_int);
+    }
+
+    /// The same for any number. May raise.
+    pub fn push_error_text(self, number: c_int) {
         let mut text = [0; 128];
         // SAFETY: the buffer is as long as stated and stays NUL-terminated,
         // whatever the C library writes.
         unsafe {
-            libc::strerror_r(errno as c_int, text.as_mut_ptr(), text.len() - 1);
+            libc::strerror_r(number, text.as_mut_ptr(), text.len() - 1);
             self.push_c_str(text.as_ptr());
         }
     }
