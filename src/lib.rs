@@ -52,6 +52,8 @@ modules! {
     "channel" c"eco.channel" luaopen_eco_channel = modules::channel::open;
     "sys" c"eco.sys" luaopen_eco_sys = modules::sys::open;
     "sys" c"eco.internal.sys" luaopen_eco_internal_sys = modules::sys::open_internal;
+    "file" c"eco.file" luaopen_eco_file = modules::file::open;
+    "file" c"eco.internal.file" luaopen_eco_internal_file = modules::file::open_internal;
     "bufio" c"eco.bufio" luaopen_eco_bufio = modules::bufio::open;
     "hex" c"eco.encoding.hex" luaopen_eco_encoding_hex = modules::hex::open;
     "core" c"eco.internal.socket" luaopen_eco_internal_socket = modules::socket_stub::open;

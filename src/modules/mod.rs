@@ -20,6 +20,8 @@ pub mod socket_stub;
 pub mod channel;
 #[cfg(feature = "sync")]
 pub mod sync;
+#[cfg(feature = "file")]
+pub mod file;
 #[cfg(feature = "sys")]
 pub mod sys;
 #[cfg(any(feature = "sys", feature = "file"))]

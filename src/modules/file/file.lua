@@ -1,0 +1,229 @@
+-- Objects and walks of eco.file, over the native parts.
+local eco, internal, parts = ...
+local file = setmetatable({}, { __index = internal })
+
+local object = {}
+object.__index = object
+
+-- Not tail calls: the frame keeps the file open.
+function object:read(...)
+    local data, problem = self.rd:read(...)
+    return data, problem
+end
+
+function object:readfull(...)
+    local data, problem = self.rd:readfull(...)
+    return data, problem
+end
+
+function object:readuntil(...)
+    local data, found = self.rd:readuntil(...)
+    return data, found
+end
+
+function object:read2b(...)
+    local count, problem = self.rd:read2b(...)
+    return count, problem
+end
+
+function object:write(...)
+    local count, problem = self.wr:write(...)
+    return count, problem
+end
+
+function object:lseek(offset, whence)
+    return parts.seek(self.fd, offset, whence, self.rd)
+end
+
+function object:stat()
+    return internal.fstat(self.fd)
+end
+
+function object:flock(operation, timeout)
+    local locked, problem = parts.flock(self.fd, operation, timeout)
+    return locked, problem
+end
+
+function object:close()
+    local fd = self.fd
+    if fd >= 0 then
+        self.fd = -1
+        parts.close(fd, self.rd, self.wr)
+    end
+end
+
+object.__gc = object.close
+object.__close = object.close
+
+function file.open(path, flags, mode)
+    -- First what closes the file when anything below raises.
+    local self = setmetatable({ fd = -1, rd = false, wr = false }, object)
+    local fd, problem = internal.open(path, (flags or 0) | internal.O_CLOEXEC, mode)
+    if not fd then
+        return nil, problem
+    end
+    self.fd = fd
+    self.rd, problem = eco.reader(fd)
+    self.wr = self.rd and eco.writer(fd)
+    if not self.rd then
+        return nil, problem
+    end
+    return self
+end
+
+function file.close(target)
+    if getmetatable(target) == object then
+        target:close()
+        return true
+    end
+    return internal.close(target)
+end
+
+function file.flock(target, operation, timeout)
+    if getmetatable(target) == object then
+        return target:flock(operation, timeout)
+    end
+    return internal.flock(target, operation)
+end
+
+function file.readfile(path, format)
+    local stream<close>, problem = io.open(path)
+    if not stream then
+        return nil, problem
+    end
+    return stream:read(format or '*a')
+end
+
+function file.writefile(path, data, append)
+    local stream<close>, problem = io.open(path, append and 'a' or 'w')
+    if not stream then
+        return nil, problem
+    end
+    local ok
+    ok, problem = stream:write(data)
+    if ok then
+        ok, problem = stream:close()
+    end
+    if not ok then
+        return nil, path .. ': ' .. problem
+    end
+    return true
+end
+
+-- Visits one folder; false when the callback stops the walk. `above` holds the
+-- folders on the way here, so that a link back up is not followed.
+local function visit(folder, callback, above)
+    local prefix = folder:sub(-1) == '/' and folder or folder .. '/'
+    for name, info in internal.dir(folder) do
+        local path = prefix .. name
+        local answer = callback(path, name, info)
+        if answer == false then
+            return false
+        end
+        if info.type == 'DIR' and answer ~= internal.SKIP then
+            local id = info.dev .. ':' .. info.ino
+            if not above[id] then
+                above[id] = true
+                if visit(path, callback, above) == false then
+                    return false
+                end
+                above[id] = nil
+            end
+        end
+    end
+end
+
+function file.walk(root, callback)
+    if type(root) ~= 'string' then
+        error('root path must be a string', 2)
+    end
+    local info = internal.stat(root)
+    if info then
+        visit(root, callback, { [info.dev .. ':' .. info.ino] = true })
+    end
+end
+
+local IN_IGNORED = 0x8000
+
+local watcher = {}
+watcher.__index = watcher
+
+function watcher:add(path, mask)
+    local wd, problem = internal.inotify_add_watch(self.fd, path, mask or internal.IN_ALL_EVENTS)
+    if wd then
+        self.watchs[wd] = path
+    end
+    return wd, problem
+end
+
+function watcher:del(wd)
+    local ok, problem = internal.inotify_rm_watch(self.fd, wd)
+    if ok then
+        self.watchs[wd] = nil
+    end
+    return ok, problem
+end
+
+-- The next queued event as the script sees it.
+local function take(self)
+    local events = self.events
+    while events[self.next] do
+        local event = events[self.next]
+        self.next = self.next + 1
+        local path = self.watchs[event.wd]
+        if event.mask & IN_IGNORED ~= 0 then
+            -- The kernel has dropped the watch.
+            self.watchs[event.wd] = nil
+        end
+        if event.mask & internal.IN_Q_OVERFLOW ~= 0 then
+            self.overflows = self.overflows + 1
+        elseif path then
+            if event.name then
+                path = (path:sub(-1) == '/' and path or path .. '/') .. event.name
+            end
+            return { name = path, mask = event.mask }
+        end
+    end
+end
+
+function watcher:wait(timeout)
+    while true do
+        local event = take(self)
+        if event then
+            return event
+        end
+        local data, problem = self.rd:read(4096, timeout)
+        if not data then
+            return nil, problem
+        end
+        self.events, self.next = internal.inotify_parse_event(data), 1
+    end
+end
+
+function watcher:close()
+    local fd = self.fd
+    if fd >= 0 then
+        self.fd = -1
+        self.events = {}
+        parts.close(fd, self.rd)
+    end
+end
+
+watcher.__gc = watcher.close
+watcher.__close = watcher.close
+
+function file.inotify()
+    local self = setmetatable({ fd = -1, rd = false, watchs = {}, events = {}, next = 1, overflows = 0 }, watcher)
+    local fd, problem = internal.inotify_init()
+    if not fd then
+        return nil, problem
+    end
+    self.fd = fd
+    self.rd, problem = eco.reader(fd)
+    if not self.rd then
+        return nil, problem
+    end
+    return self
+end
+
+return file

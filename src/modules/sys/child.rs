@@ -1,0 +1,410 @@
+//! Child processes that `eco` started: each is waited for by its own pid, so
+//! that children of `io.popen`, of other libraries and of the script itself
+//! are left to whoever started them.
+//!
+//! A child is anchored in the registry until it ends, whoever drops its
+//! handle: none stays behind as a zombie while the loop runs. Watching it does
+//! not keep the loop going; waiting for it does.
+#![allow(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_int, CStr};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::ptr;
+
+use nix::errno::Errno;
+
+use super::calls;
+use super::status::push_status;
+use crate::core::runtime::Runtime;
+use crate::core::{duration, monotonic, Alarm, Cause, Core, Interest, Nanoseconds, Parked, Step};
+use crate::lua::{ffi, method, Error, Functions, Lua, Outcome, Returns, UserData};
+
+/// Registry field of the table of running children, by the address of each.
+const CHILDREN: &CStr = c"eco.children";
+
+/// First and longest pause between two looks at a child that has no pidfd.
+const FIRST_PAUSE: Nanoseconds = 1_000_000;
+const LONGEST_PAUSE: Nanoseconds = 64_000_000;
+
+/// What is known of a child.
+#[derive(Clone, Copy)]
+enum State {
+    Running,
+    /// Its raw wait status.
+    Ended(c_int),
+    /// Somebody else took the status.
+    Lost,
+}
+
+/// A child process.
+#[repr(C)]
+pub struct Child {
+    alarm: Alarm,
+    core: Core,
+    pid: Cell<i32>,
+    state: Cell<State>,
+    /// The status was given to a waiter.
+    collected: Cell<bool>,
+    pidfd: RefCell<Option<OwnedFd>>,
+    pause: Cell<Nanoseconds>,
+    /// Our ends of its output.
+    streams: RefCell<Option<[OwnedFd; 2]>>,
+    /// Operations to wake when it ends. Each removes itself before it goes.
+    waiters: RefCell<Vec<*const Parked>>,
+}
+
+crate::alarm!(Child);
+
+impl Child {
+    /// Pushes the record of a child about to be started: everything that may
+    /// raise happens here, nothing later.
+    pub fn push<'a>(lua: Lua, core: Core) -> &'a Child {
+        if lua.get_field(ffi::LUA_REGISTRYINDEX, CHILDREN) != ffi::LUA_TTABLE {
+            lua.pop(1);
+            lua.push_table(0, 1);
+            lua.push_value(-1);
+            lua.set_field(ffi::LUA_REGISTRYINDEX, CHILDREN);
+        }
+        let child = lua.reserve::<Child>(0, core.pointer()).fill(Child {
+            alarm: Alarm::of::<Child>(),
+            core,
+            pid: Cell::new(0),
+            state: Cell::new(State::Lost),
+            collected: Cell::new(false),
+            pidfd: RefCell::new(None),
+            pause: Cell::new(FIRST_PAUSE),
+            streams: RefCell::new(None),
+            waiters: RefCell::default(),
+        });
+        lua.push_pointer(ptr::from_ref(child).cast());
+        lua.push_value(-2);
+        lua.raw_set(-4);
+        lua.remove(-2);
+        child
+    }
+
+    /// The child was started. Does not raise.
+    pub fn begin(&self, pid: i32, streams: Option<[OwnedFd; 2]>) {
+        self.pid.set(pid);
+        self.state.set(State::Running);
+        for stream in streams.iter().flatten() {
+            self.core.fd_reset(stream.as_raw_fd());
+        }
+        *self.streams.borrow_mut() = streams;
+        if let Ok(pidfd) = calls::open_pidfd(pid) {
+            let watched = Runtime::of(self.core).watch(&self.alarm, pidfd.as_raw_fd());
+            if watched.is_ok() {
+                *self.pidfd.borrow_mut() = Some(pidfd);
+                return;
+            }
+        }
+        self.look_again();
+    }
+
+    /// It could not be started: the record is dropped.
+    pub fn give_up(&self, lua: Lua) {
+        self.release(lua);
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.pid.get()
+    }
+
+    pub fn has_ended(&self) -> bool {
+        !matches!(self.state.get(), State::Running)
+    }
+
+    /// Hands its output streams over to the caller.
+    pub fn take_streams(&self) -> Option<[OwnedFd; 2]> {
+        self.streams.borrow_mut().take()
+    }
+
+    /// Numbers of its output streams.
+    pub fn stream_fds(&self) -> [c_int; 2] {
+        match &*self.streams.borrow() {
+            Some([stdout, stderr]) => [stdout.as_raw_fd(), stderr.as_raw_fd()],
+            None => [-1, -1],
+        }
+    }
+
+    /// The running child with this pid.
+    pub fn find<'a>(lua: Lua, pid: i32) -> Option<&'a Child> {
+        let mut found = None;
+        if lua.get_field(ffi::LUA_REGISTRYINDEX, CHILDREN) == ffi::LUA_TTABLE {
+            lua.push_nil();
+            while found.is_none() && lua.next(-2) {
+                found = lua.userdata::<Child>(-1).filter(|child| child.pid() == pid);
+                lua.pop(1);
+            }
+            lua.set_top(lua.top() - c_int::from(found.is_some()));
+        }
+        lua.pop(1);
+        found
+    }
+
+    // ---- noticing the end -----------------------------------------------------------
+
+    /// Without a pidfd: looks again after a while.
+    fn look_again(&self) {
+        let pause = self.pause.get();
+        self.pause.set((pause * 2).min(LONGEST_PAUSE));
+        Runtime::of(self.core).set_idle_alarm(&self.alarm, monotonic() + pause);
+    }
+
+    fn fire(&self, lua: Lua) {
+        if self.reap(lua) {
+            return;
+        }
+        let again = match &*self.pidfd.borrow() {
+            Some(pidfd) => Runtime::of(self.core).watch(&self.alarm, pidfd.as_raw_fd()),
+            None => Err(Errno::ENOSYS),
+        };
+        if again.is_err() {
+            self.look_again();
+        }
+    }
+
+    /// Takes the status if there is one; true when the child is gone. May raise.
+    fn reap(&self, lua: Lua) -> bool {
+        if self.has_ended() {
+            return true;
+        }
+        match calls::wait_for(self.pid.get(), 0) {
+            Ok(None) => return false,
+            Ok(Some((_, status))) => self.finish(lua, Some(status)),
+            Err(_) => self.finish(lua, None),
+        }
+        true
+    }
+
+    /// The child is gone: wakes who waits, then calls the hook. May raise.
+    pub fn finish(&self, lua: Lua, status: Option<c_int>) {
+        self.state.set(status.map_or(State::Lost, State::Ended));
+        self.core.clear_alarm(&self.alarm);
+        *self.pidfd.borrow_mut() = None;
+        for waiter in &*self.waiters.borrow() {
+            // SAFETY: waiters remove themselves before they go.
+            self.core.wake(unsafe { &**waiter }, Cause::WAKE);
+        }
+        let pid = self.pid.get();
+        // From here on the caller may be all that keeps it.
+        self.release(lua);
+        let hook = Runtime::of(self.core).child_hook.get();
+        if let (Some(status), true) = (status, hook != ffi::LUA_NOREF) {
+            lua.push_reference(hook);
+            lua.push_integer(i64::from(pid));
+            push_status(lua, status);
+            lua.call(2, 0);
+        }
+    }
+
+    /// Takes it out of the table of running children.
+    fn release(&self, lua: Lua) {
+        if lua.get_field(ffi::LUA_REGISTRYINDEX, CHILDREN) == ffi::LUA_TTABLE {
+            lua.push_pointer(ptr::from_ref(self).cast());
+            lua.push_nil();
+            lua.raw_set(-3);
+        }
+        lua.pop(1);
+    }
+
+    // ---- waiting --------------------------------------------------------------------
+
+    /// Wakes `waiter` when the child ends, and keeps the loop going till then.
+    pub fn add_waiter(&self, waiter: &Parked) {
+        if !self.has_ended() {
+            self.waiters.borrow_mut().push(waiter);
+            self.core.hold(1);
+        }
+    }
+
+    /// Takes a waiter back; nothing happens when it is not there.
+    pub fn remove_waiter(&self, waiter: &Parked) {
+        let mut waiters = self.waiters.borrow_mut();
+        if let Some(at) = waiters.iter().position(|&other| ptr::eq(other, waiter)) {
+            waiters.swap_remove(at);
+            self.core.hold(-1);
+        }
+    }
+
+    /// Pushes `pid, status`, or `nil, message` when the status is lost; the
+    /// status is collected then. May raise.
+    fn push_end(&self, lua: Lua) -> c_int {
+        self.collected.set(true);
+        if let State::Ended(status) = self.state.get() {
+            lua.push_integer(i64::from(self.pid.get()));
+            push_status(lua, status);
+        } else {
+            lua.push_nil();
+            lua.push_errno(Errno::ECHILD);
+        }
+        2
+    }
+
+    /// Sends a signal, unless the child is gone: its number may be another's.
+    pub fn signal(&self, signal: c_int) -> Result<(), Errno> {
+        if self.has_ended() {
+            return Err(Errno::ESRCH);
+        }
+        calls::kill(self.pid.get(), signal)
+    }
+
+    /// Starts a wait of the child in argument 1. May raise.
+    fn start_wait(&self, lua: Lua, timeout: Nanoseconds, kill: bool) -> Outcome {
+        let late = self.has_ended();
+        let wait = lua.reserve::<Wait>(1, self.core.pointer()).fill(Wait {
+            parked: Parked::new::<Wait>(),
+            core: self.core,
+            child: Cell::new(self),
+            kill: Cell::new(kill),
+            late,
+        });
+        lua.push_value(1);
+        lua.set_user_value(-2, 1);
+        let outcome = self.core.park(lua, &wait.parked, -1, Interest::NONE, timeout)?;
+        if outcome == Returns::YIELD {
+            self.add_waiter(&wait.parked);
+        }
+        Ok(outcome)
+    }
+
+    // ---- methods --------------------------------------------------------------------
+
+    /// `wait([timeout])` -> pid, status.
+    fn wait_method(lua: Lua, this: &Child) -> Outcome {
+        let timeout = wait_timeout(lua, 2, None)?;
+        if this.reap(lua) && !this.collected.get() {
+            return Ok(Returns(this.push_end(lua)));
+        }
+        match timeout {
+            Some(0) => lua.fail("timeout"),
+            timeout => this.start_wait(lua, timeout.unwrap_or(0), false),
+        }
+    }
+
+    /// `stop([timeout])` -> pid, status: SIGTERM, later SIGKILL.
+    fn stop(lua: Lua, this: &Child) -> Outcome {
+        let timeout = wait_timeout(lua, 2, Some(3_000_000_000))?.unwrap_or(0);
+        if let Err(errno) = this.signal(libc::SIGTERM) {
+            return lua.fail_errno(errno);
+        }
+        if timeout == 0 && !this.reap(lua) {
+            // Cannot fail: it was there a moment ago.
+            let _ = this.signal(libc::SIGKILL);
+        }
+        if this.has_ended() {
+            return Ok(Returns(this.push_end(lua)));
+        }
+        this.start_wait(lua, timeout, timeout != 0)
+    }
+
+    /// `signal(number)`.
+    fn signal_method(lua: Lua, this: &Child) -> Outcome {
+        let signal = lua.int(2)?;
+        match this.signal(signal) {
+            Ok(()) => {
+                lua.push_bool(true);
+                Ok(Returns(1))
+            }
+            Err(errno) => lua.fail_errno(errno),
+        }
+    }
+
+    /// `close(stdout_reader, stderr_reader)`: closes both and the pipes.
+    fn close(lua: Lua, this: &Child) -> Outcome {
+        for index in [2, 3] {
+            if let Some(reader) = this.core.reader_at(lua, index) {
+                reader.close();
+            }
+        }
+        this.close_streams();
+        Ok(Returns(0))
+    }
+
+    /// Closes our ends of its output.
+    fn close_streams(&self) {
+        for stream in self.take_streams().into_iter().flatten() {
+            self.core.fd_reset(stream.as_raw_fd());
+        }
+    }
+}
+
+impl UserData for Child {
+    const NAME: &'static CStr = c"eco.child";
+    const METHODS: Functions = &[
+        (c"wait", method(Child::wait_method)),
+        (c"stop", method(Child::stop)),
+        (c"signal", method(Child::signal_method)),
+        (c"close", method(Child::close)),
+    ];
+
+    fn finalise(&self, _lua: Lua) {
+        self.core.clear_alarm(&self.alarm);
+        self.close_streams();
+    }
+}
+
+/// A timeout argument: None for ever, `Some(0)` to fail at once.
+pub fn wait_timeout(lua: Lua, index: c_int, default: Option<Nanoseconds>) -> Result<Option<Nanoseconds>, Error> {
+    if lua.is_none_or_nil(index) {
+        return Ok(default);
+    }
+    lua.number(index).map(|seconds| Some(duration(seconds)))
+}
+
+/// A coroutine that waits for a child. The userdata's user value is the child.
+#[repr(C)]
+struct Wait {
+    parked: Parked,
+    core: Core,
+    child: Cell<*const Child>,
+    /// Sends SIGKILL when the timeout has passed, and goes on waiting.
+    kill: Cell<bool>,
+    /// It came after the status was collected: there is nothing to wait for.
+    late: bool,
+}
+
+crate::operation!(Wait);
+
+impl Wait {
+    fn child(&self) -> &Child {
+        // SAFETY: the user value keeps the child, at least as long as the wait
+        // is parked or not finalised; both are finalised in that order.
+        unsafe { &*self.child.get() }
+    }
+
+    fn poll(&self, lua: Lua, cause: Cause) -> Step {
+        let child = self.child();
+        if !self.late && child.has_ended() {
+            self.abandon();
+            return Step::Done(child.push_end(lua));
+        }
+        if !cause.has(Cause::TIMEOUT) {
+            return Step::Pending;
+        }
+        if self.kill.replace(false) {
+            // Cannot fail: the child has not been reaped.
+            let _ = child.signal(libc::SIGKILL);
+            return Step::Pending;
+        }
+        self.abandon();
+        lua.push_nil();
+        lua.push_str("timeout");
+        Step::Done(2)
+    }
+
+    fn abandon(&self) {
+        self.child().remove_waiter(&self.parked);
+    }
+}
+
+impl UserData for Wait {
+    const NAME: &'static CStr = c"eco.wait";
+    const METHODS: Functions = &[];
+
+    fn finalise(&self, _lua: Lua) {
+        self.core.forget(&self.parked);
+        self.abandon();
+    }
+}

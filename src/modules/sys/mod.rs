@@ -1,0 +1,336 @@
+//! `eco.sys`: processes, signals, users. `eco.internal.sys` holds the plain
+//! functions and constants; `eco.sys` adds what yields and its objects, and
+//! falls through to it.
+
+mod calls;
+mod child;
+mod constants;
+mod exec;
+mod listener;
+mod shell;
+mod status;
+
+use std::ffi::c_int;
+use std::os::fd::IntoRawFd;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::time::{clock_gettime, ClockId};
+use nix::unistd::{getpid, getppid, sysconf, SysconfVar, User};
+
+use child::{wait_timeout, Child};
+use exec::{push_words, Program};
+use listener::Listener;
+use shell::Shell;
+use status::{has_ended, push_status};
+
+use crate::core::runtime::Runtime;
+use crate::core::Core;
+use crate::lua::{ffi, function, Error, Functions, Lua, Outcome, Returns};
+use crate::modules::constants::set_constants;
+
+/// Opens `eco.internal.sys`.
+pub fn open_internal(lua: Lua) -> Outcome {
+    let core = Runtime::open(lua)?;
+    lua.push_module(FUNCTIONS, core.pointer());
+    for constants in [constants::SIGNALS, constants::ERRORS, constants::MISSPELT, constants::ODD] {
+        set_constants(lua, constants);
+    }
+    Ok(Returns(1))
+}
+
+/// Opens `eco.sys`.
+pub fn open(lua: Lua) -> Outcome {
+    let core = Runtime::open(lua)?;
+    lua.push_chunk(c"=eco.sys", include_str!("sys.lua"));
+    lua.require(c"eco");
+    lua.require(c"eco.internal.sys");
+    lua.push_module(PARTS, core.pointer());
+    lua.call(3, 1);
+    Ok(Returns(1))
+}
+
+const FUNCTIONS: Functions = &[
+    (c"uptime", function(uptime)),
+    (c"getpid", function(pid)),
+    (c"getppid", function(parent_pid)),
+    (c"get_nprocs", function(processors)),
+    (c"strerror", function(error_text)),
+    (c"getpwnam", function(user)),
+    (c"kill", function(kill)),
+    (c"waitpid", function(waitpid)),
+    (c"fork", function(fork)),
+    (c"prctl", function(prctl)),
+    (c"sigprocmask", function(sigprocmask)),
+    (c"signalfd", function(signalfd)),
+    (c"exec", function(exec)),
+];
+
+/// What `sys.lua` builds on.
+const PARTS: Functions = &[
+    (c"start", function(start)),
+    (c"fork", function(fork_tracked)),
+    (c"listen", function(listen)),
+    (c"shell", function(shell)),
+];
+
+/// Ends with true, or `nil, message`.
+fn done(lua: Lua, result: Result<(), Errno>) -> Outcome {
+    match result {
+        Ok(()) => {
+            lua.push_bool(true);
+            Ok(Returns(1))
+        }
+        Err(errno) => lua.fail_errno(errno),
+    }
+}
+
+/// `uptime()` -> whole seconds since boot.
+fn uptime(lua: Lua) -> Outcome {
+    // Every Linux has this clock.
+    let seconds = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |time| time.tv_sec());
+    lua.push_integer(seconds as i64);
+    Ok(Returns(1))
+}
+
+/// `getpid()`.
+fn pid(lua: Lua) -> Outcome {
+    lua.push_integer(i64::from(getpid().as_raw()));
+    Ok(Returns(1))
+}
+
+/// `getppid()`.
+fn parent_pid(lua: Lua) -> Outcome {
+    lua.push_integer(i64::from(getppid().as_raw()));
+    Ok(Returns(1))
+}
+
+/// `get_nprocs()` -> processors online.
+fn processors(lua: Lua) -> Outcome {
+    let count = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten().unwrap_or(1);
+    lua.push_integer(count as i64);
+    Ok(Returns(1))
+}
+
+/// `strerror(number)`.
+fn error_text(lua: Lua) -> Outcome {
+    lua.push_error_text(lua.int(1)?);
+    Ok(Returns(1))
+}
+
+/// `getpwnam(name)` -> table.
+fn user(lua: Lua) -> Outcome {
+    let found = match std::str::from_utf8(lua.string(1)?) {
+        Ok(name) => User::from_name(name),
+        Err(_) => Ok(None),
+    };
+    match found {
+        Ok(Some(user)) => lua.protect(1, &user, push_user).map(|()| Returns(1)),
+        Ok(None) => lua.fail("not found"),
+        Err(errno) => lua.fail_errno(errno),
+    }
+}
+
+fn push_user(lua: Lua, user: &User) {
+    lua.push_table(0, 6);
+    lua.set_bytes(-1, c"username", user.name.as_bytes());
+    lua.set_bytes(-1, c"password", user.passwd.as_bytes());
+    lua.set_integer(-1, c"uid", i64::from(user.uid.as_raw()));
+    lua.set_integer(-1, c"gid", i64::from(user.gid.as_raw()));
+    lua.set_bytes(-1, c"home", user.dir.as_os_str().as_encoded_bytes());
+    lua.set_bytes(-1, c"shell", user.shell.as_os_str().as_encoded_bytes());
+}
+
+/// `kill(pid, signal)`.
+fn kill(lua: Lua) -> Outcome {
+    done(lua, calls::kill(lua.int(1)?, lua.int(2)?))
+}
+
+/// `waitpid(pid)` -> pid, status; `0, {}` when nothing changed.
+fn waitpid(lua: Lua) -> Outcome {
+    match calls::wait_for(lua.int(1)?, libc::WUNTRACED) {
+        Ok(None) => {
+            lua.push_integer(0);
+            lua.push_table(0, 0);
+        }
+        Ok(Some((pid, status))) => {
+            if has_ended(status) {
+                // One of ours: whoever waits for it hears of it as well.
+                if let Some(child) = Child::find(lua, pid) {
+                    child.finish(lua, Some(status));
+                }
+            }
+            lua.push_integer(i64::from(pid));
+            push_status(lua, status);
+        }
+        Err(errno) => return lua.fail_errno(errno),
+    }
+    Ok(Returns(2))
+}
+
+/// `fork()` -> pid of the child, 0 in the child.
+fn fork(lua: Lua) -> Outcome {
+    match calls::fork(false) {
+        Ok(pid) => {
+            lua.push_integer(i64::from(pid));
+            Ok(Returns(1))
+        }
+        Err(errno) => lua.fail_errno(errno),
+    }
+}
+
+/// `prctl(option, argument)`.
+fn prctl(lua: Lua) -> Outcome {
+    let (option, argument) = (lua.int(1)?, lua.int(2)?);
+    if option != libc::PR_SET_PDEATHSIG {
+        return lua.fail("unsupported option");
+    }
+    let signal = match argument {
+        0 => Ok(None),
+        number => Signal::try_from(number).map(Some),
+    };
+    done(lua, signal.and_then(nix::sys::prctl::set_pdeathsig))
+}
+
+/// The signal numbers in arguments from `first` on.
+fn signals(lua: Lua, first: c_int) -> Result<Result<nix::sys::signal::SigSet, Errno>, Error> {
+    for index in first..=lua.top() {
+        lua.int(index)?;
+    }
+    let numbers = (first..=lua.top()).filter_map(|index| lua.int(index).ok());
+    Ok(calls::signal_set(numbers))
+}
+
+/// `sigprocmask(how, signal...)`.
+fn sigprocmask(lua: Lua) -> Outcome {
+    let how = lua.int(1)?;
+    let set = signals(lua, 2)?;
+    done(lua, set.and_then(|set| calls::change_mask(how, &set)))
+}
+
+/// `signalfd(signal...)` -> fd.
+fn signalfd(lua: Lua) -> Outcome {
+    if lua.top() == 0 {
+        return Err(Error::argument(1, "invalid argument"));
+    }
+    match signals(lua, 1)?.and_then(|set| calls::open_signalfd(&set)) {
+        Ok(fd) => {
+            let fd = fd.into_raw_fd();
+            Core::of(lua).fd_reset(fd);
+            lua.push_integer(i64::from(fd));
+            Ok(Returns(1))
+        }
+        Err(errno) => lua.fail_errno(errno),
+    }
+}
+
+/// Starts the program that the arguments name and pushes its record.
+fn launch<'a>(lua: Lua) -> Result<Result<&'a Child, Errno>, Error> {
+    let is_array = lua.type_of(1) == ffi::LUA_TTABLE;
+    let has_environment = is_array && !lua.is_none_or_nil(2);
+    if lua.top() == 0 || (is_array && lua.raw_len(1) == 0) {
+        return Err(Error::argument(1, "command expected"));
+    }
+    if has_environment {
+        lua.expect(2, ffi::LUA_TTABLE)?;
+        push_words(lua, 2)?;
+    }
+    let environment = if has_environment { lua.top() } else { 0 };
+    push_words(lua, 1)?;
+    let words = lua.top();
+    let child = Child::push(lua, Core::of(lua));
+    match Program::new(lua, words, environment).and_then(Program::start) {
+        Ok(started) => {
+            child.begin(started.pid, Some([started.stdout, started.stderr]));
+            Ok(Ok(child))
+        }
+        Err(errno) => {
+            child.give_up(lua);
+            Ok(Err(errno))
+        }
+    }
+}
+
+/// `exec(...)` -> pid, stdout fd, stderr fd: the caller owns the fds.
+fn exec(lua: Lua) -> Outcome {
+    let child = match launch(lua)? {
+        Ok(child) => child,
+        Err(errno) => return lua.fail_errno(errno),
+    };
+    lua.push_integer(i64::from(child.pid()));
+    for stream in child.take_streams().into_iter().flatten() {
+        lua.push_integer(i64::from(stream.into_raw_fd()));
+    }
+    Ok(Returns(3))
+}
+
+/// `start(...)` -> child, pid, stdout fd, stderr fd, their readers.
+fn start(lua: Lua) -> Outcome {
+    let child = match launch(lua)? {
+        Ok(child) => child,
+        Err(errno) => return lua.fail_errno(errno),
+    };
+    lua.push_integer(i64::from(child.pid()));
+    let fds = child.stream_fds();
+    for fd in fds {
+        lua.push_integer(i64::from(fd));
+    }
+    for fd in fds {
+        Core::of(lua).new_reader(lua, fd);
+    }
+    Ok(Returns(6))
+}
+
+/// `shell(argv, timeout)` -> stdout, stderr.
+fn shell(lua: Lua) -> Outcome {
+    let timeout = wait_timeout(lua, 2, Some(30_000_000_000))?.unwrap_or(0);
+    if timeout == 0 {
+        lua.push_nil();
+        lua.fail("timeout")?;
+        return Ok(Returns(3));
+    }
+    if !lua.is_yieldable() {
+        return Err("attempt to yield from outside a coroutine".into());
+    }
+    lua.set_top(1);
+    match launch(lua)? {
+        Ok(child) => Shell::run(lua, Core::of(lua), child, timeout),
+        Err(errno) => {
+            lua.push_nil();
+            lua.fail_errno(errno)?;
+            Ok(Returns(3))
+        }
+    }
+}
+
+/// `fork()` of `spawn`: child, pid in the parent; nil, 0 in the child, with no
+/// signal blocked on behalf of the parent's listeners.
+fn fork_tracked(lua: Lua) -> Outcome {
+    let child = Child::push(lua, Core::of(lua));
+    match calls::fork(true) {
+        Ok(0) => {
+            listener::unblock_all(lua);
+            lua.push_nil();
+            lua.push_integer(0);
+            Ok(Returns(2))
+        }
+        Ok(pid) => {
+            child.begin(pid, None);
+            lua.push_integer(i64::from(pid));
+            Ok(Returns(2))
+        }
+        Err(errno) => {
+            child.give_up(lua);
+            lua.fail_errno(errno)
+        }
+    }
+}
+
+/// `listen(signal)` -> listener, signalfd.
+fn listen(lua: Lua) -> Outcome {
+    let signal = lua.int(1)?;
+    match Listener::open(lua, Core::of(lua), signal) {
+        Ok(()) => Ok(Returns(2)),
+        Err(errno) => lua.fail_errno(errno),
+    }
+}

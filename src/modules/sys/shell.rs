@@ -1,0 +1,248 @@
+//! `sys.sh`: runs a command to its end as one parked operation that collects
+//! both streams side by side, under one time limit.
+#![allow(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::ptr;
+
+use nix::errno::Errno;
+use nix::unistd::read;
+
+use super::child::Child;
+use crate::core::runtime::Runtime;
+use crate::core::{Alarm, Cause, Core, Interest, Nanoseconds, Parked, Step};
+use crate::lua::{Error, Functions, Lua, Outcome, UserData};
+
+/// Bytes asked for at once, and reads in a row before others get their turn.
+const PIECE: usize = 16384;
+const READS: usize = 16;
+
+/// How long a command may take to end after SIGTERM, and after SIGKILL.
+const GRACE: Nanoseconds = 200_000_000;
+const LAST_WAIT: Nanoseconds = 1_000_000_000;
+
+/// One output stream of the command.
+#[repr(C)]
+struct Stream {
+    alarm: Alarm,
+    shell: Cell<*const Shell>,
+    /// None once it has ended.
+    fd: RefCell<Option<OwnedFd>>,
+    bytes: RefCell<Vec<u8>>,
+    failure: Cell<Option<Errno>>,
+}
+
+crate::alarm!(Stream);
+
+impl Stream {
+    fn new(fd: Option<OwnedFd>) -> Stream {
+        Stream {
+            alarm: Alarm::of::<Stream>(),
+            shell: Cell::new(ptr::null()),
+            fd: RefCell::new(fd),
+            bytes: RefCell::default(),
+            failure: Cell::new(None),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.fd.borrow().is_some()
+    }
+
+    fn watch(&self, core: Core) {
+        let watched = match &*self.fd.borrow() {
+            Some(fd) => Runtime::of(core).watch(&self.alarm, fd.as_raw_fd()),
+            None => return,
+        };
+        if let Err(errno) = watched {
+            self.failure.set(Some(errno));
+            self.close(core);
+        }
+    }
+
+    fn close(&self, core: Core) {
+        core.clear_alarm(&self.alarm);
+        *self.fd.borrow_mut() = None;
+    }
+
+    /// Takes what there is; None when more may come.
+    fn collect(&self) -> Option<Result<(), Errno>> {
+        let fd = self.fd.borrow();
+        let fd = fd.as_ref()?;
+        let mut piece = [0; PIECE];
+        for _ in 0..READS {
+            match read(fd, &mut piece) {
+                Ok(0) => return Some(Ok(())),
+                Ok(count) => self.bytes.borrow_mut().extend_from_slice(&piece[..count]),
+                Err(Errno::EAGAIN) => return None,
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Some(Err(errno)),
+            }
+        }
+        None
+    }
+
+    fn fire(&self, _lua: Lua) {
+        // SAFETY: the stream is part of the shell, which clears the alarm
+        // before it goes.
+        let shell = unsafe { &*self.shell.get() };
+        match self.collect() {
+            None => self.watch(shell.core),
+            Some(result) => {
+                self.failure.set(result.err());
+                self.close(shell.core);
+                shell.core.wake(&shell.parked, Cause::WAKE);
+            }
+        }
+    }
+
+    /// Pushes what was collected. May raise.
+    fn push(&self, lua: Lua) -> Result<(), Error> {
+        lua.try_push_bytes(&self.bytes.borrow())
+    }
+}
+
+/// How far it has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// SIGTERM was sent.
+    Asked,
+    /// SIGKILL was sent.
+    Killed,
+}
+
+/// A running command. The userdata's user value is the child.
+#[repr(C)]
+pub struct Shell {
+    parked: Parked,
+    core: Core,
+    child: *const Child,
+    streams: [Stream; 2],
+    phase: Cell<Phase>,
+}
+
+crate::operation!(Shell);
+
+impl Shell {
+    /// Collects the output of the child on top of the stack and waits for its
+    /// end, as the last act of a call. May raise.
+    pub fn run(lua: Lua, core: Core, child: &Child, timeout: Nanoseconds) -> Outcome {
+        let slot = lua.reserve::<Shell>(1, core.pointer());
+        // Only now: nothing is owned when the line above raises.
+        let [stdout, stderr] = child.take_streams().map_or([None, None], |streams| streams.map(Some));
+        let shell = slot.fill(Shell {
+            parked: Parked::new::<Shell>(),
+            core,
+            child,
+            streams: [Stream::new(stdout), Stream::new(stderr)],
+            phase: Cell::new(Phase::Running),
+        });
+        lua.push_value(-2);
+        lua.set_user_value(-2, 1);
+        let outcome = core.park(lua, &shell.parked, -1, Interest::NONE, timeout)?;
+        child.add_waiter(&shell.parked);
+        for stream in &shell.streams {
+            stream.shell.set(shell);
+            stream.watch(core);
+        }
+        if shell.is_complete() {
+            core.wake(&shell.parked, Cause::WAKE);
+        }
+        Ok(outcome)
+    }
+
+    fn child(&self) -> &Child {
+        // SAFETY: the user value keeps the child at least as long as this.
+        unsafe { &*self.child }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.child().has_ended() && !self.streams.iter().any(Stream::is_open)
+    }
+
+    fn poll(&self, lua: Lua, cause: Cause) -> Step {
+        let expired = cause.has(Cause::TIMEOUT);
+        match self.phase.get() {
+            Phase::Running if self.is_complete() => return self.finish(lua),
+            Phase::Running if expired => {
+                self.close_streams();
+                if self.ask(libc::SIGTERM, Phase::Asked, GRACE) {
+                    return Step::Pending;
+                }
+            }
+            Phase::Asked if expired => {
+                if self.ask(libc::SIGKILL, Phase::Killed, LAST_WAIT) {
+                    return Step::Pending;
+                }
+            }
+            Phase::Asked | Phase::Killed if expired || self.child().has_ended() => {}
+            _ => return Step::Pending,
+        }
+        self.abandon();
+        lua.push_nil();
+        lua.push_nil();
+        lua.push_str("timeout");
+        Step::Done(3)
+    }
+
+    /// Sends a signal and gives the child time to end; false when it has.
+    fn ask(&self, signal: i32, phase: Phase, time: Nanoseconds) -> bool {
+        self.phase.set(phase);
+        let sent = self.child().signal(signal).is_ok();
+        if sent {
+            self.core.restart_timeout(&self.parked, time);
+        }
+        sent
+    }
+
+    /// Results of a command that has ended.
+    fn finish(&self, lua: Lua) -> Step {
+        self.abandon();
+        let [stdout, stderr] = &self.streams;
+        let mut count = 2;
+        let mut pushed = Ok(());
+        if let Some(errno) = stdout.failure.get() {
+            lua.push_nil();
+            lua.push_nil();
+            lua.push_errno(errno);
+            count = 3;
+        } else {
+            pushed = stdout.push(lua);
+            if let (Some(errno), true) = (stderr.failure.get(), pushed.is_ok()) {
+                lua.push_nil();
+                lua.push_errno(errno);
+                count = 3;
+            } else if pushed.is_ok() {
+                pushed = stderr.push(lua);
+            }
+        }
+        match pushed {
+            Ok(()) => Step::Done(count),
+            Err(error) => lua.raise(error),
+        }
+    }
+
+    fn close_streams(&self) {
+        for stream in &self.streams {
+            stream.close(self.core);
+        }
+    }
+
+    fn abandon(&self) {
+        self.close_streams();
+        self.child().remove_waiter(&self.parked);
+    }
+}
+
+impl UserData for Shell {
+    const NAME: &'static CStr = c"eco.shell";
+    const METHODS: Functions = &[];
+
+    fn finalise(&self, _lua: Lua) {
+        self.core.forget(&self.parked);
+        self.abandon();
+    }
+}
