@@ -280,7 +280,7 @@ fn linker(target: &Target, small: bool) -> Result<PathBuf> {
             "    -lgcc_s|-lunwind) set -- \"$@\" '{}' ;;\n",
             stubs.display()
         );
-        script = format!(" '-Wl,-T,{}'", discard.display());
+        script = format!(" '-Wl,-T,{}' -Wl,-z,text", discard.display());
     }
     let text = format!(
         "#!/bin/sh\n# Links for {arch} with zig. zig would link musl statically into a program that does not ask for -dynamic.\n\
@@ -330,39 +330,29 @@ const UNWINDER: &[&str] = &[
 ];
 
 fn unwinder_stubs(target: &Target, folder: &Path) -> Result<PathBuf> {
-    let archive = folder.join(format!("libunwind-stubs-{}.a", target.arch));
-    if archive.exists() {
-        return Ok(archive);
-    }
-    let source = folder.join("unwinder-stubs.c");
+    let name = |ending: &str| folder.join(format!("unwinder-stubs-{}.{ending}", target.arch));
+    let (source, object, archive) = (name("c"), name("o"), name("a"));
+    // Hidden: the interpreter must not offer them to the libraries it loads.
     let text: String = UNWINDER
         .iter()
-        .map(|name| format!("__attribute__((weak)) void {name}(void) {{ __builtin_trap(); }}\n"))
+        .map(|name| format!("{STUB} {name}(void) {{ __builtin_trap(); }}\n"))
         .collect();
-    write_changed(&source, &text)?;
-    let object = folder.join(format!("unwinder-stubs-{}.o", target.arch));
+    if archive.exists() && std::fs::read_to_string(&source).is_ok_and(|old| old == text) {
+        return Ok(archive);
+    }
+    write(&source, text)?;
     let mut compile = Command::new(zig());
     compile
         .args(["cc", "-target", &target.zig])
         .args(&target.cflags);
-    compile
-        .args([
-            "-Os",
-            "-fPIC",
-            "-ffunction-sections",
-            "-fno-sanitize=all",
-            "-c",
-        ])
-        .arg(&source)
-        .arg("-o")
-        .arg(&object);
-    run(&mut compile)?;
-    run(Command::new(zig())
-        .args(["ar", "rcs"])
-        .arg(&archive)
-        .arg(&object))?;
+    compile.args(["-Os", "-fPIC", "-ffunction-sections", "-fno-sanitize=all"]);
+    run(compile.arg("-c").arg(&source).arg("-o").arg(&object))?;
+    let mut pack = Command::new(zig());
+    run(pack.args(["ar", "rcs"]).arg(&archive).arg(&object))?;
     Ok(archive)
 }
+
+const STUB: &str = "__attribute__((weak, visibility(\"hidden\"))) void";
 
 /// Writes only what differs: cargo looks at the time of a linker's change.
 fn write_changed(file: &Path, text: &str) -> Result<()> {
