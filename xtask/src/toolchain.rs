@@ -280,7 +280,7 @@ fn linker(target: &Target, small: bool) -> Result<PathBuf> {
             "    -lgcc_s|-lunwind) set -- \"$@\" '{}' ;;\n",
             stubs.display()
         );
-        script = format!(" '-Wl,-T,{}' -Wl,-z,text", discard.display());
+        script = format!(" '-Wl,-T,{}'", discard.display());
     }
     let text = format!(
         "#!/bin/sh\n# Links for {arch} with zig. zig would link musl statically into a program that does not ask for -dynamic.\n\
