@@ -89,6 +89,8 @@ pub struct Runtime {
     /// Operations the current task may still do before it lets others run.
     budget: Cell<u32>,
     found: RefCell<Found>,
+    /// Blocking turns since the last sweep.
+    swept: Cell<u32>,
     /// The last mark given out.
     mark: Cell<u32>,
     /// The task whose operation is being polled.
@@ -173,6 +175,7 @@ impl Runtime {
             current: Cell::new(ptr::null()),
             budget: Cell::new(BUDGET),
             found: RefCell::default(),
+            swept: Cell::new(0),
             mark: Cell::new(0),
             polling: Cell::new(NO_TASK),
             count: Cell::new(0),
@@ -291,7 +294,9 @@ impl Runtime {
         // is the function's own slot. Marks never leave the frames that park,
         // so one on top means that it waits there.
         unsafe {
-            ffi::lua_touserdata(thread, -1) as usize == task.mark.get() as usize
+            // The checks of debug builds do not allow to look at that slot.
+            (!cfg!(debug_assertions) || ffi::lua_gettop(thread) > 0)
+                && ffi::lua_touserdata(thread, -1) as usize == task.mark.get() as usize
         }
     }
 
@@ -427,7 +432,12 @@ impl Runtime {
     }
 
     pub fn wake(&self, operation: &Parked, cause: Cause) {
-        self.wake_task(operation.task.get(), cause);
+        let index = operation.task.get();
+        if index != NO_TASK && cause.has(Cause::CANCEL) {
+            // The fd is free for others at once: it may be about to be closed.
+            self.leave_fd(index);
+        }
+        self.wake_task(index, cause);
     }
 
     /// Ends whatever wait there is for `direction` of an fd about to be closed,
@@ -772,13 +782,29 @@ impl Runtime {
         self.wake_task(index, Cause::WAKE);
     }
 
+    /// Drops the records of coroutines that ended without us, by
+    /// `coroutine.close` or a foreign `coroutine.resume`: nothing waits for them.
+    #[inline(never)]
+    fn sweep(&self, lua: Lua) {
+        for index in 0..self.tasks.len() {
+            let thread = self.tasks.get(index).thread.get();
+            if !thread.is_null() && condition(thread) == Condition::Dead {
+                self.abandon(index);
+                self.remove(lua, index);
+            }
+        }
+        self.swept.set(0);
+    }
+
     /// Number of live coroutines started by `eco.run`.
-    pub fn count(&self) -> u32 {
+    pub fn count(&self, lua: Lua) -> u32 {
+        self.sweep(lua);
         self.count.get()
     }
 
     /// Pushes an array of them. May raise.
     pub fn push_all(&self, lua: Lua) {
+        self.sweep(lua);
         lua.push_table(self.count.get() as c_int, 0);
         let mut length = 0;
         for (_, task) in self.tasks.iter() {
@@ -1160,6 +1186,12 @@ impl Runtime {
                 return Ok(());
             }
             self.wake_deferred();
+            if self.ready.borrow().is_empty() {
+                self.swept.set(self.swept.get() + 1);
+                if self.swept.get() >= self.tasks.len() {
+                    self.sweep(lua);
+                }
+            }
             let waiting = self.reactor.borrow().waiting > 0
                 || self.holds.get() > 0
                 || !self.wall_timers.borrow().is_empty();

@@ -137,11 +137,15 @@ impl Tasks {
         self.free.set(index as c_int);
     }
 
+    /// Number of records, free ones included.
+    pub fn len(&self) -> u32 {
+        // SAFETY: as in `get`.
+        unsafe { ((*self.blocks.get()).len() * BLOCK) as u32 }
+    }
+
     /// Every record in use.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Task)> {
-        // SAFETY: as in `get`; the length is read once, blocks are not freed.
-        let count = unsafe { (*self.blocks.get()).len() * BLOCK } as u32;
-        (0..count)
+        (0..self.len())
             .map(|index| (index, self.get(index)))
             .filter(|(_, task)| !task.thread.get().is_null())
     }

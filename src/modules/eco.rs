@@ -80,7 +80,7 @@ fn yield_now(lua: Lua) -> Outcome {
 
 /// `count()` -> number of live coroutines.
 fn count(lua: Lua) -> Outcome {
-    lua.push_integer(i64::from(runtime(lua).count()));
+    lua.push_integer(i64::from(runtime(lua).count(lua)));
     Ok(Returns(1))
 }
 
