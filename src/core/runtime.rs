@@ -89,6 +89,8 @@ pub struct Runtime {
     /// Operations the current task may still do before it lets others run.
     budget: Cell<u32>,
     found: RefCell<Found>,
+    /// An error nobody caught is being reported.
+    failing: Cell<bool>,
     /// Blocking turns since the last sweep.
     swept: Cell<u32>,
     /// The last mark given out.
@@ -175,6 +177,7 @@ impl Runtime {
             current: Cell::new(ptr::null()),
             budget: Cell::new(BUDGET),
             found: RefCell::default(),
+            failing: Cell::new(false),
             swept: Cell::new(0),
             mark: Cell::new(0),
             polling: Cell::new(NO_TASK),
@@ -1129,19 +1132,25 @@ impl Runtime {
         let top = lua.top();
         let mut failure = Ok(());
         loop {
+            // An error value of the turns before lies on top of the stack.
+            let failed = lua.top() - top;
             // SAFETY: light values only; the call is protected, so errors of
             // polls and alarms come back as a status.
             let status = unsafe {
                 ffi::lua_pushcfunction(lua.state(), turns);
                 ffi::lua_pushlightuserdata(lua.state(), ptr::from_ref(self).cast_mut().cast());
                 ffi::lua_pushlightuserdata(lua.state(), ptr::from_mut(&mut failure).cast());
-                ffi::lua_pcall(lua.state(), 2, 0, 0)
+                ffi::lua_rotate(lua.state(), top + 1, 3);
+                ffi::lua_pcall(lua.state(), 2 + failed, 0, 0)
             };
             if status == ffi::LUA_OK {
                 break;
             }
-            self.recover(lua);
-            lua.set_top(top);
+            if self.failing.get() {
+                // Not even the report of an error fits into memory.
+                write_error(lua.to_bytes(-1));
+                self.exit(lua);
+            }
         }
         self.current.set(outer.0);
         self.budget.set(outer.1);
@@ -1344,6 +1353,7 @@ impl Runtime {
     /// Passes the message on top (popped) and two tracebacks to the hook, or
     /// writes them to standard error.
     fn report(&self, lua: Lua, thread: State) {
+        self.failing.set(true);
         let state = lua.state();
         // SAFETY: strings and tracebacks on our own stack; the message pointer
         // stays valid while its slot does.
@@ -1361,6 +1371,7 @@ impl Runtime {
                 write_error(lua.to_bytes(index));
             }
             lua.pop(2);
+            self.failing.set(false);
             return;
         }
         lua.insert(-3);
@@ -1368,6 +1379,7 @@ impl Runtime {
             write_error(lua.to_bytes(-1));
             self.exit(lua);
         }
+        self.failing.set(false);
     }
 
     /// Pushes the hook, or the field `eco.panic_hook` of older scripts.
@@ -1500,7 +1512,11 @@ unsafe extern "C-unwind" fn turns(state: State) -> c_int {
     unsafe {
         let runtime = &*ffi::lua_touserdata(state, 1).cast::<Runtime>();
         let failure = ffi::lua_touserdata(state, 2).cast::<Result<(), Errno>>();
-        *failure = runtime.turns(Lua::new(state));
+        let lua = Lua::new(state);
+        if lua.top() > 2 {
+            runtime.recover(lua);
+        }
+        *failure = runtime.turns(lua);
     }
     0
 }
