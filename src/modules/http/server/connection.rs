@@ -2,38 +2,39 @@
 //! does to the stream happens in `pump`; everything it leaves on the Lua stack
 //! happens here, when nothing is borrowed.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::ffi::{c_int, CStr};
 use std::rc::Rc;
 
 use super::exchange::Exchange;
 use super::head::Scanner;
+use super::methods;
 use super::pump::{Event, Failure, Goal, Phase};
+use super::request;
 use super::settings::{Settings, Shared};
-use super::{fields, files, form, methods, request};
 use crate::core::abi::{Reader, Writer};
 use crate::core::{Cause, Core, Interest, Nanoseconds, Parked, Step};
-use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{ffi, method, Error, Functions, Lua, Outcome, Returns, UserData};
 use crate::operation;
 
 /// How long the peer has to take an answer before it is closed upon.
 const LINGER: Nanoseconds = 2_000_000_000;
 
-/// User values that keep what a connection is made of.
-pub const SOCKET: c_int = 1;
-pub const PEER: c_int = 2;
-pub const OPTIONS: c_int = 3;
-const READER: c_int = 4;
-const WRITER: c_int = 5;
-/// The handler's own fields, once it has any.
-pub const FIELDS: c_int = 6;
-const USER_VALUES: c_int = 6;
+/// User values: the fields (`sock`, `peer`, `options`, and the handler's own),
+/// and what keeps reader and writer alive.
+const FIELDS: c_int = 1;
+const READER: c_int = 2;
+const WRITER: c_int = 3;
+
+/// Slots of the metatable: the methods, and a function for computed fields.
+const METHODS: i64 = 1;
+const COMPUTED: i64 = 2;
 
 /// A connection; while it is idle, this is all there is of it.
 #[repr(C)]
 pub struct Connection {
     parked: Parked,
-    pub(super) core: Core,
+    core: Core,
     pub(super) reader: Reader,
     pub(super) writer: Writer,
     pub(super) settings: Rc<Settings>,
@@ -44,7 +45,7 @@ pub struct Connection {
     pub(super) phase: Cell<Phase>,
     pub(super) progress: Cell<bool>,
     /// Inactivity limit of the running call.
-    pub(super) timeout: Cell<Nanoseconds>,
+    timeout: Cell<Nanoseconds>,
     /// Status the last request was refused with.
     pub(super) refused: Cell<u16>,
 }
@@ -60,22 +61,23 @@ enum Settled {
 impl UserData for Connection {
     const NAME: &'static CStr = c"struct http_connection *";
     const METHODS: Functions = &[
-        (c"remote_addr", method(remote_address)),
         (c"add_header", method(methods::add_header)),
         (c"set_status", method(methods::set_status)),
         (c"send", method(methods::send)),
         (c"flush", method(methods::flush)),
-        (c"send_error", method(methods::send_error)),
-        (c"redirect", method(methods::redirect)),
-        (c"read_body", method(methods::read_body)),
         (c"discard_body", method(methods::discard_body)),
-        (c"read_formdata", method(form::read_formdata)),
-        (c"send_file", method(files::send_file)),
-        (c"serve_file", method(files::serve_file)),
+        (c"read_body", method(methods::read_body)),
+        (c"remaining", method(methods::remaining)),
+        (c"start_form", method(methods::start_form)),
+        (c"next_part", method(methods::next_part)),
+        (c"describe", method(methods::describe)),
+        (c"open_file", method(methods::open_file)),
+        (c"transfer", method(methods::transfer)),
+        (c"next_request", method(next)),
     ];
     const METAMETHODS: Functions = &[
-        (c"__index", method(fields::get)),
-        (c"__newindex", method(fields::set)),
+        (c"__index", method(get_field)),
+        (c"__newindex", method(set_field)),
     ];
 
     fn finalise(&self, _: Lua) {
@@ -83,10 +85,20 @@ impl UserData for Connection {
     }
 }
 
+/// Prepares the metatable with the methods on top and the function for computed
+/// fields above them; pops both.
+pub fn set_methods(lua: Lua, core: Core) {
+    lua.push_metatable::<Connection>(core.pointer());
+    lua.insert(-3);
+    lua.raw_set_index(-3, COMPUTED);
+    lua.raw_set_index(-2, METHODS);
+    lua.pop(1);
+}
+
 /// `connection(sock, peer, options, settings)`, for the driver.
 pub fn new(lua: Lua) -> Outcome {
     let core = Core::of(lua);
-    lua.expect(1, crate::lua::ffi::LUA_TTABLE)?;
+    lua.expect(1, ffi::LUA_TTABLE)?;
     let shared = lua.expect_userdata::<Shared>(4)?;
     lua.set_top(4);
     lua.get_field(1, c"rd");
@@ -94,7 +106,7 @@ pub fn new(lua: Lua) -> Outcome {
     let (Some(reader), Some(writer)) = (core.reader_at(lua, 5), core.writer_at(lua, 6)) else {
         return Err("not a stream".into());
     };
-    let slot = lua.reserve::<Connection>(USER_VALUES, core.pointer());
+    let slot = lua.reserve::<Connection>(3, core.pointer());
     slot.fill(Connection {
         parked: Parked::new::<Connection>(),
         core,
@@ -109,53 +121,61 @@ pub fn new(lua: Lua) -> Outcome {
         timeout: Cell::new(0),
         refused: Cell::new(0),
     });
-    for (value, index) in [
-        (SOCKET, 1),
-        (PEER, 2),
-        (OPTIONS, 3),
-        (READER, 5),
-        (WRITER, 6),
-    ] {
+    lua.push_value(5);
+    lua.set_user_value(-2, READER);
+    lua.push_value(6);
+    lua.set_user_value(-2, WRITER);
+    lua.push_table(0, 4);
+    for (name, index) in [(c"sock", 1), (c"peer", 2), (c"options", 3)] {
         lua.push_value(index);
-        lua.set_user_value(-2, value);
+        lua.set_field(-2, name);
     }
+    lua.set_user_value(-2, FIELDS);
     Ok(Returns(1))
 }
 
-/// `con:remote_addr()`
-fn remote_address(lua: Lua, _: &Connection) -> Outcome {
-    lua.get_user_value(1, PEER);
+/// `__index`: own fields, then methods, then computed fields.
+fn get_field(lua: Lua, _: &Connection) -> Outcome {
+    lua.set_top(2);
+    lua.get_user_value(1, FIELDS);
+    lua.raw_get_index(Lua::upvalue(2), METHODS);
+    for table in [3, 4] {
+        lua.push_value(2);
+        if lua.raw_get(table) != ffi::LUA_TNIL {
+            return Ok(Returns(1));
+        }
+    }
+    lua.raw_get_index(Lua::upvalue(2), COMPUTED);
+    lua.push_value(1);
+    lua.push_value(2);
+    lua.call(2, 1);
     Ok(Returns(1))
 }
 
-/// `next(con [, ok, result])`, for the driver: finishes the response to the
-/// last request (`ok` and `result` are what became of its handler) and gives
-/// the next request, or nothing and perhaps a reason when there is none.
-/// Never raises: an error here would end the process.
-pub fn next(lua: Lua, connection: &Connection) -> Outcome {
-    let ended = {
-        let mut exchange = connection.exchange.borrow_mut();
-        exchange.as_deref_mut().is_some_and(|exchange| {
-            let failed = !lua.to_bool(2);
-            if failed && !exchange.streamed {
-                exchange.answer(500);
-            }
-            let refused =
-                !failed && lua.type_of(3) == crate::lua::ffi::LUA_TBOOLEAN && !lua.to_bool(3);
-            if refused
-                || exchange.broken
-                || exchange.response.code == 101
-                || (failed && exchange.streamed)
-            {
-                return true;
-            }
-            exchange.build(&connection.settings);
-            exchange.response.finish(&mut exchange.out);
-            false
-        })
-    };
-    if ended {
-        return Ok(Returns(0));
+/// `__newindex`
+fn set_field(lua: Lua, _: &Connection) -> Outcome {
+    lua.get_user_value(1, FIELDS);
+    lua.insert(2);
+    lua.raw_set(2);
+    Ok(Returns(0))
+}
+
+/// `next_request(con, ok, result)`: finishes the response to the last request
+/// (`ok` and `result` are what became of its handler) and gives the next one, or
+/// nothing and perhaps a reason when there is none. Never raises: an error here
+/// would end the process.
+fn next(lua: Lua, connection: &Connection) -> Outcome {
+    if let Some(mut guard) = connection.exchange() {
+        let exchange = &mut **guard;
+        let failed = !lua.to_bool(2);
+        if failed && !exchange.streamed {
+            exchange.answer(500, &connection.settings);
+        }
+        let refused = lua.type_of(3) == ffi::LUA_TBOOLEAN && !lua.to_bool(3);
+        exchange.broken |=
+            refused || exchange.response.code == 101 || (failed && exchange.streamed);
+        exchange.build(&connection.settings);
+        exchange.response.finish(&mut exchange.out);
     }
     match connection.start(lua, Goal::Request, 0) {
         Err(Error::Message(text)) => lua.fail(&text),
@@ -163,27 +183,25 @@ pub fn next(lua: Lua, connection: &Connection) -> Outcome {
     }
 }
 
-impl Connection {
-    /// Run `body` on the request being served; raises when there is none.
-    /// `body` calls nothing of Lua that may raise.
-    pub fn with<T>(&self, body: impl FnOnce(&mut Exchange) -> T) -> Result<T, Error> {
-        match self.exchange.borrow_mut().as_deref_mut() {
-            Some(exchange) => Ok(body(exchange)),
-            None => Err("no request is being served".into()),
-        }
-    }
+/// The error that a method was called between requests.
+#[cold]
+pub fn idle() -> Outcome {
+    Err("no request is being served".into())
+}
 
-    /// Refuse while another coroutine waits on this connection.
-    pub fn check_idle(&self) -> Result<(), Error> {
-        if self.core.is_parked(&self.parked) {
-            return Err("another coroutine is already waiting on this I/O object".into());
-        }
-        self.reader.check_idle()
+impl Connection {
+    /// The request being served. Nothing of Lua that may raise is called while
+    /// this is held.
+    pub fn exchange(&self) -> Option<RefMut<'_, Box<Exchange>>> {
+        RefMut::filter_map(self.exchange.borrow_mut(), Option::as_mut).ok()
     }
 
     /// Work towards `goal`, as the tail of a method. May raise.
     pub fn start(&self, lua: Lua, goal: Goal, timeout: Nanoseconds) -> Outcome {
-        self.check_idle()?;
+        if self.core.is_parked(&self.parked) {
+            return Err("another coroutine is already waiting on this I/O object".into());
+        }
+        self.reader.check_idle()?;
         self.goal.set(goal);
         self.timeout.set(timeout);
         if self.core.spend(lua) {
@@ -205,21 +223,29 @@ impl Connection {
     }
 
     fn wait_of(&self, phase: Phase) -> (Interest, Nanoseconds) {
-        match phase {
-            Phase::Write => (Interest::WRITE, self.settings.send_timeout),
-            Phase::Body => (Interest::READ, self.timeout.get()),
-            Phase::Idle => (Interest::READ, self.settings.idle),
-            Phase::Head | Phase::Drain => (Interest::READ, self.settings.head_timeout),
-            Phase::Linger => (Interest::READ, LINGER),
-            Phase::Turn => (Interest::NONE, 0),
-        }
+        let limit = match phase {
+            Phase::Write => self.settings.send_timeout,
+            Phase::Body => self.timeout.get(),
+            Phase::Idle => self.settings.idle,
+            Phase::Head | Phase::Drain => self.settings.head_timeout,
+            Phase::Linger | Phase::Turn => LINGER,
+        };
+        let write = phase == Phase::Write;
+        (
+            if write {
+                Interest::WRITE
+            } else {
+                Interest::READ
+            },
+            limit,
+        )
     }
 
     fn poll(&self, lua: Lua, cause: Cause) -> Step {
         let event = if cause.has(Cause::CANCEL) {
             match self.goal.get() {
                 Goal::Request | Goal::Last => Event::Ended,
-                _ => Event::Failed(Failure::Text("canceled")),
+                _ => Event::Failed(Failure::Canceled),
             }
         } else if cause.has(Cause::TIMEOUT) {
             self.timed_out()
@@ -246,7 +272,7 @@ impl Connection {
                 .is_err()
         {
             lua.push_nil();
-            lua.push_str("another coroutine is already waiting for this file descriptor");
+            lua.push_str("another coroutine is already waiting on this file descriptor");
             return Step::Done(2);
         }
         if changed || (self.progress.get() && matches!(phase, Phase::Write | Phase::Body)) {
@@ -256,76 +282,104 @@ impl Connection {
     }
 
     fn abandon(&self) {
-        if let Some(exchange) = self.exchange.borrow_mut().as_deref_mut() {
+        if let Some(mut exchange) = self.exchange() {
             exchange.broken = true;
         }
     }
 
     /// Push what an event means to the caller, or tell what to wait for. May raise.
     fn settle(&self, lua: Lua, event: Event) -> Result<Settled, Error> {
-        match event {
-            Event::Wait(phase) => Ok(Settled::Waits(phase)),
-            Event::Request(length) => match request::push(self, lua, length)? {
-                None => Ok(Settled::Results(1)),
-                Some(status) => match self.refuse(status) {
-                    Event::Wait(phase) => Ok(Settled::Waits(phase)),
-                    event => self.deliver(lua, event).map(Settled::Results),
-                },
-            },
-            event => self.deliver(lua, event).map(Settled::Results),
+        let mut event = event;
+        if let Event::Request = event {
+            match request::push(self, lua)? {
+                None => return Ok(Settled::Results(1)),
+                Some(status) => event = self.refuse(status),
+            }
         }
-    }
-
-    /// Push the results of a call that is over. May raise.
-    fn deliver(&self, lua: Lua, event: Event) -> Result<c_int, Error> {
-        match event {
-            Event::Wait(_) | Event::Request(_) => Ok(0),
+        let count = match event {
+            Event::Wait(phase) => return Ok(Settled::Waits(phase)),
+            // Requests were dealt with above.
+            Event::Request => 0,
             Event::Done => {
                 lua.push_bool(true);
-                Ok(1)
+                1
             }
-            Event::Body(length) => {
-                let received = self.with(|exchange| std::mem::take(&mut exchange.received))?;
-                let result = lua.try_push_bytes(received.get(..length).unwrap_or(&received));
-                self.put_back(received, if result.is_ok() { length } else { 0 });
-                result.map(|()| 1)
+            Event::Body => self.hand_out(lua, |lua, received, ready| {
+                lua.try_push_bytes(received.get(..ready).unwrap_or(received))
+                    .map(|()| 1)
+            })?,
+            Event::Form => {
+                let part = match self.exchange() {
+                    Some(exchange) => exchange.part,
+                    None => return Ok(Settled::Results(0)),
+                };
+                self.hand_out(lua, |lua, received, _| {
+                    lua.protect(3, &(received, part), methods::push_part)
+                        .map(|()| 3)
+                })?
             }
-            Event::Form(part) => form::deliver(self, lua, part),
             Event::Ended => {
+                if let Some(exchange) = self.exchange.take() {
+                    self.settings.give_back(exchange);
+                }
                 let status = self.refused.get();
                 if status == 0 {
-                    return Ok(0);
+                    return Ok(Settled::Results(0));
                 }
                 lua.push_nil();
                 lua.push_str("request refused with status ");
                 lua.push_integer(i64::from(status));
                 lua.concat(2);
-                Ok(2)
+                2
             }
             Event::Failed(failure) => {
                 lua.push_nil();
-                let prefix = match (self.goal.get(), self.phase.get()) {
+                lua.push_str(match (self.goal.get(), self.phase.get()) {
                     (Goal::Request, Phase::Write) => "flush data: ",
-                    (Goal::Request, Phase::Drain) => "discard body: ",
                     (Goal::Request, _) => "not a complete http request: ",
                     _ => "",
-                };
-                lua.push_str(prefix);
+                });
                 match failure {
                     Failure::Reader => self.reader.push_error(lua),
                     Failure::Writer => self.writer.push_error(lua),
-                    Failure::Text(text) => lua.push_str(text),
+                    Failure::Closed => lua.push_str("closed"),
+                    Failure::Timeout => lua.push_str("timeout"),
+                    Failure::Canceled => lua.push_str("canceled"),
+                    Failure::BadForm => lua.push_str("bad request"),
+                    Failure::BadChunk => lua.push_str("not a vaild http chunked body"),
+                    Failure::TooLarge => lua.push_str("request body too large"),
                 }
                 lua.concat(2);
-                Ok(2)
+                2
             }
-        }
+        };
+        Ok(Settled::Results(count))
     }
 
-    /// Give back received bytes without the `used` first ones.
-    pub fn put_back(&self, mut received: Vec<u8>, used: usize) {
-        received.drain(..used.min(received.len()));
-        // The request is still there: nothing ran in between that could end it.
-        let _ = self.with(|exchange| exchange.received = received);
+    /// Push something made of the received bytes that are ready; drop those.
+    fn hand_out(
+        &self,
+        lua: Lua,
+        push: impl FnOnce(Lua, &[u8], usize) -> Result<c_int, Error>,
+    ) -> Result<c_int, Error> {
+        let (mut received, ready) = match self.exchange() {
+            Some(mut exchange) => (std::mem::take(&mut exchange.received), exchange.ready),
+            None => return Ok(0),
+        };
+        let result = push(lua, &received, ready);
+        if result.is_ok() {
+            drop_front(&mut received, ready);
+        }
+        if let Some(mut exchange) = self.exchange() {
+            exchange.received = received;
+        }
+        result
     }
+}
+
+/// Remove the first `count` bytes.
+pub fn drop_front(buffer: &mut Vec<u8>, count: usize) {
+    let count = count.min(buffer.len());
+    buffer.copy_within(count.., 0);
+    buffer.truncate(buffer.len() - count);
 }

@@ -7,7 +7,7 @@ const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
 /// Length of every date text.
 pub const LENGTH: usize = 29;
 
-fn three(names: &[u8], index: i64) -> [u8; 3] {
+fn three(names: &[u8], index: i32) -> [u8; 3] {
     let start = index as usize * 3;
     match names.get(start..start + 3) {
         Some(&[a, b, c]) => [a, b, c],
@@ -15,7 +15,7 @@ fn three(names: &[u8], index: i64) -> [u8; 3] {
     }
 }
 
-fn put(out: &mut [u8], at: usize, digits: usize, value: i64) {
+fn put(out: &mut [u8], at: usize, digits: usize, value: i32) {
     let mut value = value as u32;
     for slot in out.iter_mut().skip(at).take(digits).rev() {
         *slot = b'0' + (value % 10) as u8;
@@ -25,8 +25,9 @@ fn put(out: &mut [u8], at: usize, digits: usize, value: i64) {
 
 /// Seconds since 1970 as text; years outside 0..9999 show their last digits.
 pub fn format(seconds: i64) -> [u8; LENGTH] {
-    let days = seconds.div_euclid(86400);
-    let clock = seconds.rem_euclid(86400);
+    // 32 bits hold all days and seconds there are to print, and cost less.
+    let days = seconds.div_euclid(86400) as i32 % (146_097 * 1000);
+    let clock = seconds.rem_euclid(86400) as i32;
 
     // Days to civil date, in eras of 400 years that begin on 1 March.
     let shifted = days + 719_468;
@@ -37,7 +38,7 @@ pub fn format(seconds: i64) -> [u8; LENGTH] {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let month = (march_month + 2) % 12;
-    let year = year_of_era + era * 400 + i64::from(month < 2);
+    let year = year_of_era + era * 400 + i32::from(month < 2);
 
     let mut out = *b"Thu, 01 Jan 1970 00:00:00 GMT";
     out[0..3].copy_from_slice(&three(DAYS, days.rem_euclid(7)));
@@ -58,29 +59,30 @@ pub fn format(seconds: i64) -> [u8; LENGTH] {
 /// Seconds since 1970, or `None` when the text is not exactly such a date.
 pub fn parse(text: &[u8]) -> Option<i64> {
     let text: &[u8; LENGTH] = text.try_into().ok()?;
-    let number = |at: usize, digits: usize| -> Option<i64> {
+    let number = |at: usize, digits: usize| -> Option<i32> {
         text.get(at..at + digits)?
             .iter()
             .try_fold(0, |number, byte| {
                 byte.is_ascii_digit()
-                    .then(|| number * 10 + i64::from(byte - b'0'))
+                    .then(|| number * 10 + i32::from(byte - b'0'))
             })
     };
     let month = MONTHS
         .chunks_exact(3)
-        .position(|name| name == &text[8..11])? as i64;
+        .position(|name| name == &text[8..11])? as i32;
     let (day, year) = (number(5, 2)?, number(12, 4)?);
     let (hour, minute, second) = (number(17, 2)?, number(20, 2)?, number(23, 2)?);
     if !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    let year = year - i64::from(month < 2);
+    let year = year - i32::from(month < 2);
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);
     let day_of_year = (153 * ((month + 10) % 12) + 2) / 5 + day - 1;
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    let seconds =
-        (era * 146_097 + day_of_era - 719_468) * 86400 + hour * 3600 + minute * 60 + second;
+    let days = era * 146_097 + day_of_era - 719_468;
+    let clock = hour * 3600 + minute * 60 + second;
+    let seconds = i64::from(days) * 86400 + i64::from(clock);
     // Writing it again must give the same text: that checks the weekday, the
     // length of the month and every separator at once (not a leap second).
     (second == 60 || format(seconds) == *text).then_some(seconds)

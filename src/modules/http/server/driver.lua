@@ -1,7 +1,7 @@
 -- The accept loop of `listen`, and the loop of each connection. What they do is
 -- native: `next_request` finishes one response and waits for the next request.
 
-local eco, socket, log, debugging, connection, next_request, settings = ...
+local eco, socket, log, debugging, connection, settings, next_request = ...
 local traceback = debug.traceback
 
 -- After these, a listener will never accept again; anything else passes.
@@ -30,6 +30,35 @@ local function complete(options)
     end
 end
 
+local function number(options, name, default)
+    local value = options[name]
+    if value == nil then
+        return default
+    end
+    return assert(tonumber(value), 'number expected for option ' .. name)
+end
+
+local function nanoseconds(options, name, default)
+    return math.ceil(math.min(math.max(number(options, name, default), 0), 4e9) * 1e9)
+end
+
+-- In the order of the native side.
+local function shared_settings(options)
+    local idle = number(options, 'http_keepalive', 30)
+    return settings(
+        number(options, 'max_request_line', 8192),
+        number(options, 'max_head', 16384),
+        number(options, 'max_headers', 100),
+        number(options, 'max_body', math.maxinteger),
+        number(options, 'max_drain', 262144),
+        idle >= 1 and math.floor(idle) or 0,
+        idle > 0 and nanoseconds(options, 'http_keepalive', 30) or 3000000000,
+        nanoseconds(options, 'head_timeout', 10),
+        nanoseconds(options, 'send_timeout', 60),
+        options.ssl and 0 or 1
+    )
+end
+
 local function open(ipaddr, port, options)
     if options.ssl then
         return require('eco.ssl').listen(ipaddr, port, options)
@@ -45,7 +74,7 @@ return function(ipaddr, port, options, handler)
     options = options or {}
     complete(options)
 
-    local shared = settings(options)
+    local shared = shared_settings(options)
     local listener, err = open(ipaddr, port, options)
     if not listener then
         return nil, err

@@ -19,6 +19,17 @@ pub struct Sending {
     pub left: u64,
 }
 
+/// A part of a form, as ranges of the received bytes.
+#[derive(Clone, Copy)]
+pub enum Part {
+    /// Name and value.
+    Header((usize, usize), (usize, usize)),
+    /// Content, and whether the part ends with it.
+    Body((usize, usize), bool),
+    End,
+    Failed(&'static str),
+}
+
 /// State of a request being served.
 pub struct Exchange {
     pub response: Response,
@@ -28,9 +39,12 @@ pub struct Exchange {
     pub sent: usize,
     /// Payload that was received and not handed out; the head while it is read.
     pub received: Vec<u8>,
+    /// How many received bytes the running call is about to hand out.
+    pub ready: usize,
     /// Unread payload thrown away after the response.
     pub drained: u64,
     pub form: Option<Multipart>,
+    pub part: Part,
     pub file: Option<Sending>,
     pub minor: u8,
     pub head_only: bool,
@@ -52,8 +66,10 @@ impl Default for Exchange {
             out: Vec::new(),
             sent: 0,
             received: Vec::new(),
+            ready: 0,
             drained: 0,
             form: None,
+            part: Part::End,
             file: None,
             minor: 1,
             head_only: false,
@@ -65,27 +81,31 @@ impl Default for Exchange {
     }
 }
 
-fn emptied(buffer: &mut Vec<u8>) -> Vec<u8> {
-    let mut buffer = std::mem::take(buffer);
+/// Empty a buffer; it keeps its memory unless that is much.
+fn empty(buffer: &mut Vec<u8>) {
     if buffer.capacity() > KEPT {
-        return Vec::new();
+        *buffer = Vec::new();
     }
     buffer.clear();
-    buffer
 }
 
 impl Exchange {
     /// Forget everything but the memory.
     pub fn clear(&mut self) {
-        let (out, received) = (emptied(&mut self.out), emptied(&mut self.received));
-        let mut response = std::mem::take(&mut self.response);
-        response.reset();
-        *self = Exchange {
-            response,
-            out,
-            received,
-            ..Exchange::default()
-        };
+        empty(&mut self.out);
+        empty(&mut self.received);
+        self.response.reset();
+        self.body = Body::new(Framing::Length(0));
+        self.sent = 0;
+        self.drained = 0;
+        self.minor = 1;
+        self.head_only = false;
+        self.close = false;
+        self.expects_continue = false;
+        self.form = None;
+        self.file = None;
+        self.streamed = false;
+        self.broken = false;
     }
 
     /// Note what the head says about connection and body.
@@ -125,21 +145,14 @@ impl Exchange {
         self.response.build(&context, &mut self.out);
     }
 
-    /// Append a piece of the body.
-    pub fn piece(&mut self, data: &[u8]) {
-        if self.response.begin_piece(data.len() as u64, &mut self.out) {
-            self.out.extend_from_slice(data);
-            self.response.end_piece(&mut self.out);
-        }
-    }
-
     /// Replace whatever was prepared by an empty response that ends the connection.
-    pub fn answer(&mut self, status: u16) {
+    pub fn answer(&mut self, status: u16, settings: &Settings) {
         self.out.clear();
         self.sent = 0;
         self.response.reset();
-        self.response.code = i64::from(status);
-        self.response.set_number(b"content-length", 0);
+        self.response.code = status.into();
+        self.response.set_empty();
         self.close = true;
+        self.build(settings);
     }
 }

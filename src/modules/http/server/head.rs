@@ -4,6 +4,8 @@
 
 use std::mem::MaybeUninit;
 
+use super::response::number;
+
 /// Most header lines any server accepts, whatever its options say.
 pub const HEADERS: usize = 100;
 
@@ -178,7 +180,7 @@ pub fn parse<'b, 's>(
             }
             14 if header.name.eq_ignore_ascii_case("content-length") => {
                 lengths += 1;
-                request.framing = Framing::Length(length(header.value).ok_or(400u16)?);
+                request.framing = Framing::Length(number(header.value).ok_or(400u16)?);
             }
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                 codings += 1;
@@ -210,18 +212,6 @@ fn other_version(head: &[u8]) -> bool {
                 .iter()
                 .all(|byte| byte.is_ascii_digit() || *byte == b'.')
     })
-}
-
-/// Digits only, and within a signed 64-bit integer.
-fn length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
-    }
-    let number = value.iter().try_fold(0i64, |number, byte| {
-        byte.is_ascii_digit().then_some(())?;
-        number.checked_mul(10)?.checked_add(i64::from(byte - b'0'))
-    })?;
-    u64::try_from(number).ok()
 }
 
 /// Whether a comma-separated list holds `token`, in any letter case.

@@ -1,17 +1,27 @@
-//! Methods that prepare a response or read a request body.
+//! Native methods of connections; `methods.lua` builds the others on them.
 
-use super::connection::Connection;
-use super::exchange::Exchange;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+
+use super::connection::{idle, Connection};
+use super::exchange::{Part, Sending};
+use super::multipart::Multipart;
 use super::pump::Goal;
-use super::response::Malformed;
-use crate::core::duration;
-use crate::lua::{ffi, Error, Lua, Outcome, Returns};
+use super::response::{put, Malformed};
+use crate::lua::{ffi, Lua, Outcome, Returns};
 
-const HEAD_SENT: &str = "http head has been sent";
+#[cold]
+fn head_sent() -> Outcome {
+    Err("http head has been sent".into())
+}
 
-impl From<Malformed> for Error {
-    fn from(_: Malformed) -> Error {
-        "invalid http header".into()
+/// Ends with nothing, or the error that the text was malformed.
+fn done(result: Result<(), Malformed>) -> Outcome {
+    match result {
+        Ok(()) => Ok(Returns(0)),
+        Err(Malformed) => Err("invalid http header".into()),
     }
 }
 
@@ -21,51 +31,45 @@ fn yes(lua: Lua) -> Outcome {
     Ok(Returns(1))
 }
 
-/// Run `body` on a response whose head is still open.
-fn open_head(
-    connection: &Connection,
-    body: impl FnOnce(&mut Exchange) -> Result<(), Malformed>,
-) -> Result<(), Error> {
-    connection.with(|exchange| {
-        if exchange.response.built {
-            return Err(HEAD_SENT.into());
-        }
-        body(exchange).map_err(Error::from)
-    })?
-}
-
-/// A timeout argument in nanoseconds; absent or not positive means none.
-pub fn timeout(lua: Lua, index: std::ffi::c_int) -> i64 {
-    lua.to_number(index).map_or(0, duration)
-}
-
 /// `con:add_header(name, value)`
 pub fn add_header(lua: Lua, connection: &Connection) -> Outcome {
     let name = lua.string(2)?;
-    if lua.is_none_or_nil(3) {
-        open_head(connection, |exchange| {
-            exchange.response.remove(name);
-            Ok(())
-        })?;
+    let value = if lua.is_none_or_nil(3) {
+        None
     } else {
-        let value = lua.string(3)?;
-        open_head(connection, |exchange| exchange.response.set(name, value))?;
+        Some(lua.string(3)?)
+    };
+    let Some(mut exchange) = connection.exchange() else {
+        return idle();
+    };
+    if exchange.response.built {
+        return head_sent();
     }
-    Ok(Returns(0))
+    match value {
+        Some(value) => done(exchange.response.set(name, value)),
+        None => {
+            exchange.response.remove(name);
+            Ok(Returns(0))
+        }
+    }
 }
 
 /// `con:set_status(code [, reason])`
 pub fn set_status(lua: Lua, connection: &Connection) -> Outcome {
     let code = lua.integer(2)?;
-    let reason = if lua.is_none_or_nil(3) {
-        None
-    } else {
-        Some(lua.string(3)?)
-    };
-    open_head(connection, |exchange| {
+    let reason = lua.string_or(3, b"")?;
+    {
+        let Some(mut exchange) = connection.exchange() else {
+            return idle();
+        };
+        if exchange.response.built {
+            return head_sent();
+        }
         exchange.response.code = code;
-        reason.map_or(Ok(()), |reason| exchange.response.set_reason(reason))
-    })?;
+        if !reason.is_empty() && exchange.response.set_reason(reason).is_err() {
+            return done(Err(Malformed));
+        }
+    }
     yes(lua)
 }
 
@@ -79,103 +83,209 @@ pub fn send(lua: Lua, connection: &Connection) -> Outcome {
         }
         length += lua.raw_len(index) as u64;
     }
-    connection.with(|exchange| {
+    {
+        let Some(mut guard) = connection.exchange() else {
+            return idle();
+        };
+        let exchange = &mut **guard;
         exchange.build(&connection.settings);
         if exchange.response.begin_piece(length, &mut exchange.out) {
             for index in 2..=top {
-                exchange.out.extend_from_slice(lua.to_bytes(index));
+                put(&mut exchange.out, lua.to_bytes(index));
             }
             exchange.response.end_piece(&mut exchange.out);
         }
-    })?;
+    }
     yes(lua)
 }
 
 /// `con:flush()`
 pub fn flush(lua: Lua, connection: &Connection) -> Outcome {
-    connection.with(|exchange| exchange.build(&connection.settings))?;
-    connection.start(lua, Goal::Flush, 0)
-}
-
-/// `con:send_error(code [, reason [, content]])`
-pub fn send_error(lua: Lua, connection: &Connection) -> Outcome {
-    lua.set_top(4);
-    if lua.type_of(2) != ffi::LUA_TNUMBER {
-        lua.to_text(2);
-        lua.push_str("invalid code: ");
-        lua.push_value(2);
-        lua.concat(2);
-        return Err(Error::Raised);
-    }
-    let code = lua.integer(2)?;
-    let reason = if lua.is_none_or_nil(3) {
-        None
-    } else {
-        Some(lua.string(3)?)
-    };
-    let content = if lua.is_none_or_nil(4) {
-        None
-    } else {
-        Some(lua.string(4)?)
-    };
-    open_head(connection, |exchange| {
-        prepare_error(exchange, code, reason)?;
-        if content.is_none() {
-            exchange.response.set_number(b"content-length", 0);
-        }
-        Ok(())
-    })?;
-    connection.with(|exchange| {
+    {
+        let Some(mut exchange) = connection.exchange() else {
+            return idle();
+        };
         exchange.build(&connection.settings);
-        exchange.piece(content.unwrap_or(b""));
-    })?;
-    yes(lua)
-}
-
-fn prepare_error(
-    exchange: &mut Exchange,
-    code: i64,
-    reason: Option<&[u8]>,
-) -> Result<(), Malformed> {
-    exchange.response.code = code;
-    if let Some(reason) = reason {
-        exchange.response.set_reason(reason)?;
     }
-    exchange.response.set(b"connection", b"close")
-}
-
-/// `con:redirect(code, location)`
-pub fn redirect(lua: Lua, connection: &Connection) -> Outcome {
-    let code = match lua.to_integer(2) {
-        Some(code @ 300..=308) if lua.type_of(2) == ffi::LUA_TNUMBER => code,
-        _ => return Err("assertion failed!".into()),
-    };
-    let location = lua.string(3)?;
-    open_head(connection, |exchange| {
-        exchange.response.set(b"location", location)?;
-        prepare_error(exchange, code, None)?;
-        exchange.response.set_number(b"content-length", 0);
-        Ok(())
-    })?;
-    connection.with(|exchange| exchange.build(&connection.settings))?;
-    yes(lua)
-}
-
-/// `con:read_body([count [, timeout]])`
-pub fn read_body(lua: Lua, connection: &Connection) -> Outcome {
-    let left = connection.with(|exchange| exchange.remaining())?;
-    let count = lua.integer_or(2, i64::MAX)?;
-    if left == 0 {
-        lua.push_str("");
-        return Ok(Returns(1));
-    }
-    if count <= 0 {
-        return Err("size must be greater than 0".into());
-    }
-    connection.start(lua, Goal::Body(count as u64), timeout(lua, 3))
+    connection.start(lua, Goal::Flush, 0)
 }
 
 /// `con:discard_body()`
 pub fn discard_body(lua: Lua, connection: &Connection) -> Outcome {
     connection.start(lua, Goal::Discard, 0)
+}
+
+/// `read_body(con, count, timeout)`: at most `count` bytes, timeout in ns.
+pub fn read_body(lua: Lua, connection: &Connection) -> Outcome {
+    let want = lua.integer(2)?;
+    {
+        let Some(mut exchange) = connection.exchange() else {
+            return idle();
+        };
+        exchange.ready = usize::try_from(want).unwrap_or(usize::MAX);
+    }
+    connection.start(lua, Goal::Body, lua.to_integer(3).unwrap_or(0))
+}
+
+/// `remaining(con)`: body bytes left to read.
+pub fn remaining(lua: Lua, connection: &Connection) -> Outcome {
+    let left = connection
+        .exchange()
+        .map_or(0, |exchange| exchange.remaining());
+    lua.push_integer(left.min(i64::MAX as u64) as i64);
+    Ok(Returns(1))
+}
+
+/// `start_form(con, content_type)`: whether it names a form.
+pub fn start_form(lua: Lua, connection: &Connection) -> Outcome {
+    let form = Multipart::new(lua.string(2)?);
+    let found = form.is_some();
+    if let Some(mut exchange) = connection.exchange() {
+        exchange.close |= found;
+        exchange.form = form;
+    }
+    lua.push_bool(found);
+    Ok(Returns(1))
+}
+
+/// `next_part(con, timeout)`: `'header', name, value`, `'body', data, done` or `'end'`.
+pub fn next_part(lua: Lua, connection: &Connection) -> Outcome {
+    connection.start(lua, Goal::Form, lua.to_integer(2).unwrap_or(0))
+}
+
+/// Push a part of the form; body of a protected call.
+pub fn push_part(lua: Lua, (received, part): &(&[u8], Part)) {
+    let slice = |(start, end): (usize, usize)| received.get(start..end).unwrap_or(b"");
+    match *part {
+        Part::Header(name, value) => {
+            lua.push_str("header");
+            lua.push_bytes(slice(name));
+            lua.push_bytes(slice(value));
+        }
+        Part::Body(data, done) => {
+            lua.push_str("body");
+            lua.push_bytes(slice(data));
+            if done {
+                lua.push_bool(true);
+            }
+        }
+        Part::End => lua.push_str("end"),
+        Part::Failed(why) => {
+            lua.push_nil();
+            lua.push_str(why);
+        }
+    }
+}
+
+/// `describe(con)`: code, reason, header lines, buffered bytes, whether the head
+/// was built, whether the body is chunked, minor version, whether a form was begun.
+pub fn describe(lua: Lua, connection: &Connection) -> Outcome {
+    let (code, built, chunked, minor, formed, reason, headers, data) = {
+        let Some(exchange) = connection.exchange() else {
+            return Ok(Returns(0));
+        };
+        let response = &exchange.response;
+        (
+            response.code,
+            response.built,
+            response.chunked,
+            exchange.minor,
+            exchange.form.is_some(),
+            response.reason.clone(),
+            response.headers.clone(),
+            exchange.out.clone(),
+        )
+    };
+    lua.push_integer(code);
+    for text in [&reason, &headers, &data] {
+        lua.try_push_bytes(text)?;
+    }
+    drop((reason, headers, data));
+    lua.push_bool(built);
+    lua.push_bool(chunked);
+    lua.push_integer(i64::from(minor));
+    lua.push_bool(formed);
+    Ok(Returns(8))
+}
+
+fn errno(error: io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// Open for reading, without waiting for the other end of a FIFO.
+fn open(path: &[u8]) -> Result<(File, Metadata), i32> {
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(std::ffi::OsStr::from_bytes(path))
+        .map_err(errno)?;
+    let metadata = file.metadata().map_err(errno)?;
+    Ok((file, metadata))
+}
+
+/// `open_file(con, path)`: size, inode and time of change (ns) of the file, which
+/// `transfer` will send; or nil, message and the status that says so.
+pub fn open_file(lua: Lua, connection: &Connection) -> Outcome {
+    let opened = match open(lua.string(2)?) {
+        Ok((file, metadata)) if metadata.is_file() => {
+            let Some(mut exchange) = connection.exchange() else {
+                return idle();
+            };
+            exchange.file = Some(Sending {
+                file,
+                offset: 0,
+                left: 0,
+            });
+            let changed = metadata
+                .mtime()
+                .wrapping_mul(1_000_000_000)
+                .wrapping_add(metadata.mtime_nsec());
+            Ok([metadata.len() as i64, metadata.ino() as i64, changed])
+        }
+        Ok(_) => Err(0),
+        Err(errno) => Err(errno),
+    };
+    match opened {
+        Ok(facts) => {
+            for fact in facts {
+                lua.push_integer(fact);
+            }
+        }
+        Err(errno) => {
+            lua.push_nil();
+            if errno == 0 {
+                lua.push_str("forbidden");
+            } else {
+                lua.push_error_text(errno);
+            }
+            lua.push_integer(match errno {
+                libc::ENOENT | libc::ENOTDIR => 404,
+                0 | libc::EACCES | libc::EPERM | libc::ENXIO => 403,
+                _ => 500,
+            });
+        }
+    }
+    Ok(Returns(3))
+}
+
+/// `transfer(con, offset, count)`: sends that part of the opened file behind what
+/// is buffered.
+pub fn transfer(lua: Lua, connection: &Connection) -> Outcome {
+    let offset = lua.integer(2)?;
+    let count = lua.integer(3)?.max(0) as u64;
+    {
+        let Some(mut guard) = connection.exchange() else {
+            return idle();
+        };
+        let exchange = &mut **guard;
+        exchange.build(&connection.settings);
+        if !exchange.response.begin_piece(count, &mut exchange.out) {
+            exchange.file = None;
+        }
+        if let Some(sending) = &mut exchange.file {
+            sending.offset = offset;
+            sending.left = count;
+        }
+    }
+    connection.start(lua, Goal::File, 0)
 }

@@ -1,7 +1,7 @@
 //! Content types by file suffix, kept as one text: a table of string pairs would
 //! cost a relocation per entry in a shared object.
 
-const TYPES: &str = "\
+const TYPES: &[u8] = b"\
 text/plain txt log lua README md cfg conf
 text/html htm html
 text/javascript js mjs
@@ -49,23 +49,24 @@ video/x-msvideo avi
 ";
 
 /// What stands behind the last dot of the file name, or the whole name.
-pub fn suffix(path: &[u8]) -> &[u8] {
+fn suffix(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/' || byte == b'.')
         .next()
         .unwrap_or(path)
 }
 
 /// Content type for a file; case-sensitive, like the names it is made from.
-pub fn content_type(path: &[u8]) -> &'static str {
+pub fn content_type(path: &[u8]) -> &'static [u8] {
     let wanted = suffix(path);
-    for line in TYPES.lines() {
-        let mut words = line.split(' ');
-        let name = words.next().unwrap_or("");
-        if words.any(|word| word.as_bytes() == wanted) {
+    let mut name: &[u8] = b"";
+    for word in TYPES.split(|byte| matches!(byte, b' ' | b'\n')) {
+        if word.contains(&b'/') {
+            name = word;
+        } else if word == wanted && !word.is_empty() {
             return name;
         }
     }
-    "application/octet-stream"
+    b"application/octet-stream"
 }
 
 #[cfg(test)]
@@ -74,13 +75,13 @@ mod tests {
 
     #[test]
     fn by_suffix_or_whole_name() {
-        assert_eq!(content_type(b"/a/b.html"), "text/html");
-        assert_eq!(content_type(b"/README"), "text/plain");
-        assert_eq!(content_type(b"/x.tar.gz"), "application/x-gzip");
-        assert_eq!(content_type(b"/x.HTML"), "application/octet-stream");
-        assert_eq!(content_type(b"/some-html"), "application/octet-stream");
-        assert_eq!(content_type(b"/a.d/plain"), "application/octet-stream");
-        assert_eq!(content_type(b"/text/html"), "text/html");
-        assert_eq!(content_type(b""), "application/octet-stream");
+        assert_eq!(content_type(b"/a/b.html"), b"text/html");
+        assert_eq!(content_type(b"/README"), b"text/plain");
+        assert_eq!(content_type(b"/x.tar.gz"), b"application/x-gzip");
+        assert_eq!(content_type(b"/x.HTML"), b"application/octet-stream");
+        assert_eq!(content_type(b"/some-html"), b"application/octet-stream");
+        assert_eq!(content_type(b"/a.d/plain"), b"application/octet-stream");
+        assert_eq!(content_type(b"/text/html"), b"text/html");
+        assert_eq!(content_type(b""), b"application/octet-stream");
     }
 }

@@ -2,10 +2,11 @@
 //! works towards a goal until it is reached or would block. Knows no Lua.
 
 use super::body::Broken;
-use super::connection::Connection;
-use super::exchange::Exchange;
+use super::connection::{drop_front, Connection};
+use super::exchange::{Exchange, Part};
 use super::head::{Scan, Scanner};
 use super::multipart::{Event as Found, PIECE};
+use super::response::put;
 use crate::core::abi::Attempt;
 
 /// What a call wants.
@@ -13,18 +14,18 @@ use crate::core::abi::Attempt;
 pub enum Goal {
     /// The last response out, what is left of its request gone, the next head in.
     Request,
-    /// The buffered response out.
-    Flush,
-    /// That many bytes of the body, or all there are.
-    Body(u64),
-    /// The whole body gone.
-    Discard,
-    /// The next event of the form in the body.
-    Form,
-    /// The buffered response and the file out.
-    File,
     /// The buffered response out, then the end.
     Last,
+    /// The buffered response out.
+    Flush,
+    /// The buffered response and the file out.
+    File,
+    /// The bytes of the body that `Exchange::ready` asks for, or all there are.
+    Body,
+    /// The whole body gone.
+    Discard,
+    /// The next part of the form in the body.
+    Form,
 }
 
 /// What a wait is for: decides direction and limit.
@@ -50,35 +51,25 @@ pub enum Failure {
     /// The reader or writer has the text.
     Reader,
     Writer,
-    Text(&'static str),
-}
-
-/// Part of a form; ranges of the received bytes, of which `used` are used up.
-#[derive(Clone, Copy)]
-pub struct Part {
-    pub used: usize,
-    pub kind: Kind,
-}
-
-#[derive(Clone, Copy)]
-pub enum Kind {
-    /// Name and value.
-    Header((usize, usize), (usize, usize)),
-    /// Content, and whether it is the last of its part.
-    Body((usize, usize), bool),
-    End,
-    Failed(&'static str),
+    Closed,
+    Timeout,
+    Canceled,
+    BadForm,
+    BadChunk,
+    TooLarge,
 }
 
 /// How far a goal was reached.
+#[derive(Clone, Copy)]
 pub enum Event {
     Wait(Phase),
     Done,
-    /// A head of that many bytes lies in the exchange's received bytes.
-    Request(usize),
-    /// That many received bytes are the answer.
-    Body(usize),
-    Form(Part),
+    /// A head lies in the received bytes.
+    Request,
+    /// The first `Exchange::ready` received bytes are the answer.
+    Body,
+    /// `Exchange::part` is the answer; it uses up `Exchange::ready` received bytes.
+    Form,
     /// The connection is over.
     Ended,
     Failed(Failure),
@@ -95,8 +86,8 @@ impl Connection {
         let outcome = match self.goal.get() {
             Goal::Request => self.next_request(),
             Goal::Last => self.last(),
-            goal => match self.exchange.borrow_mut().as_deref_mut() {
-                Some(exchange) => self.serve(exchange, goal),
+            goal => match self.exchange() {
+                Some(mut exchange) => self.serve(&mut exchange, goal),
                 None => Ok(Event::Ended),
             },
         };
@@ -105,16 +96,16 @@ impl Connection {
 
     /// What happens when a wait has taken too long.
     pub fn timed_out(&self) -> Event {
-        match (self.goal.get(), self.phase.get()) {
-            (_, Phase::Idle | Phase::Drain | Phase::Linger | Phase::Turn) => Event::Ended,
-            (_, Phase::Head) => self.refuse(408),
-            (_, Phase::Write) => {
-                if let Some(exchange) = self.exchange.borrow_mut().as_deref_mut() {
+        match self.phase.get() {
+            Phase::Idle | Phase::Drain | Phase::Linger | Phase::Turn => Event::Ended,
+            Phase::Head => self.refuse(408),
+            Phase::Write => {
+                if let Some(mut exchange) = self.exchange() {
                     exchange.broken = true;
                 }
-                Event::Failed(Failure::Text("timeout"))
+                Event::Failed(Failure::Timeout)
             }
-            (_, Phase::Body) => Event::Failed(Failure::Text("timeout")),
+            Phase::Body => Event::Failed(Failure::Timeout),
         }
     }
 
@@ -124,8 +115,7 @@ impl Connection {
         {
             let mut slot = self.exchange.borrow_mut();
             let exchange = slot.get_or_insert_with(|| self.settings.take());
-            exchange.answer(status);
-            exchange.build(&self.settings);
+            exchange.answer(status, &self.settings);
         }
         self.goal.set(Goal::Last);
         self.last().unwrap_or_else(|event| event)
@@ -134,9 +124,12 @@ impl Connection {
     fn next_request(&self) -> Result<Event, Event> {
         let mut slot = self.exchange.borrow_mut();
         if let Some(exchange) = slot.as_deref_mut() {
+            if exchange.broken {
+                return Ok(Event::Ended);
+            }
             self.write(exchange)?;
-            if exchange.close || exchange.response.close || exchange.broken {
-                if exchange.body.finished() || exchange.broken {
+            if exchange.close || exchange.response.close {
+                if exchange.body.finished() {
                     return Ok(Event::Ended);
                 }
                 drop(slot);
@@ -167,17 +160,17 @@ impl Connection {
                 Scan::Complete { start, end } => {
                     let mut exchange = self.settings.take();
                     let head = buffer.get(start..end).unwrap_or(b"");
-                    exchange.received.extend_from_slice(head);
+                    put(&mut exchange.received, head);
                     self.reader.consume(end);
                     *self.exchange.borrow_mut() = Some(exchange);
-                    return Ok(Event::Request(end - start));
+                    return Ok(Event::Request);
                 }
                 Scan::Partial => {}
             }
             let started = scanner.started();
             let phase = if started { Phase::Head } else { Phase::Idle };
             match self.fill(HEAD, phase) {
-                Ok(0) if started => return Ok(Event::Failed(Failure::Text("closed"))),
+                Ok(0) if started => return Ok(Event::Failed(Failure::Closed)),
                 Ok(0) => return Ok(Event::Ended),
                 Ok(_) => {}
                 Err(Event::Wait(Phase::Idle)) => {
@@ -194,7 +187,7 @@ impl Connection {
 
     fn serve(&self, exchange: &mut Exchange, goal: Goal) -> Result<Event, Event> {
         if exchange.broken {
-            return Ok(Event::Failed(Failure::Text("closed")));
+            return Ok(Event::Failed(Failure::Closed));
         }
         match goal {
             Goal::Flush => {
@@ -215,19 +208,18 @@ impl Connection {
                 }
             },
             Goal::Form => loop {
-                if let Some(part) = next_part(exchange) {
-                    return Ok(Event::Form(part));
+                if next_part(exchange) {
+                    return Ok(Event::Form);
                 }
                 if !self.pull(exchange, PIECE, Phase::Body)? {
-                    return Ok(Event::Failed(Failure::Text("bad request")));
+                    return Ok(Event::Failed(Failure::BadForm));
                 }
             },
-            Goal::Body(want) => loop {
-                let have = exchange.received.len() as u64;
-                let missing = usize::try_from(want.saturating_sub(have)).unwrap_or(usize::MAX);
+            Goal::Body => loop {
+                let missing = exchange.ready.saturating_sub(exchange.received.len());
                 if missing == 0 || !self.pull(exchange, missing, Phase::Body)? {
-                    let count = exchange.received.len() as u64;
-                    return Ok(Event::Body(count.min(want) as usize));
+                    exchange.ready = exchange.ready.min(exchange.received.len());
+                    return Ok(Event::Body);
                 }
             },
             Goal::Request | Goal::Last => Ok(Event::Ended),
@@ -271,7 +263,7 @@ impl Connection {
                     // Shorter than it was: what the head promised cannot be kept.
                     exchange.broken = true;
                     exchange.file = None;
-                    return Err(Event::Failed(Failure::Text("closed")));
+                    return Err(Event::Failed(Failure::Closed));
                 }
                 Attempt::Moved(count) => {
                     sending.left = sending.left.saturating_sub(count as u64);
@@ -309,19 +301,19 @@ impl Connection {
             let (skip, length) = exchange.body.step(buffer).map_err(|Broken| {
                 exchange.broken = !exchange.response.built;
                 exchange.close = true;
-                Event::Failed(Failure::Text("not a vaild http chunked body"))
+                Event::Failed(Failure::BadChunk)
             })?;
             let length = length.min(want);
             let payload = buffer
                 .get(skip..)
                 .and_then(|rest| rest.get(..length))
                 .unwrap_or(b"");
-            exchange.received.extend_from_slice(payload);
+            put(&mut exchange.received, payload);
             exchange.body.take(length);
             self.reader.consume(skip + length);
             if exchange.body.taken() > self.settings.max_body {
                 exchange.close = true;
-                return Err(Event::Failed(Failure::Text("request body too large")));
+                return Err(Event::Failed(Failure::TooLarge));
             }
             if length > 0 {
                 return Ok(true);
@@ -339,7 +331,7 @@ impl Connection {
             }
             if self.fill(want.clamp(1, BODY), phase)? == 0 {
                 exchange.broken = true;
-                return Err(Event::Failed(Failure::Text("closed")));
+                return Err(Event::Failed(Failure::Closed));
             }
         }
     }
@@ -393,25 +385,29 @@ fn ended(event: Event) -> Event {
     }
 }
 
-/// The next part of the form, when the received bytes tell.
-fn next_part(exchange: &mut Exchange) -> Option<Part> {
+/// Look for the next part of the form; false when more bytes are needed.
+fn next_part(exchange: &mut Exchange) -> bool {
     let Exchange { form, received, .. } = exchange;
-    let (used, found) = form.as_mut()?.next(received);
+    let Some(form) = form else {
+        return false;
+    };
+    let (used, found) = form.next(received);
     let range = |part: &[u8]| {
         let start = (part.as_ptr() as usize).wrapping_sub(received.as_ptr() as usize);
         (start, start.wrapping_add(part.len()))
     };
-    let kind = match found {
+    exchange.ready = used;
+    exchange.part = match found {
         Found::More => {
-            received.drain(..used.min(received.len()));
-            return None;
+            drop_front(received, used);
+            return false;
         }
-        Found::Header(name, value) => Kind::Header(range(name), range(value)),
-        Found::Body(data, done) => Kind::Body(range(data), done),
-        Found::End => Kind::End,
-        Found::Failed(why) => Kind::Failed(why),
+        Found::Header(name, value) => Part::Header(range(name), range(value)),
+        Found::Body(data, done) => Part::Body(range(data), done),
+        Found::End => Part::End,
+        Found::Failed(why) => Part::Failed(why),
     };
-    Some(Part { used, kind })
+    true
 }
 
 /// No more is written; the peer sees the end of the stream.

@@ -2,6 +2,7 @@
 //! before Lua is asked for anything; building the table is one protected call.
 
 use std::ffi::c_int;
+use std::mem::take;
 
 use super::connection::Connection;
 use super::head::{self, Framing, Request};
@@ -22,12 +23,12 @@ struct Parts<'a> {
 
 /// Push the table for the head in the exchange's received bytes; gives a status
 /// instead (and pushes nothing) when the request is to be refused. May raise.
-pub fn push(connection: &Connection, lua: Lua, length: usize) -> Result<Option<u16>, Error> {
-    let (mut head, mut decoded) = connection.with(|exchange| {
-        let head = std::mem::take(&mut exchange.received);
-        (head, std::mem::take(&mut exchange.out))
-    })?;
-    head.truncate(length);
+pub fn push(connection: &Connection, lua: Lua) -> Result<Option<u16>, Error> {
+    // Nothing runs between here and the end that could take the exchange away.
+    let (mut head, mut decoded) = match connection.exchange() {
+        Some(mut exchange) => (take(&mut exchange.received), take(&mut exchange.out)),
+        None => return Ok(Some(500)),
+    };
     lower_names(&mut head);
     let mut room = head::slots();
     let outcome = match head::parse(&head, &mut room) {
@@ -35,38 +36,48 @@ pub fn push(connection: &Connection, lua: Lua, length: usize) -> Result<Option<u
         Ok((request, _)) if too_large(request.framing, connection.settings.max_body) => {
             Ok(Some(413))
         }
-        Ok((request, headers)) => connection
-            .with(|exchange| exchange.begin(&request))
-            .and_then(|()| {
-                let (raw_path, query) = target::split(request.target);
-                let mut path = raw_path;
-                let mut start = 0;
-                if raw_path.contains(&b'%') {
-                    percent::unescape(raw_path, &mut decoded);
-                    start = decoded.len();
-                }
-                decode_pairs(query, &mut decoded);
-                let (decoded_path, pairs) = decoded.split_at_checked(start).unwrap_or((b"", b""));
-                if start > 0 {
-                    path = decoded_path;
-                }
-                let parts = Parts {
-                    request: &request,
-                    headers,
-                    path,
-                    query,
-                    pairs,
-                };
-                lua.protect(1, &parts, push_table).map(|()| None)
-            }),
+        Ok((request, headers)) => {
+            if let Some(mut exchange) = connection.exchange() {
+                exchange.begin(&request);
+            }
+            push_parts(lua, &request, headers, &mut decoded).map(|()| None)
+        }
     };
     head.clear();
     decoded.clear();
-    connection.with(|exchange| {
+    if let Some(mut exchange) = connection.exchange() {
         exchange.received = head;
         exchange.out = decoded;
-    })?;
+    }
     outcome
+}
+
+/// Decode what is encoded, then push the table. May raise.
+fn push_parts(
+    lua: Lua,
+    request: &Request,
+    headers: &[httparse::Header],
+    decoded: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let (mut path, query) = target::split(request.target);
+    let mut start = 0;
+    if path.contains(&b'%') {
+        percent::unescape(path, decoded);
+        start = decoded.len();
+    }
+    decode_pairs(query, decoded);
+    let (decoded_path, pairs) = decoded.split_at_checked(start).unwrap_or((b"", b""));
+    if start > 0 {
+        path = decoded_path;
+    }
+    let parts = Parts {
+        request,
+        headers,
+        path,
+        query,
+        pairs,
+    };
+    lua.protect(1, &parts, push_table)
 }
 
 fn too_large(framing: Framing, limit: u64) -> bool {

@@ -2,14 +2,17 @@
 //! buffer, with no header or status text that could break a line, and never with
 //! body bytes where the protocol allows none.
 
-use super::conditional::hex;
 use super::date;
 use super::head::has_token;
 use super::status;
 
-/// Headers every response gets unless the handler removed or replaced them.
-const DEFAULTS: [&str; 3] = ["server", "date", "keep-alive"];
-const SERVER: &[u8] = concat!("Server: Lua-eco/", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes();
+/// Headers every response gets unless the handler removed or replaced them: a
+/// bit for each in `Response::replaced`.
+const SERVER: u8 = 1;
+const DATE: u8 = 2;
+const KEEP_ALIVE: u8 = 4;
+const SERVER_LINE: &[u8] =
+    concat!("Server: Lua-eco/", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes();
 
 /// What the head depends on besides the handler's wishes.
 pub struct Context<'a> {
@@ -31,10 +34,11 @@ pub struct Malformed;
 /// One response: head under construction, then the state of its body.
 pub struct Response {
     pub code: i64,
-    reason: Option<Box<[u8]>>,
+    /// The reason text the handler chose; none when empty.
+    pub reason: Vec<u8>,
     /// Finished lines, `Name: value CR LF` each.
-    headers: Vec<u8>,
-    /// Bit per entry of `DEFAULTS` that is not to be added.
+    pub headers: Vec<u8>,
+    /// Default headers that are not to be added.
     replaced: u8,
     /// The head was written; it cannot change any more.
     pub built: bool,
@@ -51,7 +55,7 @@ impl Default for Response {
     fn default() -> Self {
         Response {
             code: 200,
-            reason: None,
+            reason: Vec::new(),
             headers: Vec::new(),
             replaced: 0,
             built: false,
@@ -63,75 +67,65 @@ impl Default for Response {
     }
 }
 
+/// Append: one call instead of the whole of `extend_from_slice` in every place.
+#[inline(never)]
+pub fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(bytes);
+}
+
 impl Response {
     /// Ready for the next request; keeps its memory.
     pub fn reset(&mut self) {
-        let mut headers = std::mem::take(&mut self.headers);
-        headers.clear();
-        *self = Response {
-            headers,
-            ..Response::default()
-        };
-    }
-
-    /// Give the memory of an idle connection back.
-    pub fn release(&mut self) {
-        *self = Response::default();
-    }
-
-    /// The reason text the handler chose.
-    pub fn reason(&self) -> Option<&[u8]> {
-        self.reason.as_deref()
+        self.code = 200;
+        self.reason.clear();
+        self.headers.clear();
+        self.replaced = 0;
+        self.built = false;
+        self.chunked = false;
+        self.bodyless = false;
+        self.close = false;
+        self.owed = None;
     }
 
     /// Replace the reason text.
     pub fn set_reason(&mut self, reason: &[u8]) -> Result<(), Malformed> {
         check(reason)?;
-        self.reason = Some(reason.into());
+        self.reason.clear();
+        put(&mut self.reason, reason);
         Ok(())
     }
 
-    /// Name (in wire form) and value of every header the handler set.
-    pub fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.headers
-            .split(|&byte| byte == b'\n')
-            .filter_map(|line| {
-                let line = line.strip_suffix(b"\r")?;
-                let colon = line.iter().position(|&byte| byte == b':')?;
-                Some((line.get(..colon)?, line.get(colon + 2..)?))
-            })
+    /// Where the line of a header is.
+    fn find(&self, name: &[u8]) -> Option<(usize, usize)> {
+        let mut start = 0;
+        for line in self.headers.split_inclusive(|&byte| byte == b'\n') {
+            let end = start + line.len();
+            let (known, rest) = line.split_at_checked(name.len())?;
+            if rest.first() == Some(&b':') && known.eq_ignore_ascii_case(name) {
+                return Some((start, end));
+            }
+            start = end;
+        }
+        None
     }
 
     /// Value of a header the handler set.
     pub fn header(&self, name: &[u8]) -> Option<&[u8]> {
-        self.headers()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        let (start, end) = self.find(name)?;
+        self.headers.get(start + name.len() + 2..end - 2)
     }
 
     /// Take a header out, or keep a default one from being added.
     pub fn remove(&mut self, name: &[u8]) {
-        for (bit, default) in DEFAULTS.iter().enumerate() {
-            if default.as_bytes().eq_ignore_ascii_case(name) {
-                self.replaced |= 1 << bit;
-            }
-        }
-        let mut start = 0;
-        while let Some(line) = self
-            .headers
-            .get(start..)
-            .and_then(|rest| rest.split_inclusive(|&byte| byte == b'\n').next())
-        {
-            let end = start + line.len();
-            if line.get(name.len()) == Some(&b':')
-                && line
-                    .get(..name.len())
-                    .is_some_and(|known| known.eq_ignore_ascii_case(name))
-            {
-                self.headers.drain(start..end);
-                return;
-            }
-            start = end;
+        self.replaced |= match name.len() {
+            6 if name.eq_ignore_ascii_case(b"server") => SERVER,
+            4 if name.eq_ignore_ascii_case(b"date") => DATE,
+            10 if name.eq_ignore_ascii_case(b"keep-alive") => KEEP_ALIVE,
+            _ => 0,
+        };
+        if let Some((start, end)) = self.find(name) {
+            self.headers.copy_within(end.., start);
+            self.headers.truncate(self.headers.len() - (end - start));
         }
     }
 
@@ -143,31 +137,31 @@ impl Response {
         }
         check(value)?;
         self.remove(name);
-        if name.eq_ignore_ascii_case(b"etag") {
-            self.headers.extend_from_slice(b"ETag");
-        } else {
-            let mut previous = b'-';
-            for &byte in name {
-                self.headers.push(if previous == b'-' {
-                    byte.to_ascii_uppercase()
-                } else {
-                    byte.to_ascii_lowercase()
-                });
-                previous = byte;
-            }
+        let start = self.headers.len();
+        put(&mut self.headers, name);
+        let mut previous = b'-';
+        for byte in self.headers.iter_mut().skip(start) {
+            let upper = previous == b'-';
+            previous = *byte;
+            *byte = if upper {
+                byte.to_ascii_uppercase()
+            } else {
+                byte.to_ascii_lowercase()
+            };
         }
-        self.headers.extend_from_slice(b": ");
-        self.headers.extend_from_slice(value);
-        self.headers.extend_from_slice(b"\r\n");
+        if name.eq_ignore_ascii_case(b"etag") {
+            self.headers.truncate(start);
+            put(&mut self.headers, b"ETag");
+        }
+        put(&mut self.headers, b": ");
+        put(&mut self.headers, value);
+        put(&mut self.headers, b"\r\n");
         Ok(())
     }
 
-    /// Set a header to a number.
-    pub fn set_number(&mut self, name: &[u8], value: u64) {
-        let mut digits = Vec::with_capacity(20);
-        decimal(value, &mut digits);
-        // Digits are always a sound value.
-        let _ = self.set(name, &digits);
+    /// Announce an empty body; there are no headers yet.
+    pub fn set_empty(&mut self) {
+        put(&mut self.headers, b"Content-Length: 0\r\n");
     }
 
     /// Write the head, deciding how the body is framed.
@@ -184,74 +178,69 @@ impl Response {
             .map(|value| value.eq_ignore_ascii_case(b"chunked"));
         if coding.is_some() && (self.bodyless || context.minor == 0) {
             self.remove(b"transfer-encoding");
-        } else {
+        } else if coding.is_some() {
             self.chunked = coding == Some(true);
-            if coding.is_some() {
-                // A length beside a coding means different bodies to different peers.
-                self.remove(b"content-length");
-            }
+            // A length beside a coding means different bodies to different peers.
+            self.remove(b"content-length");
         }
-        let length = self
-            .header(b"content-length")
-            .map(|value| value.trim_ascii());
+        let length = self.header(b"content-length");
         let has_length = length.is_some();
-        self.owed = length.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        self.owed = length.and_then(number);
         let connection = self.header(b"connection");
         let has_connection = connection.is_some();
         self.close = context.close || connection.is_some_and(|value| has_token(value, b"close"));
 
-        out.extend_from_slice(if context.minor == 0 {
-            b"HTTP/1.0 "
+        put(
+            out,
+            if context.minor == 0 {
+                b"HTTP/1.0 "
+            } else {
+                b"HTTP/1.1 "
+            },
+        );
+        decimal(code as u32, out);
+        if self.reason.is_empty() {
+            status::write_reason(code, out);
         } else {
-            b"HTTP/1.1 "
-        });
-        decimal(code.unsigned_abs(), out);
-        match &self.reason {
-            Some(reason) => {
-                out.push(b' ');
-                out.extend_from_slice(reason);
-            }
-            None => status::write_reason(code, out),
+            put(out, b" ");
+            put(out, &self.reason);
         }
-        out.extend_from_slice(b"\r\n");
-        if self.replaced & 1 == 0 {
-            out.extend_from_slice(SERVER);
+        put(out, b"\r\n");
+        if self.replaced & SERVER == 0 {
+            put(out, SERVER_LINE);
         }
-        if self.replaced & 2 == 0 {
-            out.extend_from_slice(b"Date: ");
-            out.extend_from_slice(context.date);
-            out.extend_from_slice(b"\r\n");
+        if self.replaced & DATE == 0 {
+            put(out, b"Date: ");
+            put(out, context.date);
+            put(out, b"\r\n");
         }
 
         if self.bodyless {
             if !has_length && code != 101 {
-                out.extend_from_slice(b"Content-Length: 0\r\n");
+                put(out, b"Content-Length: 0\r\n");
             }
-        } else if coding.is_none() && !has_length {
-            if context.minor == 0 {
+        } else if !self.chunked && !has_length {
+            if coding.is_some() || context.minor == 0 {
+                // Only the end of the connection ends such a body.
                 self.close = true;
             } else {
                 self.chunked = true;
-                out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+                put(out, b"Transfer-Encoding: chunked\r\n");
             }
-        } else if !self.chunked && !has_length {
-            // A coding we do not know, or none for HTTP/1.0: only the end of the
-            // connection ends the body.
-            self.close = true;
         }
         if code != 101 {
-            if self.close {
-                if !has_connection {
-                    out.extend_from_slice(b"Connection: close\r\n");
+            if !self.close {
+                if self.replaced & KEEP_ALIVE == 0 {
+                    put(out, b"Keep-Alive: timeout=");
+                    decimal(context.keepalive, out);
+                    put(out, b"\r\n");
                 }
-            } else if self.replaced & 4 == 0 {
-                out.extend_from_slice(b"Keep-Alive: timeout=");
-                decimal(u64::from(context.keepalive), out);
-                out.extend_from_slice(b"\r\n");
+            } else if !has_connection {
+                put(out, b"Connection: close\r\n");
             }
         }
-        out.extend_from_slice(&self.headers);
-        out.extend_from_slice(b"\r\n");
+        put(out, &self.headers);
+        put(out, b"\r\n");
 
         if context.head_only {
             self.bodyless = true;
@@ -269,8 +258,21 @@ impl Response {
             return false;
         }
         if self.chunked {
-            hex(length, out);
-            out.extend_from_slice(b"\r\n");
+            let mut shift = 64;
+            let mut leading = true;
+            while shift > 0 {
+                shift -= 4;
+                let digit = (length >> shift) as u8 & 15;
+                leading &= digit == 0;
+                if !leading {
+                    out.push(if digit < 10 {
+                        b'0' + digit
+                    } else {
+                        b'a' - 10 + digit
+                    });
+                }
+            }
+            put(out, b"\r\n");
         }
         if let Some(owed) = self.owed {
             self.owed = owed.checked_sub(length);
@@ -283,14 +285,14 @@ impl Response {
     /// End a piece.
     pub fn end_piece(&mut self, out: &mut Vec<u8>) {
         if self.chunked {
-            out.extend_from_slice(b"\r\n");
+            put(out, b"\r\n");
         }
     }
 
     /// End the body. The connection must end too when less was sent than announced.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         if self.chunked {
-            out.extend_from_slice(b"0\r\n\r\n");
+            put(out, b"0\r\n\r\n");
         }
         if self.owed.is_some_and(|owed| owed > 0) {
             self.close = true;
@@ -305,19 +307,27 @@ fn check(text: &[u8]) -> Result<(), Malformed> {
     }
 }
 
-/// Append a number in decimal.
-pub fn decimal(number: u64, out: &mut Vec<u8>) {
-    let start = out.len();
-    let mut rest = number;
-    loop {
-        out.push(b'0' + (rest % 10) as u8);
-        rest /= 10;
-        if rest == 0 {
-            break;
+/// Digits only, and within a signed 64-bit integer.
+pub fn number(text: &[u8]) -> Option<u64> {
+    let mut value = 0u64;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 || value > (i64::MAX as u64 - u64::from(digit)) / 10 {
+            return None;
         }
+        value = value * 10 + u64::from(digit);
     }
-    if let Some(digits) = out.get_mut(start..) {
-        digits.reverse();
+    (!text.is_empty()).then_some(value)
+}
+
+/// Append a number in decimal.
+fn decimal(number: u32, out: &mut Vec<u8>) {
+    let mut scale = 1_000_000_000;
+    while scale > 0 {
+        if number >= scale || scale == 1 {
+            out.push(b'0' + (number / scale % 10) as u8);
+        }
+        scale /= 10;
     }
 }
 
@@ -380,9 +390,16 @@ mod tests {
         response.set(b"etag", b"e").unwrap();
         response.set(b"X-Foo-Bar", b"2").unwrap();
         response.set(b"keep-alive", b"k").unwrap();
-        response.set_number(b"content-length", 0);
+        response.set(b"content-length", b"0").unwrap();
         assert_eq!(response.header(b"x-foo-bar"), Some(&b"2"[..]));
-        assert_eq!(response.headers().count(), 4);
+        assert_eq!(
+            response
+                .headers
+                .iter()
+                .filter(|&&byte| byte == b'\n')
+                .count(),
+            4
+        );
         response.remove(b"x-foo");
         assert_eq!(
             written(&mut response, &context(), &[]),
@@ -409,7 +426,7 @@ mod tests {
             );
         }
         assert_eq!(response.set_reason(b"x\r\ny"), Err(Malformed));
-        assert_eq!(response.headers().count(), 0);
+        assert!(response.headers.is_empty());
     }
 
     #[test]
@@ -469,12 +486,12 @@ mod tests {
     fn announced_length_is_watched() {
         for (sent, close) in [("body", false), ("bod", true), ("bodyx", true)] {
             let mut response = Response::default();
-            response.set_number(b"content-length", 4);
+            response.set(b"content-length", b"4").unwrap();
             written(&mut response, &context(), &[sent]);
             assert_eq!(response.close, close, "{sent}");
         }
         let mut response = Response::default();
-        response.set_number(b"content-length", 4);
+        response.set(b"content-length", b"4").unwrap();
         response.set(b"transfer-encoding", b"chunked").unwrap();
         assert!(!written(&mut response, &context(), &["body"]).contains("Content-Length"));
     }

@@ -2,13 +2,13 @@
 //! text, and the working memory of requests that are not being served now.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{c_int, CStr};
+use std::ffi::CStr;
 use std::rc::Rc;
 
 use super::exchange::Exchange;
 use super::{date, head};
-use crate::core::{duration, wall_clock, Nanoseconds};
-use crate::lua::{ffi, Error, Functions, Lua, UserData};
+use crate::core::{wall_clock, Core, Nanoseconds};
+use crate::lua::{Functions, Lua, Outcome, Returns, UserData};
 
 /// Working memory kept for the next request; busier servers allocate.
 const SPARE: usize = 8;
@@ -16,6 +16,8 @@ const SPARE: usize = 8;
 /// Limits and times of a listener, read once from its options.
 pub struct Settings {
     pub limits: head::Limits,
+    pub max_body: u64,
+    pub max_drain: u64,
     /// Seconds an idle connection is kept, as the header announces them; 0: not at all.
     pub keepalive: u32,
     /// The same as the scheduler counts it, with what counts without keep-alive.
@@ -24,8 +26,6 @@ pub struct Settings {
     pub head_timeout: Nanoseconds,
     /// For a peer that does not read.
     pub send_timeout: Nanoseconds,
-    pub max_body: u64,
-    pub max_drain: u64,
     /// No TLS: the socket may be shut down in one direction.
     pub plain: bool,
     date: Cell<(Nanoseconds, [u8; date::LENGTH])>,
@@ -42,62 +42,35 @@ impl UserData for Shared {
     const METHODS: Functions = &[];
 }
 
-/// A size option; absent means `default`.
-fn size(lua: Lua, table: c_int, name: &CStr, default: u64) -> Result<u64, Error> {
-    let kind = lua.get_field(table, name);
-    let value = lua.to_integer(-1);
-    lua.pop(1);
-    match value {
-        Some(value) if value >= 0 => Ok(value as u64),
-        None if kind == ffi::LUA_TNIL => Ok(default),
-        _ => Err(bad_option(name)),
+/// `settings(...)`, for the driver, which checks what it passes.
+pub fn new(lua: Lua) -> Outcome {
+    let mut values = [0; 10];
+    for (index, value) in (1..).zip(&mut values) {
+        *value = lua.to_integer(index).unwrap_or(0).max(0);
     }
-}
-
-/// A time option in seconds; absent means `default`.
-fn seconds(lua: Lua, table: c_int, name: &CStr, default: f64) -> Result<f64, Error> {
-    let kind = lua.get_field(table, name);
-    let value = lua.to_number(-1);
-    lua.pop(1);
-    match value {
-        Some(value) => Ok(value),
-        None if kind == ffi::LUA_TNIL => Ok(default),
-        None => Err(bad_option(name)),
-    }
-}
-
-fn bad_option(name: &CStr) -> Error {
-    let name = name.to_str().unwrap_or("");
-    Error::Message(["number expected for option ", name].concat().into())
+    let [request_line, head, headers, max_body, max_drain, keepalive, idle, head_timeout, send_timeout, plain] =
+        values;
+    let slot = lua.reserve::<Shared>(0, Core::of(lua).pointer());
+    slot.fill(Shared(Rc::new(Settings {
+        limits: head::Limits {
+            request_line: request_line as usize,
+            head: head as usize,
+            headers: (headers as usize).min(head::HEADERS),
+        },
+        max_body: max_body as u64,
+        max_drain: max_drain as u64,
+        keepalive: keepalive as u32,
+        idle,
+        head_timeout,
+        send_timeout,
+        plain: plain != 0,
+        date: Cell::new((-1, [0; date::LENGTH])),
+        spare: RefCell::default(),
+    })));
+    Ok(Returns(1))
 }
 
 impl Settings {
-    /// Read the option table at `table`. May raise.
-    pub fn read(lua: Lua, table: c_int, plain: bool) -> Result<Settings, Error> {
-        let keepalive = seconds(lua, table, c"http_keepalive", 30.0)?;
-        let headers = size(lua, table, c"max_headers", head::HEADERS as u64)?;
-        Ok(Settings {
-            limits: head::Limits {
-                request_line: size(lua, table, c"max_request_line", 8192)? as usize,
-                head: size(lua, table, c"max_head", 16384)? as usize,
-                headers: headers.min(head::HEADERS as u64) as usize,
-            },
-            keepalive: if keepalive >= 1.0 {
-                keepalive as u32
-            } else {
-                0
-            },
-            idle: duration(if keepalive > 0.0 { keepalive } else { 3.0 }),
-            head_timeout: duration(seconds(lua, table, c"head_timeout", 10.0)?),
-            send_timeout: duration(seconds(lua, table, c"send_timeout", 60.0)?),
-            max_body: size(lua, table, c"max_body", u64::MAX)?,
-            max_drain: size(lua, table, c"max_drain", 262_144)?,
-            plain,
-            date: Cell::new((-1, [0; date::LENGTH])),
-            spare: RefCell::default(),
-        })
-    }
-
     /// The date as text, made anew each second.
     pub fn date(&self) -> [u8; date::LENGTH] {
         let now = wall_clock().div_euclid(1_000_000_000);

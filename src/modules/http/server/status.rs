@@ -1,6 +1,8 @@
 //! Status codes, their constant names and reason phrases, from one text.
 
-const NAMES: &str = "\
+use super::response::put;
+
+const NAMES: &[u8] = b"\
 100 CONTINUE
 101 SWITCHING_PROTOCOLS
 102 PROCESSING
@@ -63,26 +65,31 @@ const NAMES: &str = "\
 ";
 
 /// Every known code with its constant name (without `STATUS_`).
-pub fn all() -> impl Iterator<Item = (u16, &'static str)> {
-    NAMES.lines().filter_map(|line| {
-        let (code, name) = line.split_once(' ')?;
-        Some((code.parse().ok()?, name))
-    })
+pub fn all() -> impl Iterator<Item = (i64, &'static [u8])> {
+    NAMES
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| match line {
+            [a @ b'0'..=b'9', b, c, b' ', name @ ..] => {
+                let digits = [a, b, c].map(|digit| i64::from(digit - b'0'));
+                Some((digits[0] * 100 + digits[1] * 10 + digits[2], name))
+            }
+            _ => None,
+        })
 }
 
 /// Append ` <reason>`, or nothing when the code has none.
 pub fn write_reason(code: i64, out: &mut Vec<u8>) {
     if code == 200 {
-        out.extend_from_slice(b" OK");
+        put(out, b" OK");
         return;
     }
-    let Some((_, name)) = all().find(|&(known, _)| i64::from(known) == code) else {
+    let Some((_, name)) = all().find(|&(known, _)| known == code) else {
         return;
     };
     let mut previous = b'_';
     out.push(b' ');
     let start = out.len();
-    for &byte in name.as_bytes() {
+    for &byte in name {
         out.push(match byte {
             b'_' => b' ',
             _ if previous == b'_' => byte,

@@ -16,13 +16,6 @@ pub fn end_text(start: usize, out: &mut [u8]) {
     }
 }
 
-/// Append a text.
-pub fn put_text(text: &[u8], out: &mut Vec<u8>) {
-    let start = begin_text(out);
-    out.extend_from_slice(text);
-    end_text(start, out);
-}
-
 /// Take the first text.
 pub fn take_text<'a>(texts: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, rest) = texts.split_first_chunk()?;
@@ -38,8 +31,11 @@ mod tests {
     #[test]
     fn in_and_out() {
         let mut buffer = Vec::new();
-        put_text(b"one", &mut buffer);
-        put_text(b"", &mut buffer);
+        for text in [&b"one"[..], b""] {
+            let start = begin_text(&mut buffer);
+            buffer.extend_from_slice(text);
+            end_text(start, &mut buffer);
+        }
         let mut rest = &buffer[..];
         assert_eq!(take_text(&mut rest), Some(&b"one"[..]));
         assert_eq!(take_text(&mut rest), Some(&b""[..]));
