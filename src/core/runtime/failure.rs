@@ -1,0 +1,145 @@
+//! Errors nobody caught, and the end of the process.
+#![allow(unsafe_code)]
+
+use std::ptr;
+
+use super::Runtime;
+use crate::core::Nanoseconds;
+use crate::lua::{ffi, Lua, State};
+
+impl Runtime {
+    /// Reports a coroutine that ran too long without yielding.
+    pub(super) fn report_slow(
+        &self,
+        lua: Lua,
+        thread: State,
+        spent: Nanoseconds,
+        limit: Nanoseconds,
+    ) {
+        lua.ensure(6);
+        // SAFETY: pushes one string; may raise with nothing alive.
+        unsafe {
+            ffi::lua_pushfstring(
+                lua.state(),
+                c"coroutine execution timeout: run too long(%I ms) without yielding/dead (>%I ms)"
+                    .as_ptr(),
+                spent / 1_000_000,
+                limit / 1_000_000,
+            );
+        }
+        self.report(lua, thread);
+    }
+
+    /// A coroutine failed, its error value is on top of its stack: report it
+    /// and end the process with status 1.
+    pub(super) fn panic(&self, lua: Lua, thread: State) {
+        lua.ensure(6);
+        // SAFETY: the thread is dead with its error value on top, of which we
+        // get a copy; a dead thread has room for one more value.
+        unsafe {
+            ffi::lua_checkstack(thread, 1);
+            ffi::lua_pushvalue(thread, -1);
+            ffi::lua_xmove(thread, lua.state(), 1);
+        }
+        self.report(lua, thread);
+        // SAFETY: runs the to-be-closed variables of the failed coroutine.
+        unsafe { ffi::lua_resetthread(thread) };
+        self.exit(lua);
+    }
+
+    /// The same for an error value on top of our own stack.
+    pub(super) fn panic_with_top(&self, lua: Lua) {
+        self.report(lua, lua.state());
+        self.exit(lua);
+    }
+
+    /// Passes the message on top (popped) and two tracebacks to the hook, or
+    /// writes them to standard error.
+    pub(super) fn report(&self, lua: Lua, thread: State) {
+        self.failing.set(true);
+        let state = lua.state();
+        // SAFETY: strings and tracebacks on our own stack; the message pointer
+        // stays valid while its slot does.
+        unsafe {
+            let text = match lua.type_of(-1) {
+                ffi::LUA_TSTRING | ffi::LUA_TNUMBER => ffi::lua_tostring(state, -1),
+                _ => ptr::null(),
+            };
+            ffi::luaL_traceback(state, thread, text, 0);
+            ffi::luaL_traceback(state, state, ptr::null(), 0);
+        }
+        lua.remove(-3);
+        if !self.push_panic_hook(lua) {
+            for index in [-2, -1] {
+                write_error(lua.to_bytes(index));
+            }
+            lua.pop(2);
+            self.failing.set(false);
+            return;
+        }
+        lua.insert(-3);
+        if !lua.try_call(2, 0) {
+            write_error(lua.to_bytes(-1));
+            self.exit(lua);
+        }
+        self.failing.set(false);
+    }
+
+    /// Pushes the hook, or the field `eco.panic_hook` of older scripts.
+    pub(super) fn push_panic_hook(&self, lua: Lua) -> bool {
+        if self.panic_hook.get() != ffi::LUA_NOREF {
+            lua.push_reference(self.panic_hook.get());
+            return true;
+        }
+        lua.get_field(ffi::LUA_REGISTRYINDEX, c"_LOADED");
+        if lua.get_field(-1, c"eco") == ffi::LUA_TTABLE {
+            lua.push_bytes(b"panic_hook");
+            if lua.raw_get(-2) == ffi::LUA_TFUNCTION {
+                lua.insert(-3);
+                lua.pop(2);
+                return true;
+            }
+            lua.pop(1);
+        }
+        lua.pop(2);
+        false
+    }
+
+    /// Closes every coroutine, then the state, and ends the process: finalisers
+    /// and to-be-closed variables run.
+    pub(super) fn exit(&self, lua: Lua) {
+        let suspended: Vec<State> = self
+            .tasks
+            .iter()
+            .map(|(_, task)| task.thread.get())
+            // SAFETY: the table of threads keeps each of them alive.
+            .filter(|thread| unsafe { ffi::lua_status(*thread) } == ffi::LUA_YIELD)
+            .collect();
+        for thread in suspended {
+            // SAFETY: as above; errors in closing methods are ignored.
+            unsafe { ffi::lua_resetthread(thread) };
+        }
+        // SAFETY: nothing of the state is touched afterwards; eco.so stays
+        // mapped (it is linked with nodelete).
+        unsafe {
+            ffi::lua_close(main_thread(lua));
+        }
+        std::process::exit(1);
+    }
+}
+
+/// The main thread of a state.
+fn main_thread(lua: Lua) -> State {
+    lua.raw_get_index(ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_MAINTHREAD as i64);
+    let thread = lua.to_thread(-1);
+    lua.pop(1);
+    thread
+}
+
+/// Writes a line to standard error.
+pub(super) fn write_error(text: &[u8]) {
+    use std::io::Write;
+    let mut stderr = std::io::stderr().lock();
+    let _ = stderr.write_all(text);
+    let _ = stderr.write_all(b"\n");
+}

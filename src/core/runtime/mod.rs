@@ -1,0 +1,389 @@
+//! The scheduler of one Lua state: it resumes coroutines, and nobody else does.
+//!
+//! Invariants:
+//!
+//! - A coroutine is resumed once per wait. The mark that `park` leaves on its
+//!   stack tells whether it still is where it parked; a wait that somebody
+//!   else ended (`coroutine.resume`, `coroutine.close`) is dropped silently.
+//! - Waking only queues. Coroutines run from the loop, or inside `eco.run`.
+//! - No `RefCell` is borrowed across a Lua call that may raise.
+#![allow(unsafe_code)]
+
+mod alarms;
+mod failure;
+mod running;
+mod waiting;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::ffi::{c_int, CStr};
+use std::ptr;
+
+use nix::sys::timerfd::TimerFd;
+
+use crate::core::abi;
+use crate::core::abi::{Abi, Alarm, Core};
+use crate::core::operation::{Cause, NO_TASK};
+use crate::core::pool::Pool;
+use crate::core::reactor::Reactor;
+use crate::core::tasks::{Found, Task, Tasks, EXPLICIT, NO_TIMER, OWNED};
+use crate::core::timers::{Positions, Timers};
+use crate::core::{Clock, Nanoseconds};
+use crate::lua::{ffi, Error, Lua, Outcome, Returns, UserData};
+use running::{condition, push_thread_of, Condition};
+
+/// Non-blocking operations a coroutine may do in one go (`Core::spend`).
+const BUDGET: u32 = 64;
+/// Coroutines measured by one reading of the clock, at most.
+const GROUP: usize = 8;
+/// Watchdog limit until a script sets another.
+const WATCHDOG: Nanoseconds = 5_000_000_000;
+/// Marks an alarm in a queue entry or a timer's owner.
+const ALARM: u32 = 1 << 31;
+/// Numbers of the scheduler's own fds in the reactor.
+const INTERRUPT: u32 = 0;
+const WALL: u32 = 1;
+const POOL: u32 = 2;
+/// The alarm in slot `n` watches the fd added with number `WATCH + n`.
+const WATCH: u32 = 16;
+
+/// A queued task, or an alarm by its index, and the generation that was meant.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// Null for an alarm. Records never move, so this needs no look-up.
+    task: *const Task,
+    generation: u32,
+    alarm: u32,
+}
+
+struct AlarmSlot {
+    /// Null in a free slot.
+    alarm: *const Alarm,
+    generation: u32,
+    /// Place in the heap; next free slot in a free one.
+    position: u32,
+    clock: Clock,
+    /// The fd it watches, -1 when it is a timer.
+    fd: c_int,
+    /// Does not keep the loop going.
+    idle: bool,
+}
+
+/// The scheduler.
+#[repr(C)]
+pub struct Runtime {
+    abi: Abi,
+    tasks: Tasks,
+    ready: RefCell<VecDeque<Entry>>,
+    timers: RefCell<Timers>,
+    wall_timers: RefCell<Timers>,
+    wall_fd: RefCell<Option<TimerFd>>,
+    alarms: RefCell<Vec<AlarmSlot>>,
+    free_alarm: Cell<u32>,
+    /// Timers that do not keep the loop going.
+    idle_timers: Cell<usize>,
+    /// Writers to wake once the readers of the same fds have run: task and
+    /// mark of the wait that was meant.
+    deferred: RefCell<Vec<(u32, u32)>>,
+    reactor: RefCell<Reactor>,
+    pool: RefCell<Option<Pool>>,
+    /// The task being resumed, null outside.
+    current: Cell<*const Task>,
+    /// Operations the current task may still do before it lets others run.
+    budget: Cell<u32>,
+    found: RefCell<Found>,
+    /// An error nobody caught is being reported.
+    failing: Cell<bool>,
+    /// Blocking turns since the last sweep.
+    swept: Cell<u32>,
+    /// The last mark given out.
+    mark: Cell<u32>,
+    /// The task whose operation is being polled.
+    polling: Cell<u32>,
+    /// Coroutines started by `eco.run` and not finished.
+    count: Cell<u32>,
+    /// Reasons to stay in the loop besides waiting tasks and timers.
+    holds: Cell<c_int>,
+    /// `eco.unloop()` was called.
+    stop: Cell<bool>,
+    /// An explicit loop was stopped: the interpreter's own does not start.
+    quit: Cell<bool>,
+    depth: Cell<u32>,
+    watchdog: Cell<Nanoseconds>,
+    /// When a coroutine last gave control back, or the loop woke up: what the
+    /// next one is measured from.
+    since: Cell<Nanoseconds>,
+    /// Tasks that ran since that reading.
+    group: [Cell<*const Task>; GROUP],
+    unmeasured: Cell<usize>,
+    /// Registry anchor of the table from threads to task indexes.
+    threads: c_int,
+    panic_hook: Cell<c_int>,
+    pub child_hook: Cell<c_int>,
+    /// The process that owns the reactor: a forked child starts anew.
+    pub process: Cell<u32>,
+}
+
+impl UserData for Runtime {
+    const NAME: &'static CStr = c"struct eco_runtime *";
+    const METHODS: crate::lua::Functions = &[];
+}
+
+impl Positions for Runtime {
+    fn moved(&self, owner: u32, position: u32) {
+        if owner & ALARM == 0 {
+            self.tasks.get(owner).timer.set(position);
+        } else {
+            self.alarms.borrow_mut()[(owner & !ALARM) as usize].position = position;
+        }
+    }
+}
+
+impl Runtime {
+    /// The runtime behind a core: same state, same `eco.so`.
+    pub fn of<'a>(core: Core) -> &'a Runtime {
+        // SAFETY: inside eco.so every core points to the table that starts a
+        // Runtime, which the registry keeps until the state closes.
+        unsafe { &*core.pointer().cast::<Runtime>() }
+    }
+
+    /// The state's core, made at first use. May raise.
+    pub fn open(lua: Lua) -> Result<Core, Error> {
+        lua.get_field(ffi::LUA_REGISTRYINDEX, abi::REGISTRY_KEY);
+        let existing = lua.to_userdata(-1).cast::<Abi>();
+        lua.pop(1);
+        if !existing.is_null() {
+            // SAFETY: the field holds a core, which starts with its version.
+            return if unsafe { (*existing).version } == abi::VERSION {
+                // SAFETY: as above.
+                Ok(unsafe { Core::from_table(existing) })
+            } else {
+                Err("two different versions of eco are loaded".into())
+            };
+        }
+        lua.push_table(0, 0);
+        let threads = lua.reference();
+        let slot = lua.reserve::<Runtime>(0, ptr::null());
+        let runtime = slot.fill(Runtime {
+            abi: crate::core::table::TABLE,
+            tasks: Tasks::new(),
+            ready: RefCell::default(),
+            timers: RefCell::default(),
+            wall_timers: RefCell::default(),
+            wall_fd: RefCell::new(None),
+            alarms: RefCell::default(),
+            free_alarm: Cell::new(NO_TIMER),
+            idle_timers: Cell::new(0),
+            deferred: RefCell::default(),
+            reactor: RefCell::default(),
+            pool: RefCell::new(None),
+            current: Cell::new(ptr::null()),
+            budget: Cell::new(BUDGET),
+            found: RefCell::default(),
+            failing: Cell::new(false),
+            swept: Cell::new(0),
+            mark: Cell::new(0),
+            polling: Cell::new(NO_TASK),
+            count: Cell::new(0),
+            holds: Cell::new(0),
+            stop: Cell::new(false),
+            quit: Cell::new(false),
+            depth: Cell::new(0),
+            watchdog: Cell::new(WATCHDOG),
+            since: Cell::new(0),
+            group: [const { Cell::new(ptr::null()) }; GROUP],
+            unmeasured: Cell::new(0),
+            threads,
+            panic_hook: Cell::new(ffi::LUA_NOREF),
+            child_hook: Cell::new(ffi::LUA_NOREF),
+            process: Cell::new(std::process::id()),
+        });
+        lua.set_field(ffi::LUA_REGISTRYINDEX, abi::REGISTRY_KEY);
+        // SAFETY: the runtime starts with its table.
+        Ok(unsafe { Core::from_table(&runtime.abi) })
+    }
+
+    /// Starts a coroutine of the function below `arguments` values on top and
+    /// leaves the thread in their place. May raise.
+    pub fn spawn(&self, lua: Lua, arguments: c_int) {
+        lua.ensure(6);
+        // SAFETY: a new thread of this state; may raise with nothing alive.
+        let thread = unsafe { ffi::lua_newthread(lua.state()) };
+        lua.push_reference(self.threads);
+        let index = self.add(lua, thread, OWNED);
+        self.count.set(self.count.get() + 1);
+        lua.pop(1);
+        lua.insert(-arguments - 2);
+        // SAFETY: both threads are live; room for the values is asked for, a
+        // refusal (over a million arguments) drops them.
+        unsafe {
+            if ffi::lua_checkstack(thread, arguments + 1) == 0 {
+                lua.pop(arguments + 1);
+                self.remove(lua, index);
+                ffi::luaL_error(lua.state(), c"too many arguments".as_ptr());
+            }
+            ffi::lua_xmove(lua.state(), thread, arguments + 1);
+        }
+        let outer = (self.current.get(), self.budget.get(), self.since.replace(0));
+        let unmeasured = self.unmeasured.replace(0);
+        let group = self.group.each_ref().map(Cell::get);
+        self.resume(lua, self.tasks.get(index), arguments);
+        self.current.set(outer.0);
+        self.budget.set(outer.1);
+        self.since.set(outer.2);
+        self.unmeasured.set(unmeasured);
+        for (member, task) in self.group.iter().zip(group) {
+            member.set(task);
+        }
+    }
+
+    /// `eco.yield()`: to the tail of the ready queue.
+    pub fn yield_now(&self, lua: Lua) -> Outcome {
+        let task = match task_at(self.current.get()) {
+            // Whether this one may yield, `lua_yield` finds out: a queue entry
+            // for a wait that never began is void.
+            Some(task) if task.thread.get() == lua.state() => task,
+            _ if lua.is_yieldable() => self.tasks.get(self.running_task(lua)),
+            _ => return Err("attempt to yield from outside a coroutine".into()),
+        };
+        if task.mark.get() != 0 {
+            self.abandon(task.index);
+        }
+        self.leave_mark(lua, task);
+        self.enqueue(task.index);
+        Ok(Returns::YIELD)
+    }
+
+    /// `eco.sleep(delay)`.
+    pub fn sleep(&self, lua: Lua, delay: Nanoseconds) -> Outcome {
+        if !lua.is_yieldable() {
+            return Err("attempt to yield from outside a coroutine".into());
+        }
+        let index = self.running_task(lua);
+        let task = self.tasks.get(index);
+        if task.mark.get() != 0 {
+            self.abandon(index);
+        }
+        self.leave_mark(lua, task);
+        self.set_timer(index, delay);
+        Ok(Returns::YIELD)
+    }
+
+    /// `eco._resume(co)`: queues the thread at stack index 1. May raise.
+    pub fn resume_later(&self, lua: Lua) {
+        let thread = lua.to_thread(1);
+        let mut index = self.found.borrow().get(thread);
+        if index == NO_TASK || self.tasks.get(index).thread.get() != thread {
+            lua.push_value(1);
+            index = self.task_of_top(lua);
+            lua.pop(1);
+            self.found
+                .borrow_mut()
+                .put(thread, index, self.count.get() as usize);
+        }
+        self.tasks.get(index).set(EXPLICIT);
+        self.wake_task(index, Cause::WAKE);
+    }
+
+    /// Drops the records of coroutines that ended without us, by
+    /// `coroutine.close` or a foreign `coroutine.resume`: nothing waits for them.
+    #[inline(never)]
+    fn sweep(&self, lua: Lua) {
+        for index in 0..self.tasks.len() {
+            let thread = self.tasks.get(index).thread.get();
+            if !thread.is_null() && condition(thread) == Condition::Dead {
+                self.abandon(index);
+                self.remove(lua, index);
+            }
+        }
+        self.swept.set(0);
+    }
+
+    /// Number of live coroutines started by `eco.run`.
+    pub fn count(&self, lua: Lua) -> u32 {
+        self.sweep(lua);
+        self.count.get()
+    }
+
+    /// Pushes an array of them. May raise.
+    pub fn push_all(&self, lua: Lua) {
+        self.sweep(lua);
+        lua.push_table(self.count.get() as c_int, 0);
+        let mut length = 0;
+        for (_, task) in self.tasks.iter() {
+            if task.has(OWNED) {
+                length += 1;
+                push_thread_of(lua, task.thread.get());
+                lua.raw_set_index(-2, length);
+            }
+        }
+    }
+
+    pub fn unloop(&self) {
+        self.stop.set(true);
+    }
+
+    pub fn set_watchdog(&self, limit: Nanoseconds) {
+        self.watchdog.set(limit);
+    }
+
+    /// Replaces the anchored hook by the value at `index`, nil for none. May raise.
+    pub fn set_hook(lua: Lua, hook: &Cell<c_int>, index: c_int) {
+        lua.unreference(hook.replace(ffi::LUA_NOREF));
+        if !lua.is_none_or_nil(index) {
+            lua.push_value(index);
+            hook.set(lua.reference());
+        }
+    }
+
+    pub fn panic_hook(&self) -> &Cell<c_int> {
+        &self.panic_hook
+    }
+
+    /// `eco._init()`: a forked child forgets what its parent waited for.
+    pub fn restart(&self, lua: Lua) {
+        let known: Vec<u32> = self.tasks.iter().map(|(index, _)| index).collect();
+        for index in known {
+            self.abandon(index);
+            let task = self.tasks.get(index);
+            if condition(task.thread.get()) != Condition::Active {
+                self.remove(lua, index);
+            } else if task.has(OWNED) {
+                // Still on the C stack: stays anchored, no longer counts.
+                task.clear(OWNED);
+                self.count.set(self.count.get() - 1);
+            }
+        }
+        self.ready.borrow_mut().clear();
+        self.deferred.borrow_mut().clear();
+        self.timers.borrow_mut().clear();
+        self.wall_timers.borrow_mut().clear();
+        *self.wall_fd.borrow_mut() = None;
+        // Its threads did not survive the fork, so it is not dropped either.
+        std::mem::forget(self.pool.borrow_mut().take());
+        // Before anything is removed from it: the parent goes on using it.
+        *self.reactor.borrow_mut() = Reactor::default();
+        for (index, _) in self.set_alarms() {
+            self.free_alarm(index);
+        }
+        self.holds.set(0);
+        self.watchdog.set(WATCHDOG);
+        self.process.set(std::process::id());
+    }
+
+    fn set_alarms(&self) -> Vec<(u32, *const Alarm)> {
+        self.alarms
+            .borrow()
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| !slot.alarm.is_null())
+            .map(|(index, slot)| (index as u32, slot.alarm))
+            .collect()
+    }
+}
+
+/// The task a queue entry or `current` names.
+fn task_at<'a>(task: *const Task) -> Option<&'a Task> {
+    // SAFETY: records live as long as the runtime and never move.
+    unsafe { task.as_ref() }
+}

@@ -1,0 +1,518 @@
+//! The loop: resuming coroutines and polling what they wait for.
+#![allow(unsafe_code)]
+
+use std::ffi::c_int;
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use nix::errno::Errno;
+
+use super::failure::write_error;
+use super::{task_at, Entry, Runtime, ALARM, BUDGET, GROUP, INTERRUPT, POOL, WALL, WATCH};
+use crate::core::clock::{monotonic, monotonic_coarse};
+use crate::core::operation::{poll_header, Cause, Step, NO_TASK};
+use crate::core::reactor::{Event, Events};
+use crate::core::signals::LoopSignals;
+use crate::core::tasks::{Task, EXPLICIT, NO_TIMER, OWNED, QUEUED};
+use crate::lua::{ffi, Lua, Outcome, Returns, State};
+
+impl Runtime {
+    // A yield leaves C frames by `longjmp`, after which the processor predicts
+    // every return up to the loop wrongly. So from `turns` down to `lua_resume`
+    // all is inlined and the unusual is called; this is worth a third.
+
+    /// Resumes a task with the `arguments` values on top of its stack.
+    #[inline(always)]
+    pub(super) fn resume(&self, lua: Lua, task: &Task, arguments: c_int) {
+        let thread = task.thread.get();
+        self.current.set(task);
+        self.budget.set(BUDGET);
+        if self.since.get() == 0 {
+            self.since.set(monotonic_coarse());
+        }
+        let mut results = 0;
+        // SAFETY: the thread is suspended or fresh and kept alive by the table
+        // of threads; errors in it come back as a status.
+        let status = unsafe { ffi::lua_resume(thread, lua.state(), arguments, &mut results) };
+        self.current.set(ptr::null());
+        let group = self.unmeasured.get();
+        self.group[group].set(task);
+        if task.has(QUEUED) && group < GROUP - 1 {
+            self.unmeasured.set(group + 1);
+        } else {
+            self.measure(lua, group + 1);
+        }
+        if status != ffi::LUA_YIELD {
+            self.finish(lua, task.index, status);
+        } else if results > 0 {
+            // SAFETY: drops what a bare `coroutine.yield(...)` passed.
+            unsafe { ffi::lua_settop(thread, -results - 1) };
+        }
+    }
+
+    /// Reads the clock for the watchdog. Coroutines that hand over by
+    /// `eco.yield` are measured in groups, since a reading costs as much as a
+    /// tenth of the switch: all members of a slow group are reported.
+    #[inline(never)]
+    pub(super) fn measure(&self, lua: Lua, members: usize) {
+        self.unmeasured.set(0);
+        let limit = self.watchdog.get();
+        if limit == 0 {
+            return;
+        }
+        let now = monotonic_coarse();
+        let since = self.since.replace(now);
+        if now - since <= limit || since == 0 {
+            return;
+        }
+        for member in &self.group[..members] {
+            if let Some(task) = task_at(member.get()) {
+                if !task.thread.get().is_null() {
+                    self.report_slow(lua, task.thread.get(), now - since, limit);
+                }
+            }
+        }
+    }
+
+    /// A task returned or failed.
+    #[inline(never)]
+    pub(super) fn finish(&self, lua: Lua, index: u32, status: c_int) {
+        let thread = self.tasks.get(index).thread.get();
+        if status != ffi::LUA_OK {
+            self.panic(lua, thread);
+        }
+        // SAFETY: drops the results, so that a kept thread keeps nothing.
+        unsafe { ffi::lua_settop(thread, 0) };
+        self.remove(lua, index);
+    }
+
+    /// Runs a queue entry.
+    #[inline(always)]
+    pub(super) fn run(&self, lua: Lua, entry: Entry) {
+        let Some(task) = task_at(entry.task) else {
+            return self.run_alarm(lua, entry);
+        };
+        if task.generation.get() != entry.generation {
+            return;
+        }
+        let index = task.index;
+        let flags = task.flags.get();
+        task.flags.set(flags & !(QUEUED | EXPLICIT));
+        let mut results = 0;
+        if task.mark.get() != 0 && Runtime::still_parked(task) {
+            if !task.operation.get().is_null() {
+                match self.poll(lua, index) {
+                    Some(count) => results = count,
+                    None => return,
+                }
+            } else if task.timer.get() == NO_TIMER {
+                task.mark.set(0);
+            } else {
+                self.detach(index);
+            }
+        } else if !Runtime::waits_bare(task, flags)
+            && !self.is_due(lua, index, flags & EXPLICIT != 0)
+        {
+            return;
+        }
+        task.cause.set(0);
+        if flags & OWNED != 0 {
+            self.resume(lua, task, results);
+        } else {
+            self.resume_foreign(lua, index, results);
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn run_alarm(&self, lua: Lua, entry: Entry) {
+        let index = entry.alarm;
+        let due = {
+            let slot = &self.alarms.borrow()[index as usize];
+            slot.generation == entry.generation && !slot.alarm.is_null()
+        };
+        if due {
+            let alarm = self.free_alarm(index);
+            // SAFETY: cleared alarms have another generation, so this one is
+            // live; its owner keeps itself reachable while it is set.
+            unsafe { ((*alarm).fire)(alarm, lua.state()) };
+        }
+    }
+
+    /// Polls a task's operation; when it is done, the results are on the task's
+    /// stack and their number is returned.
+    #[inline(never)]
+    pub(super) fn poll(&self, lua: Lua, index: u32) -> Option<c_int> {
+        let task = self.tasks.get(index);
+        let cause = u32::from(task.cause.replace(0));
+        // What is ready wins over a timeout or cancellation of the same turn.
+        let ready = cause & (Cause::READY.0 | Cause::WAKE.0);
+        self.polling.set(index);
+        let mut step = Step::Pending;
+        for cause in [ready, cause & !ready] {
+            if cause != 0 && step == Step::Pending {
+                // SAFETY: the frame that parked is intact (the caller checked),
+                // and it keeps the operation alive.
+                step = unsafe { poll_header(task.operation.get(), lua.state(), Cause(cause)) };
+            }
+        }
+        self.polling.set(NO_TASK);
+        match step {
+            Step::Pending => None,
+            Step::Done(count) => {
+                self.detach(index);
+                Some(hand_over(lua, task.thread.get(), count))
+            }
+        }
+    }
+
+    /// True after a bare `coroutine.yield()` that `eco._resume` is to end.
+    #[inline(always)]
+    pub(super) fn waits_bare(task: &Task, flags: u8) -> bool {
+        // SAFETY: the table of threads keeps the thread alive.
+        task.mark.get() == 0
+            && flags & EXPLICIT != 0
+            && unsafe { ffi::lua_status(task.thread.get()) } == ffi::LUA_YIELD
+    }
+
+    /// Whether to resume a queued task that does not wait where the scheduler
+    /// parked it: yes after a bare yield, if somebody asked for it.
+    #[inline(never)]
+    pub(super) fn is_due(&self, lua: Lua, index: u32, explicit: bool) -> bool {
+        let task = self.tasks.get(index);
+        if task.mark.get() != 0 {
+            self.abandon(index);
+        }
+        match condition(task.thread.get()) {
+            Condition::Dead => self.bury(lua, index, explicit),
+            Condition::Suspended if explicit => return true,
+            // It runs already, or waits for something else by now.
+            _ => self.drop_foreign(lua, index),
+        }
+        false
+    }
+
+    /// Resumes a coroutine that `eco.run` did not start. It leaves our records
+    /// first: it may never come back to us.
+    #[inline(never)]
+    pub(super) fn resume_foreign(&self, lua: Lua, index: u32, results: c_int) {
+        let thread = self.tasks.get(index).thread.get();
+        push_thread_of(lua, thread);
+        self.remove(lua, index);
+        self.budget.set(BUDGET);
+        let mut count = 0;
+        // SAFETY: suspended, and kept alive by our own stack.
+        let status = unsafe { ffi::lua_resume(thread, lua.state(), results, &mut count) };
+        match status {
+            // SAFETY: drops what was yielded or returned to nobody.
+            ffi::LUA_OK | ffi::LUA_YIELD => unsafe { ffi::lua_settop(thread, -count - 1) },
+            _ => self.panic(lua, thread),
+        }
+        lua.pop(1);
+    }
+
+    /// A queued coroutine turned out dead.
+    pub(super) fn bury(&self, lua: Lua, index: u32, explicit: bool) {
+        let thread = self.tasks.get(index).thread.get();
+        push_thread_of(lua, thread);
+        self.remove(lua, index);
+        if explicit {
+            lua.push_bytes(b"cannot resume dead coroutine");
+            lua.move_to(lua_of(thread), 1);
+            self.panic(lua, thread);
+        }
+        lua.pop(1);
+    }
+
+    /// A wake-up came too late: a coroutine that is not ours is forgotten.
+    pub(super) fn drop_foreign(&self, lua: Lua, index: u32) {
+        let task = self.tasks.get(index);
+        if !task.has(OWNED) && condition(task.thread.get()) != Condition::Active {
+            self.remove(lua, index);
+        }
+    }
+
+    /// `eco.loop()`. Ends with true, or `nil, message`.
+    pub fn run_loop(&self, lua: Lua) -> Outcome {
+        self.stop.set(false);
+        self.quit.set(false);
+        let outcome = self.enter(lua);
+        if self.stop.get() && lua.is_yieldable() {
+            self.quit.set(true);
+        }
+        match outcome {
+            Ok(()) => {
+                lua.push_bool(true);
+                Ok(Returns(1))
+            }
+            Err(errno) => lua.fail_errno(errno),
+        }
+    }
+
+    /// The interpreter's own loop: not entered when an explicit one was stopped.
+    pub fn run_main_loop(&self, lua: Lua) -> Result<(), Errno> {
+        self.stop.set(false);
+        if self.quit.get() {
+            return Ok(());
+        }
+        self.enter(lua)
+    }
+
+    pub(super) fn enter(&self, lua: Lua) -> Result<(), Errno> {
+        lua.ensure(20);
+        let signals = LoopSignals::install()?;
+        let event = signals.event().as_raw_fd();
+        self.reactor.borrow_mut().add_internal(event, INTERRUPT)?;
+        self.depth.set(self.depth.get() + 1);
+        let outer = (self.current.replace(ptr::null()), self.budget.get());
+        self.since.set(0);
+        let top = lua.top();
+        let mut failure = Ok(());
+        loop {
+            // An error value of the turns before lies on top of the stack.
+            let failed = lua.top() - top;
+            // SAFETY: light values only; the call is protected, so errors of
+            // polls and alarms come back as a status.
+            let status = unsafe {
+                ffi::lua_pushcfunction(lua.state(), turns);
+                ffi::lua_pushlightuserdata(lua.state(), ptr::from_ref(self).cast_mut().cast());
+                ffi::lua_pushlightuserdata(lua.state(), ptr::from_mut(&mut failure).cast());
+                ffi::lua_rotate(lua.state(), top + 1, 3);
+                ffi::lua_pcall(lua.state(), 2 + failed, 0, 0)
+            };
+            if status == ffi::LUA_OK {
+                break;
+            }
+            if self.failing.get() {
+                // Not even the report of an error fits into memory.
+                write_error(lua.to_bytes(-1));
+                self.exit(lua);
+            }
+        }
+        self.current.set(outer.0);
+        self.budget.set(outer.1);
+        self.depth.set(self.depth.get() - 1);
+        self.reactor.borrow_mut().remove_internal(event);
+        if self.depth.get() > 0 && self.stop.get() {
+            self.quit.set(true);
+        }
+        failure
+    }
+
+    /// An error left the loop's turns. One from a poll (out of memory) fails
+    /// that operation; any other is nobody's to catch.
+    pub(super) fn recover(&self, lua: Lua) {
+        let index = self.polling.replace(NO_TASK);
+        if index == NO_TASK {
+            self.panic_with_top(lua);
+            return;
+        }
+        let thread = self.tasks.get(index).thread.get();
+        self.abandon(index);
+        lua.push_nil();
+        lua.insert(-2);
+        let results = hand_over(lua, thread, 2);
+        let task = self.tasks.get(index);
+        if task.has(OWNED) {
+            self.resume(lua, task, results);
+        } else {
+            self.resume_foreign(lua, index, results);
+        }
+    }
+
+    /// One turn after the other until there is nothing left to do.
+    pub(super) fn turns(&self, lua: Lua) -> Result<(), Errno> {
+        let mut events = Events::new();
+        let mut turn = 0_u32;
+        loop {
+            turn = turn.wrapping_add(1);
+            self.expire();
+            self.pass(lua);
+            if self.stop.get() {
+                return Ok(());
+            }
+            self.wake_deferred();
+            if self.ready.borrow().is_empty() {
+                self.swept.set(self.swept.get() + 1);
+                if self.swept.get() >= self.tasks.len() {
+                    self.sweep(lua);
+                }
+            }
+            let waiting = self.reactor.borrow().waiting > 0
+                || self.holds.get() > 0
+                || !self.wall_timers.borrow().is_empty();
+            let ready = !self.ready.borrow().is_empty();
+            let next = self.timers.borrow().next_deadline();
+            if !waiting && !ready && self.timers.borrow().len() <= self.idle_timers.get() {
+                return Ok(());
+            }
+            let timeout = match next {
+                _ if ready => {
+                    // Nothing to poll for but SIGINT, now and then.
+                    if !waiting && !turn.is_multiple_of(256) {
+                        continue;
+                    }
+                    Some(0)
+                }
+                Some(deadline) => Some((deadline - monotonic()).max(0)),
+                None => None,
+            };
+            if self.unmeasured.get() > 0 {
+                self.measure(lua, self.unmeasured.get());
+            }
+            self.reactor.borrow_mut().wait(timeout, &mut events)?;
+            self.since.set(0);
+            if self.dispatch(&events) {
+                self.stop.set(true);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Queues tasks and alarms whose time has come.
+    pub(super) fn expire(&self) {
+        if self.timers.borrow().is_empty() {
+            return;
+        }
+        let now = monotonic();
+        loop {
+            let owner = self.timers.borrow_mut().take_expired(now, self);
+            match owner {
+                Some(owner) if owner & ALARM != 0 => self.enqueue_alarm(owner & !ALARM),
+                Some(owner) => self.wake_task(owner, Cause::TIMEOUT),
+                None => break,
+            }
+        }
+    }
+
+    /// Runs what is queued now; what is queued meanwhile waits for the next pass.
+    #[inline(always)]
+    pub(super) fn pass(&self, lua: Lua) {
+        let mut left = self.ready.borrow().len();
+        while left > 0 && !self.stop.get() {
+            let Some(entry) = self.ready.borrow_mut().pop_front() else {
+                break;
+            };
+            self.run(lua, entry);
+            left -= 1;
+        }
+    }
+
+    /// Queues the waiters of a batch of events; true when SIGINT came. A reader
+    /// runs before the writer of the same fd is woken, so that it can cancel it.
+    pub(super) fn dispatch(&self, events: &Events) -> bool {
+        let mut interrupted = false;
+        for index in 0..events.len() {
+            let event = self.reactor.borrow_mut().event(events, index);
+            match event {
+                Event::Ready { reader, writer } => {
+                    self.wake_task(reader, Cause::READY);
+                    if reader == NO_TASK || writer == NO_TASK {
+                        self.wake_task(writer, Cause::READY);
+                    } else if reader != writer {
+                        let wait = self.tasks.get(writer).mark.get();
+                        self.deferred.borrow_mut().push((writer, wait));
+                    }
+                }
+                Event::Internal(INTERRUPT) => interrupted = true,
+                Event::Internal(WALL) => self.expire_wall(),
+                Event::Internal(POOL) => self.collect_work(),
+                Event::Internal(number) => self.enqueue_alarm(number - WATCH),
+            }
+        }
+        interrupted
+    }
+
+    /// Wakes the deferred writers that still wait.
+    pub(super) fn wake_deferred(&self) {
+        loop {
+            let next = self.deferred.borrow_mut().pop();
+            let Some((writer, wait)) = next else { break };
+            if self.tasks.get(writer).mark.get() == wait {
+                self.wake_task(writer, Cause::READY);
+            }
+        }
+    }
+
+    /// Wakes the operations whose work the pool has finished.
+    pub(super) fn collect_work(&self) {
+        loop {
+            let done = match &*self.pool.borrow() {
+                Some(pool) => pool.take_done(),
+                None => None,
+            };
+            let Some((index, mark)) = done else { break };
+            self.hold(-1);
+            if self.tasks.get(index).mark.get() == mark {
+                self.wake_task(index, Cause::WAKE);
+            }
+        }
+    }
+}
+
+/// Pushes a thread of the same state.
+pub(super) fn push_thread_of(lua: Lua, thread: State) {
+    // SAFETY: the thread is live (callers hold it anchored); one slot is moved.
+    unsafe {
+        ffi::lua_checkstack(thread, 1);
+        ffi::lua_pushthread(thread);
+        ffi::lua_xmove(thread, lua.state(), 1);
+    }
+}
+
+/// Moves `count` results to a suspended thread; drops them when it has no room.
+pub(super) fn hand_over(lua: Lua, thread: State, count: c_int) -> c_int {
+    if count == 0 {
+        return 0;
+    }
+    // SAFETY: the thread is live; `lua_checkstack` reports failure, no raise.
+    unsafe {
+        if ffi::lua_checkstack(thread, count) == 0 {
+            lua.pop(count);
+            return 0;
+        }
+        ffi::lua_xmove(lua.state(), thread, count);
+    }
+    count
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// Yielded, or not started yet.
+    Suspended,
+    /// Running, or waiting for a coroutine it resumed.
+    Active,
+    Dead,
+}
+
+pub(super) fn condition(thread: State) -> Condition {
+    // SAFETY: the table of threads keeps it alive; only its state is read.
+    unsafe {
+        let mut frame = std::mem::zeroed();
+        match ffi::lua_status(thread) {
+            ffi::LUA_YIELD => Condition::Suspended,
+            ffi::LUA_OK if ffi::lua_getstack(thread, 0, &mut frame) != 0 => Condition::Active,
+            ffi::LUA_OK if ffi::lua_gettop(thread) > 0 => Condition::Suspended,
+            _ => Condition::Dead,
+        }
+    }
+}
+
+pub(super) fn lua_of(thread: State) -> Lua {
+    // SAFETY: callers hold the thread anchored on their stack.
+    unsafe { Lua::new(thread) }
+}
+
+/// Body of the loop's protected call.
+unsafe extern "C-unwind" fn turns(state: State) -> c_int {
+    // SAFETY: `enter` passes a live runtime and the place for its result.
+    unsafe {
+        let runtime = &*ffi::lua_touserdata(state, 1).cast::<Runtime>();
+        let failure = ffi::lua_touserdata(state, 2).cast::<Result<(), Errno>>();
+        let lua = Lua::new(state);
+        if lua.top() > 2 {
+            runtime.recover(lua);
+        }
+        *failure = runtime.turns(lua);
+    }
+    0
+}

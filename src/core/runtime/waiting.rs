@@ -1,0 +1,375 @@
+//! Parking coroutines, ending their waits, waking them.
+#![allow(unsafe_code)]
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+use nix::errno::Errno;
+
+use super::running::push_thread_of;
+use super::{task_at, Entry, Runtime, POOL};
+use crate::core::abi;
+use crate::core::abi::WorkFunction;
+use crate::core::clock::monotonic;
+use crate::core::operation::{Cause, Interest, Parked, NO_TASK};
+use crate::core::pool::Pool;
+use crate::core::tasks::{Task, EXPLICIT, NO_TIMER, OWNED, QUEUED};
+use crate::core::Nanoseconds;
+use crate::lua::{ffi, Lua, State};
+
+impl Runtime {
+    /// The task of the running coroutine; a coroutine that `eco.run` did not
+    /// start gets a record now. May raise.
+    pub(super) fn running_task(&self, lua: Lua) -> u32 {
+        if let Some(task) = task_at(self.current.get()) {
+            if task.thread.get() == lua.state() {
+                return task.index;
+            }
+        }
+        lua.push_thread();
+        let index = self.task_of_top(lua);
+        lua.pop(1);
+        index
+    }
+
+    /// The task of the thread on top of the stack, made when there is none.
+    /// May raise, before anything has changed.
+    pub(super) fn task_of_top(&self, lua: Lua) -> u32 {
+        lua.ensure(4);
+        lua.push_reference(self.threads);
+        lua.push_value(-2);
+        if lua.raw_get(-2) == ffi::LUA_TNUMBER {
+            let index = lua.to_integer(-1).unwrap_or(0) as u32;
+            lua.pop(2);
+            return index;
+        }
+        lua.pop(1);
+        let thread = lua.to_thread(-2);
+        let index = self.add(lua, thread, 0);
+        lua.pop(1);
+        index
+    }
+
+    /// Adds a record for the thread below the table of threads on top.
+    pub(super) fn add(&self, lua: Lua, thread: State, flags: u8) -> u32 {
+        lua.push_value(-2);
+        lua.push_integer(i64::from(self.tasks.next_free()));
+        lua.raw_set(-3);
+        self.tasks.claim(thread, flags)
+    }
+
+    /// Drops a record; the thread may be collected from now on.
+    pub(super) fn remove(&self, lua: Lua, index: u32) {
+        let task = self.tasks.get(index);
+        if task.has(OWNED) {
+            self.count.set(self.count.get() - 1);
+        }
+        lua.push_reference(self.threads);
+        push_thread_of(lua, task.thread.get());
+        lua.push_nil();
+        lua.raw_set(-3);
+        lua.pop(1);
+        self.tasks.release(index);
+    }
+
+    /// Ends a task's wait: nothing will poll its operation any more.
+    pub(super) fn detach(&self, index: u32) {
+        let task = self.tasks.get(index);
+        if let Some(operation) = operation_at(task.operation.get()) {
+            operation.task.set(NO_TASK);
+        }
+        task.operation.set(ptr::null());
+        task.mark.set(0);
+        task.cause.set(0);
+        if task.timer.get() != NO_TIMER {
+            self.timers.borrow_mut().remove(task.timer.get(), self);
+        }
+        self.leave_fd(index);
+    }
+
+    /// Ends a wait that nobody will see the result of. A queue entry for it is
+    /// void from now on.
+    #[inline(never)]
+    pub(super) fn abandon(&self, index: u32) {
+        let task = self.tasks.get(index);
+        let operation = task.operation.get();
+        self.detach(index);
+        if task.has(QUEUED) {
+            task.clear(QUEUED | EXPLICIT);
+            task.generation.set(task.generation.get().wrapping_add(1));
+        }
+        if !operation.is_null() {
+            // SAFETY: an operation withdraws itself before its memory goes, so
+            // one that a task still names is live.
+            unsafe { ((*operation).table.abandon)(operation) };
+        }
+    }
+
+    /// True when the thread still waits where `park` left it.
+    pub(super) fn still_parked(task: &Task) -> bool {
+        let thread = task.thread.get();
+        // SAFETY: the table of threads keeps the thread alive while the task
+        // exists. Reading its top slot changes nothing; in an empty frame that
+        // is the function's own slot. Marks never leave the frames that park,
+        // so one on top means that it waits there.
+        unsafe {
+            // The checks of debug builds do not allow to look at that slot.
+            (!cfg!(debug_assertions) || ffi::lua_gettop(thread) > 0)
+                && ffi::lua_touserdata(thread, -1) as usize == task.mark.get() as usize
+        }
+    }
+
+    /// Marks the running coroutine as parked by pushing the mark.
+    pub(super) fn leave_mark(&self, lua: Lua, task: &Task) {
+        let mark = match self.mark.get().wrapping_add(1) {
+            0 => 1,
+            mark => mark,
+        };
+        self.mark.set(mark);
+        task.mark.set(mark);
+        lua.push_pointer(ptr::without_provenance(mark as usize));
+    }
+
+    pub(super) fn enqueue(&self, index: u32) {
+        let task = self.tasks.get(index);
+        if !task.has(QUEUED) {
+            task.set(QUEUED);
+            self.ready.borrow_mut().push_back(Entry {
+                task,
+                generation: task.generation.get(),
+                alarm: 0,
+            });
+        }
+    }
+
+    /// Queues a task for a poll; causes that come before it add up.
+    pub(super) fn wake_task(&self, index: u32, cause: Cause) {
+        if index != NO_TASK {
+            let task = self.tasks.get(index);
+            task.cause.set(task.cause.get() | cause.0 as u8);
+            self.enqueue(index);
+        }
+    }
+
+    /// A task whose wait turned out to be over without us: `run` finds out
+    /// whether it still lives.
+    pub(super) fn release_waiter(&self, index: u32) {
+        self.abandon(index);
+        self.enqueue(index);
+    }
+
+    pub fn park(
+        &self,
+        lua: Lua,
+        operation: &Parked,
+        fd: c_int,
+        interest: Interest,
+        timeout: Nanoseconds,
+    ) -> c_int {
+        if !lua.is_yieldable() {
+            return abi::PARK_OUTSIDE_COROUTINE;
+        }
+        let index = self.running_task(lua);
+        let task = self.tasks.get(index);
+        if task.mark.get() != 0 {
+            self.abandon(index);
+        }
+        if fd >= 0 {
+            let code = self.wait_fd(index, fd, interest);
+            if code != 0 {
+                self.drop_foreign(lua, index);
+                return code;
+            }
+        }
+        task.operation.set(operation);
+        operation.task.set(index);
+        if timeout > 0 {
+            self.set_timer(index, timeout);
+        }
+        self.leave_mark(lua, task);
+        0
+    }
+
+    pub(super) fn set_timer(&self, index: u32, delay: Nanoseconds) {
+        let deadline = monotonic().saturating_add(delay);
+        self.timers.borrow_mut().insert(index, deadline, self);
+    }
+
+    pub fn restart_timeout(&self, operation: &Parked, timeout: Nanoseconds) {
+        let index = operation.task.get();
+        if index == NO_TASK {
+            return;
+        }
+        let task = self.tasks.get(index);
+        if task.timer.get() != NO_TIMER {
+            self.timers.borrow_mut().remove(task.timer.get(), self);
+        }
+        if timeout > 0 {
+            self.set_timer(index, timeout);
+        }
+    }
+
+    pub fn change_interest(&self, operation: &Parked, fd: c_int, interest: Interest) -> c_int {
+        let index = operation.task.get();
+        if index == NO_TASK {
+            return 0;
+        }
+        self.leave_fd(index);
+        if fd < 0 {
+            return 0;
+        }
+        self.wait_fd(index, fd, interest)
+    }
+
+    /// Makes a task wait for an fd; 0, a busy code or a negative error number.
+    pub(super) fn wait_fd(&self, index: u32, fd: c_int, interest: Interest) -> c_int {
+        if let Err(errno) = self.reactor.borrow_mut().register(fd) {
+            return -(errno as c_int);
+        }
+        if interest.wants(Interest::READ) && self.is_busy(fd, Interest::READ) {
+            return abi::PARK_READ_BUSY;
+        }
+        if interest.wants(Interest::WRITE) && self.is_busy(fd, Interest::WRITE) {
+            return abi::PARK_WRITE_BUSY;
+        }
+        let mut reactor = self.reactor.borrow_mut();
+        reactor.set_waiter(fd, interest, index);
+        reactor.waiting += 1;
+        self.tasks.get(index).fd.set(fd);
+        0
+    }
+
+    pub(super) fn leave_fd(&self, index: u32) {
+        let fd = self.tasks.get(index).fd.replace(-1);
+        if fd >= 0 {
+            let mut reactor = self.reactor.borrow_mut();
+            reactor.clear_waiter(fd, index);
+            reactor.waiting -= 1;
+        }
+    }
+
+    pub fn wake(&self, operation: &Parked, cause: Cause) {
+        let index = operation.task.get();
+        if index != NO_TASK && cause.has(Cause::CANCEL) {
+            // The fd is free for others at once: it may be about to be closed.
+            self.leave_fd(index);
+        }
+        self.wake_task(index, cause);
+    }
+
+    /// Ends whatever wait there is for `direction` of an fd about to be closed,
+    /// so that nobody is left waiting on a number that may be reused.
+    pub fn cancel_waiter(&self, fd: c_int, direction: Interest) {
+        let waiter = self.reactor.borrow_mut().waiter(fd, direction);
+        if waiter != NO_TASK {
+            self.leave_fd(waiter);
+            self.wake_task(waiter, Cause::CANCEL);
+        }
+    }
+
+    pub fn forget(&self, operation: &Parked) {
+        let index = operation.task.get();
+        if index != NO_TASK {
+            self.detach(index);
+            self.enqueue(index);
+        }
+    }
+
+    pub fn is_parked(&self, operation: &Parked) -> bool {
+        let index = operation.task.get();
+        if index == NO_TASK {
+            return false;
+        }
+        let parked = Runtime::still_parked(self.tasks.get(index));
+        if !parked {
+            self.release_waiter(index);
+        }
+        parked
+    }
+
+    pub fn is_busy(&self, fd: c_int, direction: Interest) -> bool {
+        let waiter = self.reactor.borrow_mut().waiter(fd, direction);
+        if waiter == NO_TASK {
+            return false;
+        }
+        let parked = Runtime::still_parked(self.tasks.get(waiter));
+        if !parked {
+            self.release_waiter(waiter);
+        }
+        parked
+    }
+
+    pub fn may_be_ready(&self, fd: c_int, interest: Interest) -> bool {
+        self.reactor.borrow().may_be_ready(fd, interest)
+    }
+
+    pub fn drained(&self, fd: c_int, interest: Interest) {
+        self.reactor.borrow_mut().drained(fd, interest);
+    }
+
+    pub fn fd_reset(&self, fd: c_int) {
+        self.reactor.borrow_mut().reset(fd);
+    }
+
+    pub fn spend(&self, lua: Lua) -> bool {
+        let left = self.budget.get();
+        if left > 0 {
+            self.budget.set(left - 1);
+            return false;
+        }
+        lua.is_yieldable()
+    }
+
+    pub fn hold(&self, change: c_int) {
+        self.holds.set(self.holds.get() + change);
+    }
+
+    /// Runs `work(context)` on the pool, then polls `operation`.
+    pub fn offload(
+        &self,
+        lua: Lua,
+        operation: &Parked,
+        work: WorkFunction,
+        context: *mut c_void,
+    ) -> c_int {
+        if !lua.is_yieldable() {
+            return abi::PARK_OUTSIDE_COROUTINE;
+        }
+        if self.pool.borrow().is_none() {
+            let pool = match Pool::new() {
+                Ok(pool) => pool,
+                Err(errno) => return -(errno as c_int),
+            };
+            if let Err(errno) = self.reactor.borrow_mut().add_internal(pool.event(), POOL) {
+                return -(errno as c_int);
+            }
+            *self.pool.borrow_mut() = Some(pool);
+        }
+        let parked = self.park(lua, operation, -1, Interest::NONE, 0);
+        if parked != 0 {
+            return parked;
+        }
+        let index = operation.task.get();
+        let generation = self.tasks.get(index).mark.get();
+        let submitted = match &*self.pool.borrow() {
+            Some(pool) => pool.submit(work, context, index, generation),
+            None => Err(Errno::ENOMEM),
+        };
+        match submitted {
+            Ok(()) => {
+                self.hold(1);
+                0
+            }
+            Err(errno) => {
+                self.detach(index);
+                -(errno as c_int)
+            }
+        }
+    }
+}
+
+pub(super) fn operation_at<'a>(operation: *const Parked) -> Option<&'a Parked> {
+    // SAFETY: an operation withdraws itself before its memory goes, so one that
+    // a task still names is live.
+    unsafe { operation.as_ref() }
+}
