@@ -16,7 +16,7 @@ use std::ffi::c_int;
 use std::ptr;
 
 use crate::core::{duration, Cause, Core, Interest, Nanoseconds, Parked, Step};
-use crate::lua::{ffi, Error, Lua, Outcome, Returns};
+use crate::lua::{ffi, Lua, Outcome, Returns};
 
 /// What owns a queue: userdata that waiting calls keep in their first slot.
 pub trait Owner: 'static {
@@ -131,10 +131,15 @@ impl Queue {
     /// Makes the running coroutine wait its turn, as the last act of a call
     /// whose timeout is argument `index`: nil is for ever, zero and less fail
     /// at once. May raise.
-    pub fn wait(&self, lua: Lua, owner: &impl Owner, index: c_int) -> Outcome {
+    pub fn wait(&self, lua: Lua, owner: &(dyn Owner + 'static), index: c_int) -> Outcome {
         let mut timeout = 0;
         if !lua.is_none_or_nil(index) {
-            timeout = duration(self.seconds(lua, index)?);
+            let Some(seconds) = lua.to_number(index) else {
+                return Err(
+                    "attempt to perform arithmetic on a timeout that is not a number".into(),
+                );
+            };
+            timeout = duration(seconds);
             if timeout == 0 {
                 return lua.fail("timeout");
             }
@@ -157,18 +162,6 @@ impl Queue {
             self.spent.add(waiter);
         }
         outcome
-    }
-
-    fn seconds(&self, lua: Lua, index: c_int) -> Result<f64, Error> {
-        lua.to_number(index).ok_or_else(|| {
-            let name = lua.type_name(index).to_str().unwrap_or_default();
-            let text = [
-                "attempt to perform arithmetic on a ",
-                name,
-                " value (timeout)",
-            ];
-            Error::Message(text.concat().into())
-        })
     }
 
     /// The first waiter whose coroutine is still there; wakes it and makes the
@@ -238,7 +231,7 @@ impl Queue {
     }
 
     /// A waiter for the running coroutine, still listed as spent.
-    fn spare(&self, lua: Lua, owner: &impl Owner) -> &Waiter {
+    fn spare(&self, lua: Lua, owner: &(dyn Owner + 'static)) -> &Waiter {
         while let Some(waiter) = self.spent.first() {
             waiter.drop_value(lua);
             if ptr::eq(waiter.after.get(), waiter) {

@@ -65,27 +65,35 @@ impl Lua {
         }
     }
 
-    /// Pushes the metatable of `T`, made at first use. It enters the registry
-    /// when it is complete: memory may run out at any step. May raise.
+    /// Pushes the metatable of `T`, made at first use. May raise.
     pub fn push_metatable<T: UserData>(self, core: *const c_void) {
-        if self.get_field(ffi::LUA_REGISTRYINDEX, T::NAME) == ffi::LUA_TTABLE {
+        let finaliser: Functions = &[(c"__gc", finalise::<T>)];
+        self.push_type(T::NAME, [T::METAMETHODS, finaliser, T::METHODS], core);
+    }
+
+    /// Pushes the metatable named `name` of metamethods, finaliser, methods.
+    /// It enters the registry when it is complete: memory may run out at any
+    /// step. May raise.
+    fn push_type(self, name: &'static CStr, functions: [Functions; 3], core: *const c_void) {
+        if self.get_field(ffi::LUA_REGISTRYINDEX, name) == ffi::LUA_TTABLE {
             return;
         }
         self.pop(1);
-        self.push_table(0, T::METAMETHODS.len() as c_int + 3);
+        let [metamethods, finaliser, methods] = functions;
+        self.push_table(0, metamethods.len() as c_int + 3);
         // SAFETY: a C string that Lua copies; may raise, nothing is alive.
-        unsafe { self.push_c_str(T::NAME.as_ptr()) };
+        unsafe { self.push_c_str(name.as_ptr()) };
         self.set_field(-2, c"__name");
-        self.set_methods(T::METAMETHODS, -1, core);
-        self.set_methods(&[(c"__gc", finalise::<T>)], -1, core);
+        self.set_methods(metamethods, -1, core);
+        self.set_methods(finaliser, -1, core);
         if self.get_field(-1, c"__index") == ffi::LUA_TNIL {
-            self.push_table(0, T::METHODS.len() as c_int);
-            self.set_methods(T::METHODS, -3, core);
+            self.push_table(0, methods.len() as c_int);
+            self.set_methods(methods, -3, core);
             self.set_field(-3, c"__index");
         }
         self.pop(1);
         self.push_value(-1);
-        self.set_field(ffi::LUA_REGISTRYINDEX, T::NAME);
+        self.set_field(ffi::LUA_REGISTRYINDEX, name);
     }
 
     /// Sets functions in the table on top: upvalue 1 is the core's pointer,
@@ -154,6 +162,20 @@ unsafe fn is_receiver(state: State) -> bool {
     }
 }
 
+/// The block of the receiver, argument 1; raises when that is not `name`.
+unsafe fn receiver(state: State, name: &'static CStr) -> *mut c_void {
+    // SAFETY: Lua called us with a live thread; nothing droppable is alive.
+    unsafe {
+        if !is_receiver(state) {
+            Lua::new(state).raise(Error::Type {
+                index: 1,
+                expected: name,
+            });
+        }
+        ffi::lua_touserdata(state, 1)
+    }
+}
+
 /// Makes a C function of a method of a table that keeps a `T` in the field
 /// named by upvalue 3: slot 1 holds that `T` when `body` runs.
 pub const fn field_method<T, F>(_: F) -> CFunction
@@ -177,16 +199,8 @@ where
                 ffi::lua_settop(state, -2);
             }
             let body = std::ptr::NonNull::<F>::dangling().read();
-            let outcome = if is_receiver(state) {
-                let this = &*ffi::lua_touserdata(state, 1).cast::<T>();
-                guard(|| body(Lua::new(state), this))
-            } else {
-                Err(Error::Type {
-                    index: 1,
-                    expected: T::NAME,
-                })
-            };
-            finish(state, outcome)
+            let this = &*receiver(state, T::NAME).cast::<T>();
+            finish(state, guard(|| body(Lua::new(state), this)))
         }
     }
     call::<T, F>
@@ -208,16 +222,8 @@ where
         // block holds a T, and slot 1 keeps it alive during the call.
         unsafe {
             let body = std::ptr::NonNull::<F>::dangling().read();
-            let outcome = if is_receiver(state) {
-                let this = &*ffi::lua_touserdata(state, 1).cast::<T>();
-                guard(|| body(Lua::new(state), this))
-            } else {
-                Err(Error::Type {
-                    index: 1,
-                    expected: T::NAME,
-                })
-            };
-            finish(state, outcome)
+            let this = &*receiver(state, T::NAME).cast::<T>();
+            finish(state, guard(|| body(Lua::new(state), this)))
         }
     }
     call::<T, F>

@@ -179,13 +179,10 @@ impl Channel {
 
     /// Methods and fields; `buf` is a copy.
     fn index(lua: Lua, this: &Channel) -> Outcome {
-        if push_method(lua) {
-            return Ok(Returns(1));
-        }
-        match lua.bytes(2).unwrap_or_default() {
-            b"capacity" => lua.push_integer(this.capacity),
-            b"closed" => lua.push_bool(this.closed.get()),
-            b"buf" => {
+        match push_method(lua, &["capacity", "closed", "buf"]) {
+            0 => lua.push_integer(this.capacity),
+            1 => lua.push_bool(this.closed.get()),
+            2 => {
                 lua.get_user_value(1, RING);
                 lua.push_table(0, 0);
                 for distance in 0..this.length.get() {

@@ -202,16 +202,13 @@ impl Timer {
 
     /// Methods, and the fields of the original. There is no timerfd behind it.
     fn index(lua: Lua, this: &Timer) -> Outcome {
-        if push_method(lua) {
-            return Ok(Returns(1));
-        }
-        match lua.bytes(2).unwrap_or_default() {
-            b"tfd" if !this.closed.get() => lua.push_integer(-1),
-            b"flags" => lua.push_integer(match this.clock {
+        match push_method(lua, &["tfd", "flags", "cb"]) {
+            0 if !this.closed.get() => lua.push_integer(-1),
+            1 => lua.push_integer(match this.clock {
                 Clock::Monotonic => 0,
                 Clock::Wall => i64::from(libc::TFD_TIMER_ABSTIME),
             }),
-            b"cb" => {
+            2 => {
                 lua.get_user_value(1, CALLBACK);
             }
             _ => {}

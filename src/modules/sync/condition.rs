@@ -78,13 +78,10 @@ impl Condition {
 
     /// Methods, and the fields of the original. There is no eventfd behind it.
     fn index(lua: Lua, this: &Condition) -> Outcome {
-        if push_method(lua) {
-            return Ok(Returns(1));
-        }
-        match lua.bytes(2).unwrap_or_default() {
-            b"closed" => lua.push_bool(this.closed.get()),
-            b"efd" if !this.closed.get() => lua.push_integer(-1),
-            b"waiters" => {
+        match push_method(lua, &["closed", "efd", "waiters"]) {
+            0 => lua.push_bool(this.closed.get()),
+            1 if !this.closed.get() => lua.push_integer(-1),
+            2 => {
                 lua.push_table(0, 0);
                 for place in 1..=this.queue.count() {
                     lua.push_bool(true);

@@ -56,12 +56,9 @@ impl Mutex {
 
     /// Methods and fields.
     fn index(lua: Lua, this: &Mutex) -> Outcome {
-        if push_method(lua) {
-            return Ok(Returns(1));
-        }
-        match lua.bytes(2).unwrap_or_default() {
-            b"locked" => lua.push_bool(this.locked.get()),
-            b"nwaiters" => lua.push_integer(this.queue.count()),
+        match push_method(lua, &["locked", "nwaiters"]) {
+            0 => lua.push_bool(this.locked.get()),
+            1 => lua.push_integer(this.queue.count()),
             _ => {}
         }
         Ok(Returns(1))

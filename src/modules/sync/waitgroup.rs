@@ -59,7 +59,7 @@ impl WaitGroup {
 
     /// Methods and fields.
     fn index(lua: Lua, this: &WaitGroup) -> Outcome {
-        if !push_method(lua) && lua.bytes(2) == Some(b"counter") {
+        if push_method(lua, &["counter"]) == 0 {
             lua.push_integer(this.counter.get());
         }
         Ok(Returns(1))
