@@ -204,8 +204,8 @@ function watcher:close()
     local fd = self.fd
     if fd >= 0 then
         self.fd = -1
-        self.events = {}
         parts.close(fd, self.rd)
+        self.events = {}
     end
 end
 
