@@ -38,12 +38,17 @@ static void *allocate(void *user, void *block, size_t old_size, size_t new_size)
     return realloc(block, new_size);
 }
 
-static int open_descriptors(void)
+/* Counts open descriptors; names them when asked to. */
+static int open_descriptors(int show)
 {
     DIR *folder = opendir("/proc/self/fd");
     int count = 0;
-    while (readdir(folder))
-        count++;
+    for (struct dirent *entry; (entry = readdir(folder)); count++) {
+        char path[300], target[300] = "";
+        snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
+        if (show && readlink(path, target, sizeof target - 1) > 0)
+            fprintf(stderr, "%s -> %s\n", entry->d_name, target);
+    }
     closedir(folder);
     return count;
 }
@@ -58,7 +63,7 @@ static void fail(long n, const char *what, const char *detail)
 /* The child: 0 when the script ended without meeting the limit, 2 when it met it and all is well. */
 static int run(const char *script, long n)
 {
-    int before = open_descriptors();
+    int before = open_descriptors(0);
     lua_State *L = lua_newstate(allocate, NULL);
     if (!L)
         fail(n, "no state", NULL);
@@ -78,6 +83,9 @@ static int run(const char *script, long n)
     lua_pushvalue(L, -1);
     int status = lua_pcall(L, 0, 0, 0);
     armed = 0;
+    char error[200] = "";
+    if (status != LUA_OK && lua_type(L, -1) == LUA_TSTRING)
+        snprintf(error, sizeof error, "%s", lua_tostring(L, -1));
     if (status != LUA_OK && !refused)
         fail(n, "the script failed by itself", lua_tostring(L, -1));
     lua_settop(L, 2);
@@ -88,10 +96,11 @@ static int run(const char *script, long n)
     if (lua_pcall(L, 0, 0, 0) != LUA_OK)
         fail(n, "afterwards the state is broken", lua_tostring(L, -1));
     lua_close(L);
-    int after = open_descriptors();
+    int after = open_descriptors(0);
     if (after != before) {
-        char text[64];
-        snprintf(text, sizeof text, "%d before, %d after", before, after);
+        char text[300];
+        open_descriptors(1);
+        snprintf(text, sizeof text, "%d before, %d after; the script ended with: %s", before, after, error);
         fail(n, "descriptors leaked", text);
     }
     return refused ? 2 : 0;

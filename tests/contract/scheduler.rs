@@ -144,7 +144,11 @@ fn garbage_may_be_collected_at_any_moment() {
                 end
             end)
             group:run(function()
-                for _ = 1, 20 do sum = sum + ch:recv() collectgarbage('step') end
+                for _ = 1, 20 do
+                    local value = ch:recv()
+                    sum = sum + value
+                    collectgarbage('step')
+                end
             end)
             group:run(function()
                 for _ = 1, 5 do cond:wait(0.01) collectgarbage() end

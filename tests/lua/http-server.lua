@@ -8,11 +8,15 @@ local time = require 'eco.time'
 
 log.set_path(T.path('log'))
 
+-- What was logged since the last call.
+local read = 0
 local function logged()
     local file = io.open(T.path('log'))
-    local text = file and file:read('a') or ''
-    if file then file:close() end
-    os.remove(T.path('log'))
+    if not file then return '' end
+    file:seek('set', read)
+    local text = file:read('a')
+    read = file:seek()
+    file:close()
     return text
 end
 
