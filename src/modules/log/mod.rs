@@ -12,14 +12,14 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, CStr};
 
 use crate::core::log_hook::{LogHook, REGISTRY_KEY};
-use crate::core::wall_clock;
-use crate::lua::{ffi, function, Error, Functions, Lua, Outcome, Returns, UserData};
-use record::{lines, until_nul, Moment, LONGEST_IDENT, LONGEST_MESSAGE};
+use crate::lua::{ffi, function, CFunction, Error, Functions, Lua, Outcome, Returns, UserData};
+use record::{lines, until_nul, LONGEST_IDENT, LONGEST_MESSAGE};
+use system::{Seconds, Stamp, RECORD_DATE, SYSLOG_DATE};
 use target::{Rolling, Target};
 
-const FLAG_LF: i64 = 1;
-const FLAG_FILE: i64 = 2;
-const FLAG_PATH: i64 = 4;
+const FLAG_LF: i32 = 1;
+const FLAG_FILE: i32 = 2;
+const FLAG_PATH: i32 = 4;
 
 const ERR: i32 = 3;
 const INFO: i32 = 6;
@@ -27,14 +27,12 @@ const DEBUG: i32 = 7;
 
 const DEFAULT_ROLL_SIZE: i64 = 102_400;
 const DEFAULT_ROLL_COUNT: usize = 10;
-/// Room kept between records; more is given back.
-const KEPT_ROOM: usize = 1024;
 
 /// The log of one Lua state.
 #[repr(C)]
 struct Logger {
     hook: LogHook,
-    flags: Cell<i64>,
+    flags: Cell<i32>,
     sink: RefCell<Sink>,
 }
 
@@ -44,12 +42,9 @@ struct Sink {
     rolling: Rolling,
     ident: [u8; LONGEST_IDENT],
     ident_length: usize,
-    /// Second of `moment`, -1 at first.
-    second: i64,
-    moment: Moment,
-    /// The message and the record being put together.
-    message: Vec<u8>,
-    record: Vec<u8>,
+    /// When `stamp` was made, and whether for the system log.
+    stamped: (Seconds, bool),
+    stamp: Stamp,
 }
 
 /// Opens the module. May raise.
@@ -69,27 +64,44 @@ pub fn open(lua: Lua) -> Outcome {
         lua.set_field(ffi::LUA_REGISTRYINDEX, REGISTRY_KEY);
     }
     lua.push_table(0, (FUNCTIONS.len() + CONSTANTS.len()) as c_int);
-    for (name, function) in FUNCTIONS {
+    for (name, function, choice) in FUNCTIONS {
         lua.push_value(-2);
-        lua.push_closure(*function, 1);
+        lua.push_integer(i64::from(*choice));
+        lua.push_closure(*function, 2);
         lua.set_field(-2, name);
     }
     lua.set_constants(-1, CONSTANTS);
     Ok(Returns(1))
 }
 
-const FUNCTIONS: Functions = &[
-    (c"debug", function(debug)),
-    (c"info", function(info)),
-    (c"err", function(err)),
-    (c"log", function(log)),
-    (c"set_level", function(set_level)),
-    (c"set_flags", function(set_flags)),
-    (c"set_ident", function(set_ident)),
-    (c"set_path", function(set_path)),
-    (c"set_roll_size", function(set_roll_size)),
-    (c"set_roll_count", function(set_roll_count)),
+/// Functions alike share their code; upvalue 2 tells which one was called.
+const FUNCTIONS: &[(&CStr, CFunction, i32)] = &[
+    (c"debug", function(write), DEBUG),
+    (c"info", function(write), INFO),
+    (c"err", function(write), ERR),
+    (c"log", function(write), LEVEL_ARGUMENT),
+    (c"set_level", function(set_number), LEVEL),
+    (c"set_flags", function(set_number), FLAGS),
+    (c"set_roll_size", function(set_number), ROLL_SIZE),
+    (c"set_roll_count", function(set_number), ROLL_COUNT),
+    (c"set_ident", function(set_text), IDENT),
+    (c"set_path", function(set_text), PATH),
 ];
+
+/// `log(priority, ...)` instead of a level of the function's own.
+const LEVEL_ARGUMENT: i32 = -1;
+// What a setter sets.
+const LEVEL: i32 = 0;
+const FLAGS: i32 = 1;
+const ROLL_SIZE: i32 = 2;
+const ROLL_COUNT: i32 = 3;
+const IDENT: i32 = 4;
+const PATH: i32 = 5;
+
+/// Which function of a row was called.
+fn choice(lua: Lua) -> i32 {
+    lua.to_integer(Lua::upvalue(2)).unwrap_or(0) as i32
+}
 
 const CONSTANTS: &[(&CStr, i64)] = &[
     (c"EMERG", 0),
@@ -100,59 +112,40 @@ const CONSTANTS: &[(&CStr, i64)] = &[
     (c"NOTICE", 5),
     (c"INFO", INFO as i64),
     (c"DEBUG", DEBUG as i64),
-    (c"FLAG_LF", FLAG_LF),
-    (c"FLAG_FILE", FLAG_FILE),
-    (c"FLAG_PATH", FLAG_PATH),
+    (c"FLAG_LF", FLAG_LF as i64),
+    (c"FLAG_FILE", FLAG_FILE as i64),
+    (c"FLAG_PATH", FLAG_PATH as i64),
 ];
 
-/// `debug(...)`.
-fn debug(lua: Lua) -> Outcome {
-    write(lua, DEBUG, 1)
-}
-
-/// `info(...)`.
-fn info(lua: Lua) -> Outcome {
-    write(lua, INFO, 1)
-}
-
-/// `err(...)`.
-fn err(lua: Lua) -> Outcome {
-    write(lua, ERR, 1)
-}
-
-/// `log(priority, ...)`.
-fn log(lua: Lua) -> Outcome {
-    let level = lua.integer(1)? & 7;
-    write(lua, level as i32, 2)
-}
-
-/// `set_level(n)`.
-fn set_level(lua: Lua) -> Outcome {
-    let level = lua.integer(1)?.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
-    Logger::of(lua)?.hook.level.set(level as i32);
+/// `set_level(n)`, `set_flags(mask)`, `set_roll_size(bytes)`, `set_roll_count(n)`.
+fn set_number(lua: Lua) -> Outcome {
+    let value = lua.integer(1)?;
+    let Some(logger) = Logger::of(lua) else { return Ok(Returns(0)) };
+    let rolling = &mut logger.sink.borrow_mut().rolling;
+    match choice(lua) {
+        LEVEL => logger.hook.level.set(value as i32),
+        FLAGS => logger.flags.set(value as i32),
+        ROLL_SIZE if value < 0 => return Err(Error::argument(1, "size must be >= 0")),
+        ROLL_SIZE => rolling.size = value,
+        _ => {
+            let count = usize::try_from(value).unwrap_or(0);
+            rolling.count = if count > 0 { count } else { DEFAULT_ROLL_COUNT };
+        }
+    }
     Ok(Returns(0))
 }
 
-/// `set_flags(mask)`.
-fn set_flags(lua: Lua) -> Outcome {
-    Logger::of(lua)?.flags.set(lua.integer(1)?);
-    Ok(Returns(0))
-}
-
-/// `set_ident(name)`.
-fn set_ident(lua: Lua) -> Outcome {
-    let ident = lua.string(1)?;
-    Logger::of(lua)?.sink.borrow_mut().set_ident(until_nul(ident));
-    Ok(Returns(0))
-}
-
-/// `set_path(path)`; a refused path silences a log that had one.
-fn set_path(lua: Lua) -> Outcome {
-    let path = lua.string(1)?;
-    let sink = &mut *Logger::of(lua)?.sink.borrow_mut();
-    if path.is_empty() {
+/// `set_ident(name)`, `set_path(path)`; a refused path silences a log that had
+/// one.
+fn set_text(lua: Lua) -> Outcome {
+    let text = lua.string(1)?;
+    let Some(logger) = Logger::of(lua) else { return Ok(Returns(0)) };
+    let sink = &mut *logger.sink.borrow_mut();
+    if choice(lua) == IDENT {
+        sink.set_ident(until_nul(text));
+    } else if text.is_empty() {
         sink.target = Target::standard();
-    } else if let Some(target) = Target::file(path) {
+    } else if let Some(target) = Target::file(text) {
         sink.target = target;
     } else if let Target::File(_) = sink.target {
         sink.target = Target::Nowhere;
@@ -160,34 +153,20 @@ fn set_path(lua: Lua) -> Outcome {
     Ok(Returns(0))
 }
 
-/// `set_roll_size(bytes)`.
-fn set_roll_size(lua: Lua) -> Outcome {
-    let size = lua.integer(1)?;
-    if size < 0 {
-        return Err(Error::argument(1, "size must be >= 0"));
+/// `debug(...)`, `info(...)`, `err(...)`, `log(priority, ...)`.
+fn write(lua: Lua) -> Outcome {
+    let mut level = choice(lua);
+    let mut first = 1;
+    if level == LEVEL_ARGUMENT {
+        level = lua.integer(1)? as i32 & 7;
+        first = 2;
     }
-    Logger::of(lua)?.sink.borrow_mut().rolling.size = size;
-    Ok(Returns(0))
-}
-
-/// `set_roll_count(n)`.
-fn set_roll_count(lua: Lua) -> Outcome {
-    let count = match usize::try_from(lua.integer(1)?) {
-        Ok(count) if count > 0 => count,
-        _ => DEFAULT_ROLL_COUNT,
-    };
-    Logger::of(lua)?.sink.borrow_mut().rolling.count = count;
-    Ok(Returns(0))
-}
-
-/// Logs the arguments from `first` on.
-fn write(lua: Lua, level: i32, first: c_int) -> Outcome {
-    let logger = Logger::of(lua)?;
+    let Some(logger) = Logger::of(lua) else { return Ok(Returns(0)) };
     if level > logger.hook.level.get() {
         return Ok(Returns(0));
     }
-    let last = lua.top();
-    for index in first..=last {
+    let end = lua.top() + 1;
+    for index in first..end {
         if lua.type_of(index) == ffi::LUA_TNUMBER {
             lua.to_bytes(index);
         }
@@ -198,13 +177,13 @@ fn write(lua: Lua, level: i32, first: c_int) -> Outcome {
         lua.push_where(1);
         position = lua.to_bytes(-1);
     }
-    let sink = &mut *logger.sink.borrow_mut();
-    sink.message.clear();
-    for index in first..=last {
+    // Nothing raises from here on.
+    let mut message = Vec::new();
+    for index in first..end {
         if index > first {
-            sink.message.push(b' ');
+            message.push(b' ');
         }
-        sink.message.extend_from_slice(match lua.type_of(index) {
+        message.extend_from_slice(match lua.type_of(index) {
             ffi::LUA_TSTRING => lua.to_bytes(index),
             ffi::LUA_TBOOLEAN if lua.to_bool(index) => b"true",
             ffi::LUA_TBOOLEAN => b"false",
@@ -212,19 +191,20 @@ fn write(lua: Lua, level: i32, first: c_int) -> Outcome {
             _ => b"",
         });
         // What is cut away need not be collected.
-        if sink.message.len() > LONGEST_MESSAGE {
+        if message.len() > LONGEST_MESSAGE {
             break;
         }
     }
-    sink.message.truncate(LONGEST_MESSAGE);
-    sink.emit(level as usize, flags, position);
+    message.truncate(LONGEST_MESSAGE);
+    logger.sink.borrow_mut().emit(until_nul(&message), level as usize, flags, position);
     Ok(Returns(0))
 }
 
 impl Logger {
-    /// The log the running function belongs to.
-    fn of<'a>(lua: Lua) -> Result<&'a Logger, Error> {
-        lua.userdata(Lua::upvalue(1)).ok_or_else(|| "the log is closed".into())
+    /// The log the running function belongs to; None for a finaliser that runs
+    /// after the log's own.
+    fn of<'a>(lua: Lua) -> Option<&'a Logger> {
+        lua.userdata(Lua::upvalue(1))
     }
 }
 
@@ -249,10 +229,8 @@ impl Sink {
             },
             ident: [0; LONGEST_IDENT],
             ident_length: 0,
-            second: -1,
-            moment: system::local_time(0),
-            message: Vec::new(),
-            record: Vec::new(),
+            stamped: (0, false),
+            stamp: Stamp::new(0, RECORD_DATE),
         }
     }
 
@@ -263,42 +241,31 @@ impl Sink {
     }
 
     /// Writes the message, one record for every line of it.
-    fn emit(&mut self, level: usize, flags: i64, position: &[u8]) {
-        let second = wall_clock().div_euclid(1_000_000_000);
-        if second != self.second {
-            self.second = second;
-            self.moment = system::local_time(second);
-        }
-        let (record, moment) = (&mut self.record, &self.moment);
-        let ident = &self.ident[..self.ident_length];
-        let process = std::process::id();
-        record.clear();
+    fn emit(&mut self, message: &[u8], level: usize, flags: i32, position: &[u8]) {
         let is_system_log = matches!(self.target, Target::SystemLog(_));
-        if is_system_log {
-            record::push_syslog_prefix(record, moment, level, ident, process);
-        } else {
-            record::push_prefix(record, moment, level, ident, process);
+        let now = system::now();
+        if self.stamped != (now, is_system_log) {
+            self.stamped = (now, is_system_log);
+            self.stamp = Stamp::new(now, if is_system_log { SYSLOG_DATE } else { RECORD_DATE });
         }
+        let ident = self.ident.get(..self.ident_length).unwrap_or_default();
+        let mut text = Vec::new();
+        record::push_prefix(&mut text, is_system_log, self.stamp.bytes(), level, ident, std::process::id());
         if flags & (FLAG_FILE | FLAG_PATH) != 0 {
-            record::push_location(record, position, flags & FLAG_PATH != 0);
+            record::push_location(&mut text, position, flags & FLAG_PATH != 0);
         }
-        let prefix = record.len();
-        for line in lines(until_nul(&self.message)) {
-            record.truncate(prefix);
-            record.extend_from_slice(line);
+        let prefix = text.len();
+        for line in lines(message) {
+            text.truncate(prefix);
+            text.extend_from_slice(line);
             if flags & FLAG_LF != 0 && !is_system_log {
-                record.push(b'\n');
+                text.push(b'\n');
             }
             match &mut self.target {
-                Target::File(file) => file.append(record, &self.rolling, moment),
-                Target::Output => target::write_all(system::standard_output(), record),
-                Target::SystemLog(connection) => target::send_to_system_log(connection, record),
+                Target::File(file) => file.append(&text, &self.rolling, now),
+                Target::Output => target::write_all(system::standard_output(), &text),
+                Target::SystemLog(connection) => target::send_to_system_log(connection, &text),
                 Target::Nowhere => {}
-            }
-        }
-        for buffer in [&mut self.message, &mut self.record] {
-            if buffer.capacity() > KEPT_ROOM {
-                *buffer = Vec::new();
             }
         }
     }

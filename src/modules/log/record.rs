@@ -8,108 +8,78 @@ pub const LONGEST_IDENT: usize = 31;
 /// Paths this long or longer are refused.
 const PATH_LIMIT: usize = 4096;
 
-const LEVELS: [&str; 8] = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
-const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+/// Names of the levels, six columns each.
+const LEVELS: &[u8; 48] = b"emerg alert crit  err   warn  noticeinfo  debug ";
+/// Bits of the facility "daemon" in a system log priority.
+const DAEMON: u32 = 3 << 3;
 
-/// A local date and time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
-    pub year: u32,
-    pub month: u32,
-    pub day: u32,
-    pub hour: u32,
-    pub minute: u32,
-    pub second: u32,
-}
-
-/// Appends `value` in decimal, at least `width` columns filled with `pad`.
-pub fn push_number(text: &mut Vec<u8>, value: u32, width: usize, pad: u8) {
-    let mut digits = [pad; 10];
+/// Appends `value` in decimal, at least `width` digits.
+pub fn push_number(text: &mut Vec<u8>, value: u32, width: usize) {
+    let mut digits = [b'0'; 10];
     let mut at = digits.len();
     let mut rest = value;
-    while rest > 0 || at == digits.len() {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
+    for digit in digits.iter_mut().rev() {
+        if rest == 0 {
+            break;
+        }
+        *digit = b'0' + (rest % 10) as u8;
         rest /= 10;
+        at -= 1;
     }
-    text.extend_from_slice(&digits[at.min(digits.len() - width.min(digits.len()))..]);
+    let start = at.min(digits.len().saturating_sub(width));
+    text.extend_from_slice(digits.get(start..).unwrap_or_default());
 }
 
-/// Appends two digits and one byte after them.
-fn push_pair(text: &mut Vec<u8>, value: u32, after: u8) {
-    push_number(text, value, 2, b'0');
-    text.push(after);
-}
-
-/// Appends `HH:MM:SS` and a space.
-fn push_clock(text: &mut Vec<u8>, moment: &Moment) {
-    push_pair(text, moment.hour, b':');
-    push_pair(text, moment.minute, b':');
-    push_pair(text, moment.second, b' ');
-}
-
-/// Appends `IDENT[PID]: `.
-fn push_process(text: &mut Vec<u8>, ident: &[u8], process: u32) {
+/// Appends what stands before the message: in a file or on a terminal the date
+/// and the level; in a datagram for the system log (RFC 3164) the priority and
+/// the date; then the process.
+pub fn push_prefix(text: &mut Vec<u8>, syslog: bool, stamp: &[u8], level: usize, ident: &[u8], process: u32) {
+    if syslog {
+        text.push(b'<');
+        push_number(text, DAEMON | level as u32, 1);
+        text.push(b'>');
+    }
+    text.extend_from_slice(stamp);
+    if !syslog {
+        let name = LEVELS.get(level * 6..level * 6 + 6).unwrap_or_default();
+        text.extend_from_slice(name);
+        if !name.ends_with(b" ") {
+            text.push(b' ');
+        }
+    }
     text.extend_from_slice(ident);
     text.push(b'[');
-    push_number(text, process, 1, b' ');
+    push_number(text, process, 1);
     text.extend_from_slice(b"]: ");
 }
 
-/// Appends what stands before the message in a file or on a terminal.
-pub fn push_prefix(text: &mut Vec<u8>, moment: &Moment, level: usize, ident: &[u8], process: u32) {
-    push_number(text, moment.year, 4, b'0');
-    text.push(b'/');
-    push_pair(text, moment.month, b'/');
-    push_pair(text, moment.day, b' ');
-    push_clock(text, moment);
-    let name = LEVELS.get(level).copied().unwrap_or_default();
-    text.extend_from_slice(name.as_bytes());
-    text.extend_from_slice(&b"      "[name.len().min(5)..]);
-    push_process(text, ident, process);
-}
-
-/// Appends what stands before the message in a datagram for the system log
-/// (RFC 3164): facility daemon, local time.
-pub fn push_syslog_prefix(text: &mut Vec<u8>, moment: &Moment, level: usize, ident: &[u8], process: u32) {
-    const DAEMON: u32 = 3 << 3;
-    text.push(b'<');
-    push_number(text, DAEMON | level as u32, 1, b' ');
-    text.push(b'>');
-    let month = (moment.month as usize).saturating_sub(1) * 3;
-    text.extend_from_slice(MONTHS.get(month..month + 3).unwrap_or(b"Jan"));
-    text.push(b' ');
-    push_number(text, moment.day, 2, b' ');
-    text.push(b' ');
-    push_clock(text, moment);
-    push_process(text, ident, process);
+/// The last `separator` in `text`: what is before and after it.
+fn split_last(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().rposition(|&byte| byte == separator)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// Appends `(SOURCE:LINE) ` from Lua's `SOURCE:LINE: `, which is empty for a
 /// caller that is no Lua function. Without `whole` the folders are left out.
 pub fn push_location(text: &mut Vec<u8>, position: &[u8], whole: bool) {
     let position = position.strip_suffix(b": ").unwrap_or(position);
-    let mut parts = position.rsplitn(2, |&byte| byte == b':');
-    let line = parts.next().unwrap_or_default();
-    let (source, line) = match parts.next() {
-        Some(source) => (source, line),
-        None => (&b"[C]"[..], &b"-1"[..]),
-    };
-    let name = match source.iter().rposition(|&byte| byte == b'/') {
-        Some(slash) if !whole => &source[slash + 1..],
+    let (source, line) = split_last(position, b':').unwrap_or((b"[C]", b"-1"));
+    let name = match split_last(source, b'/') {
+        Some((_, name)) if !whole => name,
         _ => source,
     };
     text.push(b'(');
     text.extend_from_slice(name);
     text.push(b':');
-    text.extend_from_slice(&b"   "[line.len().min(3)..]);
+    text.extend_from_slice(b"   ".get(line.len()..).unwrap_or_default());
     text.extend_from_slice(line);
     text.extend_from_slice(b") ");
 }
 
 /// The bytes before the first NUL.
 pub fn until_nul(text: &[u8]) -> &[u8] {
-    text.split(|&byte| byte == 0).next().unwrap_or_default()
+    let end = text.iter().position(|&byte| byte == 0);
+    text.get(..end.unwrap_or(text.len())).unwrap_or_default()
 }
 
 /// The records of a message: its lines, each without a CR at its end.
@@ -117,66 +87,53 @@ pub fn lines(message: &[u8]) -> impl Iterator<Item = &[u8]> {
     message.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// Splits a path into its folder and its name.
+/// Splits a path into its folder, the slash included, and its name.
 pub fn split_path(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|&byte| byte == b'/') {
-        Some(0) => (b"/", &path[1..]),
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
+    match split_last(path, b'/') {
+        Some((folder, name)) => (path.get(..=folder.len()).unwrap_or_default(), name),
         None => (b".", path),
     }
 }
 
 /// False for paths that are refused whatever the file system holds.
 pub fn is_plain_path(path: &[u8]) -> bool {
-    const REFUSED: [&[u8; 2]; 4] = [b"..", b"./", b"/.", b"//"];
+    // Refused are `..`, `./`, `/.` and `//`.
+    let is_refused = |pair: &[u8]| pair.iter().all(|byte| matches!(byte, b'.' | b'/'));
     path.len() < PATH_LIMIT
         && path.last().is_some_and(|&byte| byte != b'/')
-        && !path.contains(&0)
-        && !path.windows(2).any(|pair| REFUSED.iter().any(|refused| pair == *refused))
+        && until_nul(path).len() == path.len()
+        && !path.windows(2).any(is_refused)
 }
 
-/// Appends `.SEQUENCE.YYYYmmdd-HHMMSS`, what a rolled file is called after the
-/// live one.
-pub fn push_roll_suffix(text: &mut Vec<u8>, sequence: u32, moment: &Moment) {
+/// Appends `.SEQUENCE.STAMP`, what a rolled file is called after the live one.
+pub fn push_roll_suffix(text: &mut Vec<u8>, sequence: u32, stamp: &[u8]) {
     text.push(b'.');
-    push_number(text, sequence, 4, b'0');
+    push_number(text, sequence, 4);
     text.push(b'.');
-    push_number(text, moment.year, 4, b'0');
-    push_number(text, moment.month, 2, b'0');
-    push_pair(text, moment.day, b'-');
-    push_number(text, moment.hour, 2, b'0');
-    push_number(text, moment.minute, 2, b'0');
-    push_number(text, moment.second, 2, b'0');
+    text.extend_from_slice(stamp);
 }
 
 /// The sequence number of `file` if it is a rolled file of the log `name`.
 pub fn roll_sequence(file: &[u8], name: &[u8]) -> Option<u32> {
     let rest = file.strip_prefix(name)?.strip_prefix(b".")?;
-    let dot = rest.iter().position(|&byte| byte == b'.')?;
-    let (number, date) = (&rest[..dot], &rest[dot + 1..]);
-    let is_date = date.len() == 15
-        && date.iter().enumerate().all(|(at, byte)| if at == 8 { *byte == b'-' } else { byte.is_ascii_digit() });
-    if number.len() < 4 || !is_date {
+    let (number, date) = split_last(rest, b'.')?;
+    let is_date = |(at, byte): (usize, &u8)| if at == 8 { *byte == b'-' } else { byte.is_ascii_digit() };
+    if number.len() < 4 || number.len() > 9 || date.len() != 15 || !date.iter().enumerate().all(is_date) {
         return None;
     }
-    number.iter().try_fold(0_u32, |value, &digit| {
-        let digit = char::from(digit).to_digit(10)?;
-        value.checked_mul(10)?.checked_add(digit)
-    })
+    let mut sequence = 0;
+    for digit in number {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        sequence = sequence * 10 + u32::from(digit - b'0');
+    }
+    Some(sequence)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const MOMENT: Moment = Moment {
-        year: 2026,
-        month: 3,
-        day: 4,
-        hour: 5,
-        minute: 6,
-        second: 59,
-    };
 
     fn text(build: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut text = Vec::new();
@@ -186,21 +143,22 @@ mod tests {
 
     #[test]
     fn numbers() {
-        let number = |value, width, pad| text(|text| push_number(text, value, width, pad));
-        assert_eq!(number(0, 1, b' '), "0");
-        assert_eq!(number(0, 4, b'0'), "0000");
-        assert_eq!(number(7, 3, b' '), "  7");
-        assert_eq!(number(12345, 3, b' '), "12345");
-        assert_eq!(number(u32::MAX, 4, b'0'), "4294967295");
+        let number = |value, width| text(|text| push_number(text, value, width));
+        assert_eq!(number(0, 1), "0");
+        assert_eq!(number(0, 4), "0000");
+        assert_eq!(number(27, 4), "0027");
+        assert_eq!(number(12345, 4), "12345");
+        assert_eq!(number(u32::MAX, 4), "4294967295");
     }
 
     #[test]
     fn prefixes() {
-        let prefix = |level| text(|text| push_prefix(text, &MOMENT, level, b"eco", 12));
+        let stamp = b"2026/03/04 05:06:59 ";
+        let prefix = |level| text(|text| push_prefix(text, false, stamp, level, b"eco", 12));
         assert_eq!(prefix(6), "2026/03/04 05:06:59 info  eco[12]: ");
         assert_eq!(prefix(3), "2026/03/04 05:06:59 err   eco[12]: ");
         assert_eq!(prefix(5), "2026/03/04 05:06:59 notice eco[12]: ");
-        let syslog = text(|text| push_syslog_prefix(text, &MOMENT, 3, b"eco", 12));
+        let syslog = text(|text| push_prefix(text, true, b"Mar  4 05:06:59 ", 3, b"eco", 12));
         assert_eq!(syslog, "<27>Mar  4 05:06:59 eco[12]: ");
     }
 
@@ -234,14 +192,14 @@ mod tests {
         assert!(!is_plain_path(&[b'x'; 4096]));
         assert_eq!(split_path(b"log"), (&b"."[..], &b"log"[..]));
         assert_eq!(split_path(b"/log"), (&b"/"[..], &b"log"[..]));
-        assert_eq!(split_path(b"/tmp/log"), (&b"/tmp"[..], &b"log"[..]));
+        assert_eq!(split_path(b"/tmp/log"), (&b"/tmp/"[..], &b"log"[..]));
     }
 
     #[test]
     fn rolled_names_are_known_again() {
         let name = text(|text| {
             text.extend_from_slice(b"log");
-            push_roll_suffix(text, 12, &MOMENT);
+            push_roll_suffix(text, 12, b"20260304-050659");
         });
         assert_eq!(name, "log.0012.20260304-050659");
         assert_eq!(roll_sequence(name.as_bytes(), b"log"), Some(12));
@@ -254,7 +212,7 @@ mod tests {
             "log.0x12.20260304-050659",
             "log.0012.20260304-050659x",
             "log.0012.20260304_050659",
-            "log.99999999999.20260304-050659",
+            "log.9999999999.20260304-050659",
         ] {
             assert_eq!(roll_sequence(other.as_bytes(), b"log"), None, "{other}");
         }

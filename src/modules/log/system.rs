@@ -1,28 +1,65 @@
-//! What `eco.log` asks of the C library: local time, process name, standard
-//! output.
+//! What `eco.log` asks of the C library: dates, the process's name, paths as C
+//! strings, standard output.
 #![allow(unsafe_code)]
 
+use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 
-use super::record::Moment;
+/// A point in time, in seconds since 1970.
+pub type Seconds = libc::time_t;
 
-/// Local time at `seconds` since 1970.
-pub fn local_time(seconds: i64) -> Moment {
-    let seconds = seconds as libc::time_t;
-    // SAFETY: an all-zero `tm` is a valid value (a null zone name included);
-    // localtime_r writes to that local only and returns null when it fails.
-    let time = unsafe {
-        let mut time = std::mem::zeroed::<libc::tm>();
-        libc::localtime_r(&seconds, &mut time);
-        time
-    };
-    Moment {
-        year: (time.tm_year + 1900) as u32,
-        month: (time.tm_mon + 1) as u32,
-        day: time.tm_mday as u32,
-        hour: time.tm_hour as u32,
-        minute: time.tm_min as u32,
-        second: time.tm_sec as u32,
+/// Now.
+pub fn now() -> Seconds {
+    // SAFETY: a null pointer asks for the result alone.
+    unsafe { libc::time(std::ptr::null_mut()) }
+}
+
+/// Formats of [`Stamp::new`].
+pub const RECORD_DATE: &CStr = c"%Y/%m/%d %H:%M:%S ";
+pub const SYSLOG_DATE: &CStr = c"%b %e %H:%M:%S ";
+pub const FILE_DATE: &CStr = c"%Y%m%d-%H%M%S";
+
+/// The text of a local date.
+pub struct Stamp {
+    text: [u8; 24],
+    length: usize,
+}
+
+impl Stamp {
+    /// The date at `seconds` in one of the formats above; empty if it does not
+    /// fit.
+    pub fn new(seconds: Seconds, format: &CStr) -> Stamp {
+        let mut text = [0; 24];
+        // SAFETY: an all-zero `tm` is a valid value (a null zone name
+        // included), and stays what it is should localtime_r fail; strftime
+        // writes at most as much as `text` holds.
+        let length = unsafe {
+            let mut time = std::mem::zeroed::<libc::tm>();
+            libc::localtime_r(&seconds, &mut time);
+            libc::strftime(text.as_mut_ptr().cast(), text.len(), format.as_ptr(), &time)
+        };
+        Stamp { text, length }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        self.text.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// A path as the C library takes it. Cut at a NUL, should one be in it.
+pub struct Path(Vec<u8>);
+
+impl Path {
+    pub fn new(path: &[u8]) -> Path {
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(path);
+        bytes.push(0);
+        Path(bytes)
+    }
+
+    pub fn as_c_str(&self) -> &CStr {
+        // SAFETY: the vector ends with NUL and lives as long as the result.
+        unsafe { CStr::from_ptr(self.0.as_ptr().cast()) }
     }
 }
 

@@ -5,7 +5,6 @@
 //! tells its size. A target that fails drops the record: logging never stops a
 //! script.
 
-use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::dir::Dir;
@@ -17,8 +16,8 @@ use nix::sys::stat::{fstat, stat, FileStat, Mode};
 use nix::sys::time::TimeVal;
 use nix::unistd::{access, isatty, unlinkat, write, AccessFlags, UnlinkatFlags};
 
-use super::record::{is_plain_path, push_roll_suffix, roll_sequence, split_path, Moment};
-use super::system::standard_output;
+use super::record::{is_plain_path, push_roll_suffix, roll_sequence, split_path};
+use super::system::{standard_output, Path, Seconds, Stamp, FILE_DATE};
 
 /// Longest wait for a terminal or a daemon that takes no more bytes.
 const PATIENCE_MS: u16 = 1000;
@@ -29,18 +28,24 @@ pub struct Rolling {
     pub count: usize,
 }
 
+type Identity = (libc::dev_t, libc::ino_t);
+
+fn identity(status: &FileStat) -> Identity {
+    (status.st_dev, status.st_ino)
+}
+
 /// A log file.
 pub struct File {
-    path: CString,
-    /// The open file and what stat(2) said it was.
-    open: Option<(OwnedFd, FileStat)>,
+    path: Path,
+    /// The open file, its device and inode.
+    open: Option<(OwnedFd, Identity)>,
 }
 
 /// Where records go.
 pub enum Target {
     File(File),
     Output,
-    SystemLog(Option<Socket>),
+    SystemLog(Option<OwnedFd>),
     /// Nowhere, since a path was refused.
     Nowhere,
 }
@@ -56,27 +61,26 @@ impl Target {
 
     /// The target of a path, None when it is refused.
     pub fn file(path: &[u8]) -> Option<Target> {
-        let folder = CString::new(split_path(path).0).ok()?;
+        let folder = Path::new(split_path(path).0);
         if !is_plain_path(path) || access(folder.as_c_str(), AccessFlags::W_OK).is_err() {
             return None;
         }
-        let path = CString::new(path).ok()?;
+        let path = Path::new(path);
         Some(Target::File(File { path, open: None }))
     }
 }
 
 impl File {
     /// Appends one record.
-    pub fn append(&mut self, record: &[u8], rolling: &Rolling, moment: &Moment) {
-        let found = stat(self.path.as_c_str()).ok();
-        if let Some(found) = &found {
-            if rolling.size > 0 && found.st_size as i64 >= rolling.size {
-                self.open = None;
-                roll(&self.path, rolling.count, moment);
+    pub fn append(&mut self, record: &[u8], rolling: &Rolling, now: Seconds) {
+        let mut found = stat(self.path.as_c_str()).ok();
+        if let Some(status) = &found {
+            if rolling.size > 0 && status.st_size as i64 >= rolling.size && roll(&self.path, rolling.count, now) {
+                found = None;
             }
         }
         let is_same = match (&self.open, &found) {
-            (Some((_, known)), Some(found)) => (known.st_dev, known.st_ino) == (found.st_dev, found.st_ino),
+            (Some((_, known)), Some(found)) => *known == identity(found),
             _ => false,
         };
         if !is_same {
@@ -88,39 +92,65 @@ impl File {
     }
 }
 
-fn open_for_append(path: &CStr) -> Result<(OwnedFd, FileStat), Errno> {
+fn open_for_append(path: &Path) -> Result<(OwnedFd, Identity), Errno> {
     let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
-    let file = open(path, flags, Mode::from_bits_truncate(0o644))?;
+    let file = open(path.as_c_str(), flags, Mode::from_bits_truncate(0o644))?;
     let status = fstat(&file)?;
-    Ok((file, status))
+    Ok((file, identity(&status)))
+}
+
+/// The rolled files of a log in its folder.
+struct Rolled {
+    count: usize,
+    highest: u32,
+    lowest: u32,
+    /// The file with the lowest number.
+    oldest: Option<Path>,
+}
+
+fn find_rolled(folder: &mut Dir, name: &[u8]) -> Rolled {
+    let mut rolled = Rolled {
+        count: 0,
+        highest: 0,
+        lowest: 0,
+        oldest: None,
+    };
+    for entry in folder.iter() {
+        let Ok(entry) = entry else { break };
+        let file = entry.file_name().to_bytes();
+        let Some(sequence) = roll_sequence(file, name) else { continue };
+        rolled.count += 1;
+        rolled.highest = rolled.highest.max(sequence);
+        if rolled.oldest.is_none() || sequence < rolled.lowest {
+            rolled.lowest = sequence;
+            rolled.oldest = Some(Path::new(file));
+        }
+    }
+    rolled
 }
 
 /// Renames the file to its next rolled name and removes rolled files beyond
-/// the `keep` newest.
-fn roll(path: &CStr, keep: usize, moment: &Moment) {
+/// the `keep` newest; false when it could not be renamed.
+fn roll(path: &Path, keep: usize, now: Seconds) -> bool {
+    let path = path.as_c_str();
     let (folder, name) = split_path(path.to_bytes());
-    let Ok(folder) = CString::new(folder) else { return };
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let Ok(mut folder) = Dir::open(folder.as_c_str(), flags, Mode::empty()) else { return };
-    let mut rolled: Vec<(u32, CString)> = folder
-        .iter()
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let file = entry.file_name();
-            Some((roll_sequence(file.to_bytes(), name)?, file.to_owned()))
-        })
-        .collect();
-    rolled.sort_unstable();
-    let next = rolled.last().map_or(1, |(sequence, _)| sequence.saturating_add(1));
-    let mut target = path.to_bytes().to_vec();
-    push_roll_suffix(&mut target, next, moment);
-    let Ok(target) = CString::new(target) else { return };
-    if renameat(AT_FDCWD, path, AT_FDCWD, target.as_c_str()).is_err() {
-        return;
+    let Ok(mut folder) = Dir::open(Path::new(folder).as_c_str(), flags, Mode::empty()) else {
+        return false;
+    };
+    let mut target = Vec::new();
+    target.extend_from_slice(path.to_bytes());
+    let next = find_rolled(&mut folder, name).highest + 1;
+    push_roll_suffix(&mut target, next, Stamp::new(now, FILE_DATE).bytes());
+    if renameat(AT_FDCWD, path, AT_FDCWD, Path::new(&target).as_c_str()).is_err() {
+        return false;
     }
-    let surplus = (rolled.len() + 1).saturating_sub(keep);
-    for (_, file) in rolled.iter().take(surplus) {
-        let _ = unlinkat(&folder, file.as_c_str(), UnlinkatFlags::NoRemoveDir);
+    loop {
+        let rolled = find_rolled(&mut folder, name);
+        let Some(file) = rolled.oldest else { return true };
+        if rolled.count <= keep || unlinkat(&folder, file.as_c_str(), UnlinkatFlags::NoRemoveDir).is_err() {
+            return true;
+        }
     }
 }
 
@@ -142,56 +172,28 @@ pub fn write_all(fd: BorrowedFd, mut data: &[u8]) {
     }
 }
 
-/// A connection to the system log daemon.
-pub struct Socket {
-    fd: OwnedFd,
-    /// Records on a stream end with NUL.
-    is_stream: bool,
-}
-
-impl Socket {
-    fn connect() -> Option<Socket> {
-        let address = UnixAddr::new("/dev/log").ok()?;
-        for (kind, is_stream) in [(SockType::Datagram, false), (SockType::Stream, true)] {
-            let fd = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None).ok()?;
-            let patience = TimeVal::new(i64::from(PATIENCE_MS / 1000) as _, 0);
-            setsockopt(&fd, sockopt::SendTimeout, &patience).ok()?;
-            match connect(fd.as_raw_fd(), &address) {
-                Ok(()) => return Some(Socket { fd, is_stream }),
-                Err(Errno::EPROTOTYPE) => {}
-                Err(_) => return None,
-            }
-        }
-        None
-    }
-
-    fn send(&self, record: &[u8]) -> Result<usize, Errno> {
-        loop {
-            match send(self.fd.as_raw_fd(), record, MsgFlags::MSG_NOSIGNAL) {
-                Err(Errno::EINTR) => {}
-                result => return result,
-            }
-        }
-    }
+/// A socket connected to the system log daemon.
+fn connect_to_system_log() -> Option<OwnedFd> {
+    let address = UnixAddr::new(c"/dev/log").ok()?;
+    let fd = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).ok()?;
+    let patience = TimeVal::new(i64::from(PATIENCE_MS / 1000) as _, 0);
+    setsockopt(&fd, sockopt::SendTimeout, &patience).ok()?;
+    connect(fd.as_raw_fd(), &address).ok()?;
+    Some(fd)
 }
 
 /// Hands one record to the system log; connects anew when the daemon was
-/// restarted. Leaves a NUL at the record's end when the log is a stream.
-pub fn send_to_system_log(connection: &mut Option<Socket>, record: &mut Vec<u8>) {
+/// restarted.
+pub fn send_to_system_log(connection: &mut Option<OwnedFd>, record: &[u8]) {
     for _ in 0..2 {
         if connection.is_none() {
-            *connection = Socket::connect();
+            *connection = connect_to_system_log();
         }
         let Some(socket) = connection else { return };
-        if socket.is_stream {
-            record.push(0);
-        }
-        if !matches!(socket.send(record), Err(error) if error != Errno::EAGAIN) {
-            return;
-        }
-        *connection = None;
-        if record.last() == Some(&0) {
-            record.pop();
+        match send(socket.as_raw_fd(), record, MsgFlags::MSG_NOSIGNAL) {
+            Ok(_) | Err(Errno::EAGAIN) => return,
+            Err(Errno::EINTR) => {}
+            Err(_) => *connection = None,
         }
     }
 }
