@@ -227,6 +227,7 @@ impl Program {
 
     /// Tries the candidates; returns why none could be run.
     unsafe fn execute(&mut self) -> c_int {
+        let is_path = self.files.iter().position(|&byte| byte == 0) == Some(self.files.len() - 1);
         let mut failure = libc::ENOENT;
         let mut start = 0;
         while start < self.files.len() {
@@ -243,7 +244,7 @@ impl Program {
                 Errno::last_raw()
             };
             match errno {
-                libc::ENOENT | libc::ENOTDIR => {}
+                libc::ENOENT | libc::ENOTDIR if !is_path => {}
                 libc::EACCES => failure = errno,
                 _ => return errno,
             }

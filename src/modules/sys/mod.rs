@@ -68,10 +68,10 @@ const FUNCTIONS: Functions = &[
 
 /// What `sys.lua` builds on.
 const PARTS: Functions = &[
-    (c"start", function(start)),
+    (c"exec", function(start)),
     (c"fork", function(fork_tracked)),
     (c"listen", function(listen)),
-    (c"shell", function(shell)),
+    (c"sh", function(shell)),
 ];
 
 /// Ends with true, or `nil, message`.
@@ -264,7 +264,7 @@ fn exec(lua: Lua) -> Outcome {
     Ok(Returns(3))
 }
 
-/// `start(...)` -> child, pid, stdout fd, stderr fd, their readers.
+/// `exec(...)` of objects -> child, pid, stdout fd, stderr fd, their readers.
 fn start(lua: Lua) -> Outcome {
     let child = match launch(lua)? {
         Ok(child) => child,
@@ -281,7 +281,7 @@ fn start(lua: Lua) -> Outcome {
     Ok(Returns(6))
 }
 
-/// `shell(argv, timeout)` -> stdout, stderr.
+/// `sh(argv, timeout)` -> stdout, stderr.
 fn shell(lua: Lua) -> Outcome {
     let timeout = wait_timeout(lua, 2, Some(30_000_000_000))?.unwrap_or(0);
     if timeout == 0 {

@@ -41,7 +41,7 @@ process.__gc = process.close
 process.__close = process.close
 
 function sys.exec(...)
-    local child, pid, stdout_fd, stderr_fd, stdout_rd, stderr_rd = parts.start(...)
+    local child, pid, stdout_fd, stderr_fd, stdout_rd, stderr_rd = parts.exec(...)
     if not child then
         return nil, pid
     end
@@ -57,7 +57,7 @@ function sys.sh(cmd, timeout)
     elseif type(cmd) ~= 'table' then
         error('cmd must be a string or table', 2)
     end
-    return parts.shell(cmd, timeout)
+    return parts.sh(cmd, timeout)
 end
 
 function sys.spawn(f)
