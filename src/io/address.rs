@@ -17,8 +17,9 @@ pub struct SocketAddress {
 /// What an address says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parts<'a> {
-    Inet { ip: [u8; 4], port: u16 },
-    Inet6 { ip: [u8; 16], port: u16 },
+    /// The first four bytes count.
+    Inet { ip: &'a [u8; 16], port: u16 },
+    Inet6 { ip: &'a [u8; 16], port: u16 },
     /// A path without its final NUL, or an abstract name with its leading one.
     Unix(&'a [u8]),
     Netlink { process: u32 },
@@ -44,43 +45,35 @@ impl SocketAddress {
         }
     }
 
-    fn of_family(family: i32) -> SocketAddress {
+    /// The parts after the family, which must fit.
+    #[inline(never)]
+    fn assemble(family: i32, parts: &[&[u8]]) -> SocketAddress {
         let mut address = SocketAddress::empty();
-        address.put(&(family as u16).to_ne_bytes());
-        address
-    }
-
-    /// Appends bytes; callers stay within `SIZE`.
-    fn put(&mut self, bytes: &[u8]) {
-        let start = self.length as usize;
-        if let Some(room) = self.bytes.get_mut(start..start + bytes.len()) {
-            room.copy_from_slice(bytes);
-            self.length += bytes.len() as u32;
+        let family = (family as u16).to_ne_bytes();
+        for part in std::iter::once(&family[..]).chain(parts.iter().copied()) {
+            let start = address.length as usize;
+            if let Some(room) = address.bytes.get_mut(start..start + part.len()) {
+                room.copy_from_slice(part);
+                address.length += part.len() as u32;
+            }
         }
-    }
-
-    pub fn inet(ip: [u8; 4], port: u16) -> SocketAddress {
-        let mut address = SocketAddress::of_family(libc::AF_INET);
-        address.put(&port.to_be_bytes());
-        address.put(&ip);
-        address.put(&[0; 8]);
         address
     }
 
-    pub fn inet6(ip: [u8; 16], port: u16) -> SocketAddress {
-        let mut address = SocketAddress::of_family(libc::AF_INET6);
-        address.put(&port.to_be_bytes());
+    /// Of the bytes given the first four count.
+    pub fn inet(ip: &[u8], port: u16) -> SocketAddress {
+        let ip = ip.get(..4).unwrap_or(&[0; 4]);
+        SocketAddress::assemble(libc::AF_INET, &[&port.to_be_bytes(), ip, &[0; 8]])
+    }
+
+    pub fn inet6(ip: &[u8; 16], port: u16) -> SocketAddress {
         // Flow label before, scope id after.
-        address.put(&[0; 4]);
-        address.put(&ip);
-        address.put(&[0; 4]);
-        address
+        SocketAddress::assemble(libc::AF_INET6, &[&port.to_be_bytes(), &[0; 4], ip, &[0; 4]])
     }
 
     /// A path, an abstract name (leading NUL), or no name at all. One final
     /// NUL of a path is taken for its end, as the kernel reports paths.
     pub fn unix(path: &[u8]) -> Result<SocketAddress, PathError> {
-        let mut address = SocketAddress::of_family(libc::AF_UNIX);
         let is_path = path.first().is_some_and(|&byte| byte != 0);
         let path = match path {
             [start @ .., 0] if is_path => start,
@@ -92,28 +85,18 @@ impl SocketAddress {
         if is_path && path.contains(&0) {
             return Err(PathError::HasNul);
         }
-        address.put(path);
-        if is_path {
-            address.put(&[0]);
-        }
-        Ok(address)
+        let end: &[u8] = if is_path { &[0] } else { &[] };
+        Ok(SocketAddress::assemble(libc::AF_UNIX, &[path, end]))
     }
 
     pub fn netlink(process: u32, groups: u32) -> SocketAddress {
-        let mut address = SocketAddress::of_family(libc::AF_NETLINK);
-        address.put(&[0; 2]);
-        address.put(&process.to_ne_bytes());
-        address.put(&groups.to_ne_bytes());
-        address
+        let (process, groups) = (process.to_ne_bytes(), groups.to_ne_bytes());
+        SocketAddress::assemble(libc::AF_NETLINK, &[&[0; 2], &process, &groups])
     }
 
     pub fn packet(interface: i32) -> SocketAddress {
-        let mut address = SocketAddress::of_family(libc::AF_PACKET);
         // Protocol before; hardware type, packet type and address after.
-        address.put(&[0; 2]);
-        address.put(&interface.to_ne_bytes());
-        address.put(&[0; 12]);
-        address
+        SocketAddress::assemble(libc::AF_PACKET, &[&[0; 2], &interface.to_ne_bytes(), &[0; 12]])
     }
 
     /// The bytes to hand to the kernel.
@@ -156,14 +139,14 @@ impl SocketAddress {
     fn inet_parts(&self) -> Option<Parts<'_>> {
         Some(Parts::Inet {
             port: u16::from_be_bytes(self.field(2)?),
-            ip: self.field(4)?,
+            ip: self.bytes().get(4..8).and(self.bytes.get(4..20))?.first_chunk()?,
         })
     }
 
     fn inet6_parts(&self) -> Option<Parts<'_>> {
         Some(Parts::Inet6 {
             port: u16::from_be_bytes(self.field(2)?),
-            ip: self.field(8)?,
+            ip: self.bytes().get(8..24)?.first_chunk()?,
         })
     }
 }
@@ -192,8 +175,8 @@ mod tests {
 
     #[test]
     fn layouts_are_the_c_librarys() {
-        assert_eq!(SocketAddress::inet([0; 4], 0).bytes().len(), size_of::<libc::sockaddr_in>());
-        assert_eq!(SocketAddress::inet6([0; 16], 0).bytes().len(), size_of::<libc::sockaddr_in6>());
+        assert_eq!(SocketAddress::inet(&[0; 4], 0).bytes().len(), size_of::<libc::sockaddr_in>());
+        assert_eq!(SocketAddress::inet6(&[0; 16], 0).bytes().len(), size_of::<libc::sockaddr_in6>());
         assert_eq!(SocketAddress::netlink(0, 0).bytes().len(), size_of::<libc::sockaddr_nl>());
         assert_eq!(SocketAddress::packet(0).bytes().len(), size_of::<libc::sockaddr_ll>());
         assert_eq!(size_of::<libc::sockaddr_storage>(), SIZE);
@@ -206,12 +189,12 @@ mod tests {
 
     #[test]
     fn internet_addresses_come_back() {
-        let address = SocketAddress::inet([127, 0, 0, 1], 0x1234);
+        let address = SocketAddress::inet(&[127, 0, 0, 1], 0x1234);
         assert_eq!(&address.bytes()[2..8], [0x12, 0x34, 127, 0, 0, 1]);
-        let parts = Parts::Inet { ip: [127, 0, 0, 1], port: 0x1234 };
-        assert_eq!(address.parts(), parts);
+        let Parts::Inet { ip, port } = address.parts() else { panic!() };
+        assert_eq!((&ip[..4], port), (&[127, 0, 0, 1][..], 0x1234));
         let ip = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
-        assert_eq!(SocketAddress::inet6(ip, 80).parts(), Parts::Inet6 { ip, port: 80 });
+        assert_eq!(SocketAddress::inet6(&ip, 80).parts(), Parts::Inet6 { ip: &ip, port: 80 });
         assert_eq!(SocketAddress::netlink(7, 1).parts(), Parts::Netlink { process: 7 });
         assert_eq!(SocketAddress::packet(3).parts(), Parts::Packet { interface: 3 });
     }
@@ -252,8 +235,8 @@ mod tests {
     #[test]
     fn every_length_is_taken_apart() {
         let samples = [
-            SocketAddress::inet([1; 4], 1),
-            SocketAddress::inet6([1; 16], 1),
+            SocketAddress::inet(&[1; 4], 1),
+            SocketAddress::inet6(&[1; 16], 1),
             SocketAddress::unix(b"/x").unwrap(),
             SocketAddress::netlink(1, 1),
             SocketAddress::packet(1),

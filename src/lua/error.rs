@@ -27,6 +27,8 @@ pub enum Error {
         index: c_int,
         message: Cow<'static, str>,
     },
+    /// Misuse of the argument of that index, in the words on top of the stack.
+    Words(c_int),
     /// Argument `index` is not of the type named.
     Type {
         index: c_int,
@@ -94,6 +96,7 @@ unsafe fn raise(state: State, error: Error) -> ! {
                 copy(message);
                 ffi::luaL_error(state, c"%s".as_ptr(), text.as_ptr())
             }
+            Error::Words(index) => ffi::luaL_argerror(state, index, ffi::lua_tostring(state, -1)),
             Error::Argument { index, message } => {
                 copy(message);
                 ffi::luaL_argerror(state, index, text.as_ptr().cast())

@@ -6,36 +6,38 @@ use super::system::{format_ip, interface_index, interface_name, parse_ip};
 use crate::io::address::{Parts, PathError, SocketAddress};
 use crate::lua::{ffi, Error, Lua};
 
-/// The address whose arguments start at `index`. None when it cannot be:
-/// `nil, message` has been pushed then. May raise.
-pub fn read(lua: Lua, index: c_int, family: c_int) -> Result<Option<SocketAddress>, Error> {
-    match family {
+/// Reads the address whose arguments start at `index`. False when there is no
+/// such address: `nil, message` has been pushed then. May raise.
+pub fn read(lua: Lua, index: c_int, family: c_int, address: &mut SocketAddress) -> Result<bool, Error> {
+    *address = match family {
         libc::AF_INET => {
             let ip = literal(lua, index, family, "not a valid IPv4 address")?;
-            let ip = [ip[0], ip[1], ip[2], ip[3]];
-            Ok(Some(SocketAddress::inet(ip, lua.int(index + 1)? as u16)))
+            SocketAddress::inet(&ip, lua.int(index + 1)? as u16)
         }
         libc::AF_INET6 => {
             let ip = literal(lua, index, family, "not a valid IPv6 address")?;
-            Ok(Some(SocketAddress::inet6(ip, lua.int(index + 1)? as u16)))
+            SocketAddress::inet6(&ip, lua.int(index + 1)? as u16)
         }
         libc::AF_UNIX => match SocketAddress::unix(lua.string(index)?) {
-            Ok(address) => Ok(Some(address)),
-            Err(PathError::TooLong) => Err(Error::argument(index, "path too long")),
+            Ok(address) => address,
+            Err(PathError::TooLong) => return Err(Error::argument(index, "path too long")),
             Err(PathError::HasNul) => {
-                lua.push_nil();
-                lua.push_errno(nix::errno::Errno::EINVAL);
-                Ok(None)
+                lua.fail_errno(nix::errno::Errno::EINVAL)?;
+                return Ok(false);
             }
         },
         libc::AF_NETLINK => {
             let groups = lua.integer_or(index, 0)? as u32;
             let process = lua.integer_or(index + 1, 0)? as u32;
-            Ok(Some(SocketAddress::netlink(process, groups)))
+            SocketAddress::netlink(process, groups)
         }
-        libc::AF_PACKET => packet(lua, index),
-        _ => Err("invalid domain".into()),
-    }
+        libc::AF_PACKET => match interface(lua, index)? {
+            Some(interface) => SocketAddress::packet(interface),
+            None => return Ok(false),
+        },
+        _ => return Err("invalid domain".into()),
+    };
+    Ok(true)
 }
 
 fn literal(lua: Lua, index: c_int, family: c_int, message: &'static str) -> Result<[u8; 16], Error> {
@@ -45,17 +47,15 @@ fn literal(lua: Lua, index: c_int, family: c_int, message: &'static str) -> Resu
     parse_ip(family, lua.string(index)?).ok_or_else(|| Error::argument(index, message))
 }
 
-/// `{ifname = string, ifindex = int}`: the name counts, none means any.
-fn packet(lua: Lua, index: c_int) -> Result<Option<SocketAddress>, Error> {
+/// `{ifname = string, ifindex = int}`: the name counts, none means any. None
+/// when there is no such interface: `nil, message` has been pushed then.
+fn interface(lua: Lua, index: c_int) -> Result<Option<c_int>, Error> {
     lua.expect(index, ffi::LUA_TTABLE)?;
-    let mut interface = 0;
     lua.get_field(index, c"ifindex");
-    if !lua.is_none_or_nil(-1) {
-        interface = lua.int(-1)?;
-        if interface_name(interface as u32, <[u8]>::is_empty) {
-            refuse(lua, "no device with ifindex '", lua.to_bytes(-1), "'");
-            return Ok(None);
-        }
+    let mut interface = lua.integer_or(-1, 0)? as c_int;
+    if !lua.is_none_or_nil(-1) && interface_name(interface as u32, <[u8]>::is_empty) {
+        refuse(lua, "no device with ifindex '", lua.to_bytes(-1), "'");
+        return Ok(None);
     }
     lua.get_field(index, c"ifname");
     if !lua.is_none_or_nil(-1) {
@@ -66,8 +66,7 @@ fn packet(lua: Lua, index: c_int) -> Result<Option<SocketAddress>, Error> {
             return Ok(None);
         }
     }
-    lua.pop(2);
-    Ok(Some(SocketAddress::packet(interface)))
+    Ok(Some(interface))
 }
 
 /// Pushes nil and a message about `what`. May raise.
@@ -84,12 +83,8 @@ pub fn push(lua: Lua, address: &SocketAddress) {
     lua.push_table(0, 3);
     lua.set_integer(-1, c"family", i64::from(address.family()));
     match address.parts() {
-        Parts::Inet { ip, port } => {
-            let mut binary = [0; 16];
-            binary[..4].copy_from_slice(&ip);
-            internet(lua, libc::AF_INET, &binary, port);
-        }
-        Parts::Inet6 { ip, port } => internet(lua, libc::AF_INET6, &ip, port),
+        Parts::Inet { ip, port } => internet(lua, libc::AF_INET, ip, port),
+        Parts::Inet6 { ip, port } => internet(lua, libc::AF_INET6, ip, port),
         Parts::Unix(path) => lua.set_bytes(-1, c"path", path),
         Parts::Netlink { process } => lua.set_integer(-1, c"pid", i64::from(process)),
         Parts::Packet { interface } => {

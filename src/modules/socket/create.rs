@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use nix::errno::Errno;
 
-use super::handle::{Handle, Tun, USER_VALUES};
+use super::handle::{Handle, USER_VALUES};
 use super::{object, options, system};
 use crate::core::Core;
 use crate::lua::{ffi, Error, Lua, Outcome, Returns};
@@ -139,10 +139,10 @@ pub fn open_tun(lua: Lua) -> Outcome {
     lua.set_top(2);
     let flags = tun_flags(lua)?;
     let core = Core::of(lua);
-    let slot = lua.reserve::<Tun>(USER_VALUES, core.pointer());
+    let slot = lua.reserve::<Handle>(USER_VALUES, core.pointer());
     match system::open_tun(&mut name, flags as u16) {
         Ok(fd) => {
-            let tun = slot.fill(Tun::new(Handle::new(core, fd, libc::AF_UNSPEC)));
+            let tun = slot.fill(Handle::new(core, fd, libc::AF_UNSPEC));
             object::push_tun(lua, tun);
             push_device(lua, &name);
             Ok(Returns(2))

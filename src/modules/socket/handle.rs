@@ -4,34 +4,25 @@
 //! The socket object of scripts is a table around it; this userdata is its
 //! field `sock`, and `mutex` too.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ffi::{c_int, CStr};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use nix::errno::Errno;
 
 use super::incoming::Incoming;
 use super::options::{setoption, unsupported};
 use super::outgoing::{self, Turns};
-use super::system::{self, End};
+use super::system::{self, file_id, unlink, End, FileId};
 use super::{address, incoming};
 use crate::core::abi::{Reader, Writer};
 use crate::core::{Cause, Core, Interest};
 use crate::io::address::{Parts, SocketAddress};
-use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{field_method, method, Error, Functions, Lua, Outcome, Returns, UserData};
 
 /// User values of a handle: they keep what it points to alive.
 pub const USER_VALUES: c_int = 2;
 const READER: c_int = 1;
 const WRITER: c_int = 2;
-
-/// The file of a Unix socket that this process has bound.
-struct Bound {
-    process: u32,
-    /// Device and number of the file: another one at its path stays.
-    file: (u64, u64),
-}
 
 /// The raw socket.
 #[repr(C)]
@@ -43,7 +34,10 @@ pub struct Handle {
     family: c_int,
     streams: Cell<Option<(Reader, Writer)>>,
     pub turns: Turns,
-    bound: RefCell<Option<Box<Bound>>>,
+    /// The process that bound it to a file, 0 for none, and which file that is:
+    /// another one at its path stays.
+    bound_by: Cell<u32>,
+    file: Cell<FileId>,
 }
 
 impl Handle {
@@ -56,7 +50,8 @@ impl Handle {
             family,
             streams: Cell::new(None),
             turns: Turns::new(),
-            bound: RefCell::new(None),
+            bound_by: Cell::new(0),
+            file: Cell::new((0, 0)),
         }
     }
 
@@ -119,17 +114,13 @@ impl Handle {
 
     /// Removes the file of a Unix socket, if this object made it.
     fn remove_file(&self, fd: c_int) {
-        let Some(bound) = self.bound.borrow_mut().take() else {
-            return;
-        };
-        if bound.process != std::process::id() {
+        if self.bound_by.replace(0) != std::process::id() {
             return;
         }
         if let Ok(address) = system::name(fd, End::Local) {
-            if let Some(path) = path_of(&address) {
-                if file_at(path) == Some(bound.file) {
-                    // It may be gone by now, which is as good.
-                    let _ = nix::unistd::unlink(path);
+            if let Parts::Unix(path) = address.parts() {
+                if file_id(path) == Some(self.file.get()) {
+                    unlink(path);
                 }
             }
         }
@@ -140,21 +131,6 @@ impl Handle {
         self.core.check_idle(&self.incoming.parked, self.fd.get(), Interest::NONE)?;
         self.streams.get().map_or(Ok(()), |(reader, _)| reader.check_idle())
     }
-}
-
-/// The path of a Unix address that names a file.
-fn path_of(address: &SocketAddress) -> Option<&Path> {
-    match address.parts() {
-        Parts::Unix(path) if path.first().is_some_and(|&byte| byte != 0) => {
-            Some(Path::new(std::ffi::OsStr::from_bytes(path)))
-        }
-        _ => None,
-    }
-}
-
-fn file_at(path: &Path) -> Option<(u64, u64)> {
-    let status = nix::sys::stat::lstat(path).ok()?;
-    Some((status.st_dev as u64, status.st_ino as u64))
 }
 
 /// Ends with true, or `nil, message`.
@@ -170,14 +146,17 @@ fn done(lua: Lua, result: Result<(), Errno>) -> Outcome {
 
 /// `bind(address…)`
 fn bind(lua: Lua, this: &Handle) -> Outcome {
-    let Some(address) = address::read(lua, 2, this.family)? else {
+    let mut address = SocketAddress::empty();
+    if !address::read(lua, 2, this.family, &mut address)? {
         return Ok(Returns(2));
-    };
+    }
     let result = this.open_fd().and_then(|fd| system::bind(fd, &address));
     if result.is_ok() {
-        if let Some(file) = path_of(&address).and_then(file_at) {
-            let process = std::process::id();
-            *this.bound.borrow_mut() = Some(Box::new(Bound { process, file }));
+        if let Parts::Unix(path) = address.parts() {
+            if let Some(file) = file_id(path) {
+                this.bound_by.set(std::process::id());
+                this.file.set(file);
+            }
         }
     }
     done(lua, result)
@@ -191,9 +170,10 @@ fn listen(lua: Lua, this: &Handle) -> Outcome {
 
 /// `connect(address…)` -> true, false when it is under way, or nil and a message.
 fn connect(lua: Lua, this: &Handle) -> Outcome {
-    let Some(address) = address::read(lua, 2, this.family)? else {
+    let mut address = SocketAddress::empty();
+    if !address::read(lua, 2, this.family, &mut address)? {
         return Ok(Returns(2));
-    };
+    }
     match this.open_fd().and_then(|fd| system::connect(fd, &address)) {
         Err(Errno::EINPROGRESS) => {
             lua.push_bool(false);
@@ -205,9 +185,10 @@ fn connect(lua: Lua, this: &Handle) -> Outcome {
 
 /// `sendto(data, address…)` -> bytes, at once or not at all.
 fn sendto(lua: Lua, this: &Handle) -> Outcome {
-    let Some(address) = address::read(lua, 3, this.family)? else {
+    let mut address = SocketAddress::empty();
+    if !address::read(lua, 3, this.family, &mut address)? {
         return Ok(Returns(2));
-    };
+    }
     let data = lua.string(2)?;
     match this.open_fd().and_then(|fd| system::send_to(fd, data, &address)) {
         Ok(count) => {
@@ -242,21 +223,14 @@ fn name(lua: Lua, this: &Handle, end: End) -> Outcome {
 fn getoption(lua: Lua, this: &Handle) -> Outcome {
     let name = lua.string(2)?;
     if name != b"error" {
-        return Err(unsupported(name));
+        return Err(unsupported(lua, name));
     }
-    match this.open_fd().and_then(pending_error) {
-        Ok(()) => lua.push_nil(),
+    match this.open_fd().and_then(|fd| system::option(fd, libc::SO_ERROR)) {
+        Ok(0) => lua.push_nil(),
+        Ok(error) => lua.push_errno(Errno::from_raw(error)),
         Err(errno) => lua.push_errno(errno),
     }
     Ok(Returns(1))
-}
-
-/// Takes the pending error of a socket.
-pub fn pending_error(fd: c_int) -> Result<(), Errno> {
-    match system::option(fd, libc::SO_ERROR)? {
-        0 => Ok(()),
-        error => Err(Errno::from_raw(error)),
-    }
 }
 
 /// `getfd()`
@@ -287,65 +261,32 @@ impl UserData for Handle {
         (c"sendto", method(sendto)),
         (c"recvfrom", method(incoming::recvfrom_raw)),
         (c"getoption", method(getoption)),
-        (c"setoption", method(setoption)),
-        (c"getsockname", method(getsockname)),
-        (c"getpeername", method(getpeername)),
-        (c"getfd", method(getfd)),
-        (c"closed", method(closed)),
-        (c"close", method(close)),
+        // Those that objects have too.
+        (c"setoption", field_method(setoption)),
+        (c"getsockname", field_method(getsockname)),
+        (c"getpeername", field_method(getpeername)),
+        (c"getfd", field_method(getfd)),
+        (c"closed", field_method(closed)),
+        (c"close", field_method(close)),
         (c"lock", method(outgoing::lock)),
         (c"unlock", method(outgoing::unlock)),
     ];
-    const METAMETHODS: Functions = &[(c"__close", method(close))];
+    const METAMETHODS: Functions = &[(c"__close", field_method(close))];
 
+    /// Its streams may have been collected with it: those still there end
+    /// their waits, the others are left alone.
     fn finalise(&self, lua: Lua) {
-        finalise(self, lua);
-    }
-}
-
-/// Finalises the handle at stack index 1. Its streams may have been collected
-/// with it: those still there end their waits, the others are left alone.
-fn finalise(handle: &Handle, lua: Lua) {
-    handle.streams.set(None);
-    lua.get_user_value(1, READER);
-    lua.get_user_value(1, WRITER);
-    if let Some(reader) = handle.core.reader_at(lua, -2) {
-        reader.close();
-    }
-    if let Some(writer) = handle.core.writer_at(lua, -1) {
-        writer.close();
-    }
-    lua.pop(2);
-    handle.close_now();
-    handle.core.forget(&handle.incoming.parked);
-}
-
-/// A TUN device: a handle with fewer methods.
-#[repr(transparent)]
-pub struct Tun(Handle);
-
-impl Tun {
-    pub fn new(handle: Handle) -> Tun {
-        Tun(handle)
-    }
-
-    pub fn handle(&self) -> &Handle {
-        &self.0
-    }
-}
-
-impl UserData for Tun {
-    const NAME: &'static CStr = c"struct eco_tun *";
-    const METHODS: Functions = &[
-        (c"getfd", method(|lua: Lua, this: &Tun| getfd(lua, &this.0))),
-        (c"closed", method(|lua: Lua, this: &Tun| closed(lua, &this.0))),
-        (c"close", method(|lua: Lua, this: &Tun| close(lua, &this.0))),
-        (c"lock", method(|lua: Lua, this: &Tun| outgoing::lock(lua, &this.0))),
-        (c"unlock", method(|lua: Lua, this: &Tun| outgoing::unlock(lua, &this.0))),
-    ];
-    const METAMETHODS: Functions = &[(c"__close", method(|lua: Lua, this: &Tun| close(lua, &this.0)))];
-
-    fn finalise(&self, lua: Lua) {
-        finalise(&self.0, lua);
+        self.streams.set(None);
+        lua.get_user_value(1, READER);
+        lua.get_user_value(1, WRITER);
+        if let Some(reader) = self.core.reader_at(lua, -2) {
+            reader.close();
+        }
+        if let Some(writer) = self.core.writer_at(lua, -1) {
+            writer.close();
+        }
+        lua.pop(2);
+        self.close_now();
+        self.core.forget(&self.incoming.parked);
     }
 }

@@ -1,7 +1,7 @@
 -- What is made of several calls: `bind`, `listen` and `connect` of socket
--- objects, which give the object itself, and the constructors.
+-- objects, which give the object itself, `sendfile`, and the constructors.
 
-local M, methods, options, established = ...
+local M, methods, options = ...
 
 local INET, INET6, UNIX, NETLINK = M.AF_INET, M.AF_INET6, M.AF_UNIX, M.AF_NETLINK
 local STREAM, DGRAM, RAW = M.SOCK_STREAM, M.SOCK_DGRAM, M.SOCK_RAW
@@ -26,12 +26,33 @@ end
 function methods:connect(...)
     local ok, err = self.sock:connect(...)
     if ok == false then
-        ok, err = established(self.sock)
+        ok, err = self.wr:wait(5)
+        err = ok and self.sock:getoption('error') or err
     end
-    if ok then
-        return self
+    if err then
+        return nil, err
     end
-    return nil, err
+    return self
+end
+
+local unlocking = { __close = function(lock) lock.mutex:unlock() end }
+
+function methods:sendfile(path, len, offset, timeout)
+    offset = offset or 0
+    if len == nil then
+        local st, err = require('eco.file').stat(path)
+        if not st then
+            return nil, err
+        end
+        len = st.size - offset
+        if len <= 0 and offset >= 0 then
+            return 0
+        end
+    end
+    local wr, mutex = self.wr, self.mutex
+    mutex:lock()
+    local lock<close> = setmetatable({ mutex = mutex }, unlocking)
+    return wr:sendfile(path, offset, len, timeout)
 end
 
 function M.tcp() return socket(INET, STREAM) end

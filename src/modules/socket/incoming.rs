@@ -131,29 +131,19 @@ fn accept(lua: Lua, handle: &Handle, fd: c_int, as_object: bool) -> Result<(), E
 }
 
 /// Pushes the next message and its sender's address. May raise.
-fn receive(lua: Lua, fd: c_int, size: usize) -> Result<(), Errno> {
+fn receive(lua: Lua, fd: c_int, wanted: usize) -> Result<(), Errno> {
     let mut sender = SocketAddress::empty();
+    let size = if wanted > SMALL { system::next_length(fd)?.min(wanted) } else { wanted };
     if size <= SMALL {
         let mut room = [MaybeUninit::uninit(); SMALL];
-        lua.push_bytes(system::receive_from(fd, &mut room[..size], &mut sender)?);
+        let length = wanted.min(SMALL);
+        lua.push_bytes(system::receive_from(fd, &mut room[..length], &mut sender)?);
     } else {
-        receive_long(lua, fd, size, &mut sender)?;
+        let room = lua.push_room(size);
+        lua.push_bytes(system::receive_from(fd, room, &mut sender)?);
+        lua.remove(-2);
     }
     address::push(lua, &sender);
-    Ok(())
-}
-
-fn receive_long(lua: Lua, fd: c_int, size: usize, sender: &mut SocketAddress) -> Result<(), Errno> {
-    let pushed = {
-        let mut room: Vec<u8> = Vec::new();
-        room.try_reserve_exact(size).map_err(|_| Errno::ENOMEM)?;
-        let message = system::receive_from(fd, &mut room.spare_capacity_mut()[..size], sender)?;
-        lua.try_push_bytes(message)
-    };
-    if let Err(error) = pushed {
-        // The buffer is gone by now.
-        lua.raise(error);
-    }
     Ok(())
 }
 

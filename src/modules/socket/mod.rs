@@ -52,20 +52,14 @@ pub fn open(lua: Lua) -> Outcome {
     lua.push_chunk(c"=eco.socket", include_str!("helpers.lua"));
     lua.push_value(-2);
     object::open(lua, core);
-    push_method(lua, core, method(create::listener_options));
-    push_method(lua, core, method(outgoing::established));
-    lua.call(4, 0);
+    lua.push_pointer(core.pointer());
+    lua.push_metatable::<Handle>(core.pointer());
+    lua.push_closure(method(create::listener_options), 2);
+    lua.call(3, 0);
     // `require 'eco.internal.socket'` gives the raw module from now on.
     lua.get_field(ffi::LUA_REGISTRYINDEX, c"_LOADED");
     lua.push_value(-3);
     lua.set_field(-2, c"eco.internal.socket");
     lua.pop(1);
     Ok(Returns(1))
-}
-
-/// Pushes a function that takes a raw socket as its first argument. May raise.
-fn push_method(lua: Lua, core: Core, function: crate::lua::CFunction) {
-    lua.push_pointer(core.pointer());
-    lua.push_metatable::<Handle>(core.pointer());
-    lua.push_closure(function, 2);
 }

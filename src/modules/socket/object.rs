@@ -3,12 +3,11 @@
 
 use std::ffi::CStr;
 
-use super::handle::{self, Handle, Tun};
+use super::handle::{self, Handle};
 use super::options::setoption;
 use super::{incoming, outgoing};
-use crate::core::abi::Reader;
 use crate::core::{Core, ReaderMethod};
-use crate::lua::{ffi, field_method, Functions, Lua, Outcome, UserData};
+use crate::lua::{ffi, field_method, Functions, Lua, Outcome};
 
 /// Registry fields of the metatables.
 const SOCKET: &CStr = c"eco.socket.object";
@@ -17,20 +16,17 @@ const TUN: &CStr = c"eco.socket.tun";
 /// Makes the metatables; pushes the methods of sockets, for more to be added.
 /// May raise.
 pub fn open(lua: Lua, core: Core) {
-    make::<Tun>(lua, core, TUN, TUN_METHODS);
-    lua.pop(1);
-    make::<Handle>(lua, core, SOCKET, METHODS);
-}
-
-fn make<T: UserData>(lua: Lua, core: Core, key: &CStr, methods: Functions) {
-    lua.push_table(0, 2);
-    lua.push_field_methods::<T>(c"sock", methods, core.pointer());
-    lua.get_field(-1, c"close");
-    lua.set_field(-3, c"__close");
-    lua.push_value(-1);
-    lua.set_field(-3, c"__index");
-    lua.insert(-2);
-    lua.set_field(ffi::LUA_REGISTRYINDEX, key);
+    for (key, count) in [(TUN, STREAM_METHODS), (SOCKET, METHODS.len())] {
+        lua.push_table(0, 2);
+        lua.push_field_methods::<Handle>(c"sock", METHODS.get(..count).unwrap_or(METHODS), core.pointer());
+        lua.get_field(-1, c"close");
+        lua.set_field(-3, c"__close");
+        lua.push_value(-1);
+        lua.set_field(-3, c"__index");
+        lua.insert(-2);
+        lua.set_field(ffi::LUA_REGISTRYINDEX, key);
+    }
+    lua.remove(-2);
 }
 
 /// Replaces the handle on top of the stack by an object around it. May raise.
@@ -38,9 +34,9 @@ pub fn push(lua: Lua, handle: &Handle) {
     wrap(lua, handle, SOCKET);
 }
 
-/// The same for a TUN device.
-pub fn push_tun(lua: Lua, tun: &Tun) {
-    wrap(lua, tun.handle(), TUN);
+/// The same for the handle of a TUN device.
+pub fn push_tun(lua: Lua, handle: &Handle) {
+    wrap(lua, handle, TUN);
 }
 
 fn wrap(lua: Lua, handle: &Handle, metatable: &CStr) {
@@ -48,50 +44,54 @@ fn wrap(lua: Lua, handle: &Handle, metatable: &CStr) {
     handle.make_streams(lua, -2);
     lua.set_field(-3, c"wr");
     lua.set_field(-2, c"rd");
-    lua.push_value(-2);
-    lua.set_field(-2, c"sock");
-    lua.push_value(-2);
-    lua.set_field(-2, c"mutex");
+    for name in [c"sock", c"mutex"] {
+        lua.push_value(-2);
+        lua.set_field(-2, name);
+    }
     lua.get_field(ffi::LUA_REGISTRYINDEX, metatable);
     lua.set_metatable(-2);
     lua.remove(-2);
 }
 
-/// Methods whose receiver's raw socket is of either type.
-macro_rules! stream_methods {
-    ($this:ident: $type:ty => $handle:expr; $($more:tt)*) => {
-        &[
-            (c"read", field_method(|lua: Lua, $this: &$type| read(lua, $handle, ReaderMethod::Read))),
-            (c"recv", field_method(|lua: Lua, $this: &$type| read(lua, $handle, ReaderMethod::Read))),
-            (c"readfull", field_method(|lua: Lua, $this: &$type| read(lua, $handle, ReaderMethod::ReadFull))),
-            (c"readuntil", field_method(|lua: Lua, $this: &$type| read(lua, $handle, ReaderMethod::ReadUntil))),
-            (c"send", field_method(|lua: Lua, $this: &$type| outgoing::send(lua, $handle))),
-            (c"write", field_method(|lua: Lua, $this: &$type| outgoing::send(lua, $handle))),
-            (c"getfd", field_method(|lua: Lua, $this: &$type| handle::getfd(lua, $handle))),
-            (c"closed", field_method(|lua: Lua, $this: &$type| handle::closed(lua, $handle))),
-            (c"close", field_method(|lua: Lua, $this: &$type| handle::close(lua, $handle))),
-            $($more)*
-        ]
-    };
-}
+/// How many of the methods TUN devices have.
+const STREAM_METHODS: usize = 9;
 
-const TUN_METHODS: Functions = stream_methods!(this: Tun => this.handle(););
-
-const METHODS: Functions = stream_methods!(this: Handle => this;
-    (c"recvfull", field_method(|lua: Lua, this: &Handle| read(lua, this, ReaderMethod::ReadFull))),
+const METHODS: Functions = &[
+    (c"read", field_method(read)),
+    (c"recv", field_method(read)),
+    (c"readfull", field_method(read_full)),
+    (c"readuntil", field_method(read_until)),
+    (c"send", field_method(outgoing::send)),
+    (c"write", field_method(outgoing::send)),
+    (c"getfd", field_method(handle::getfd)),
+    (c"closed", field_method(handle::closed)),
+    (c"close", field_method(handle::close)),
+    // Those of real sockets only.
+    (c"recvfull", field_method(read_full)),
     (c"accept", field_method(incoming::accept_object)),
     (c"recvfrom", field_method(incoming::recvfrom)),
     (c"sendto", field_method(outgoing::sendto)),
-    (c"sendfile", field_method(outgoing::sendfile)),
     (c"setoption", field_method(setoption)),
     (c"getsockname", field_method(handle::getsockname)),
     (c"getpeername", field_method(handle::getpeername)),
-);
+];
+
+fn read(lua: Lua, handle: &Handle) -> Outcome {
+    read_with(lua, handle, ReaderMethod::Read)
+}
+
+fn read_full(lua: Lua, handle: &Handle) -> Outcome {
+    read_with(lua, handle, ReaderMethod::ReadFull)
+}
+
+fn read_until(lua: Lua, handle: &Handle) -> Outcome {
+    read_with(lua, handle, ReaderMethod::ReadUntil)
+}
 
 /// Leaves reading to the reader.
-fn read(lua: Lua, handle: &Handle, method: ReaderMethod) -> Outcome {
+fn read_with(lua: Lua, handle: &Handle, method: ReaderMethod) -> Outcome {
     match handle.streams() {
-        Some((reader, _)) => Reader::call(reader, lua, method, 2),
+        Some((reader, _)) => reader.call(lua, method, 2),
         None => lua.fail_errno(nix::errno::Errno::EBADF),
     }
 }

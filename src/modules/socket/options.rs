@@ -98,61 +98,63 @@ const LISTENER: Keys = &[
     (c"tcp_fastopen", b"tcp_fastopen", Scope::Tcp),
 ];
 
-/// Why an option was not set.
-enum Failure {
-    System(Errno),
-    /// `nil, message` has been pushed.
-    Pushed,
-}
-
 /// Bytes for the kernel: the largest structure is `struct ipv6_mreq`.
+#[derive(Default)]
 struct Value {
     bytes: [u8; 20],
     length: usize,
 }
 
 impl Value {
-    fn new(parts: &[&[u8]]) -> Value {
-        let mut value = Value {
-            bytes: [0; 20],
-            length: 0,
-        };
-        for part in parts {
-            value.bytes[value.length..value.length + part.len()].copy_from_slice(part);
-            value.length += part.len();
+    /// Appends what fits, and callers see to that.
+    #[inline(never)]
+    fn put(&mut self, part: &[u8]) {
+        if let Some(room) = self.bytes.get_mut(self.length..self.length + part.len()) {
+            room.copy_from_slice(part);
+            self.length += part.len();
         }
-        value
     }
 
-    fn integer(number: c_int) -> Value {
-        Value::new(&[&number.to_ne_bytes()])
+    fn put_integer(&mut self, number: c_int) {
+        self.put(&number.to_ne_bytes());
+    }
+
+    fn put_short(&mut self, number: u16) {
+        self.put(&number.to_ne_bytes());
     }
 }
 
-/// Sets an option to the value at `index`.
-fn set(lua: Lua, fd: c_int, option: &SocketOption, index: c_int) -> Result<Result<(), Failure>, Error> {
-    let value = match option.kind {
+/// Sets an option to the value at `index`: 0, an error number, or -1 when
+/// `nil, message` has been pushed.
+fn set(lua: Lua, fd: c_int, option: &SocketOption, index: c_int) -> Result<c_int, Error> {
+    let mut value = Value::default();
+    match option.kind {
         Kind::Boolean => {
             lua.expect(index, ffi::LUA_TBOOLEAN)?;
-            Value::integer(c_int::from(lua.to_bool(index)))
+            value.put_integer(c_int::from(lua.to_bool(index)));
         }
-        Kind::Integer => Value::integer(lua.int(index)?),
+        Kind::Integer => value.put_integer(lua.int(index)?),
         Kind::Device => {
             let name = lua.string(index)?;
             if name.len() >= libc::IF_NAMESIZE {
                 return Err(Error::argument(index, "ifname too long"));
             }
-            Value::new(&[name, &[0]])
+            value.put(name);
+            value.put(&[0]);
         }
-        Kind::Group => group(lua, index)?,
-        Kind::Group6 => group6(lua, index)?,
-        Kind::PacketGroup => match packet_group(lua, index)? {
-            Some(value) => value,
-            None => return Ok(Err(Failure::Pushed)),
-        },
-    };
-    let done = system::set_option(fd, option.level, option.number, &value.bytes[..value.length]);
-    Ok(done.map_err(Failure::System))
+        Kind::Group => group(lua, index, &mut value)?,
+        Kind::Group6 => group6(lua, index, &mut value)?,
+        Kind::PacketGroup => {
+            if !packet_group(lua, index, &mut value)? {
+                return Ok(-1);
+            }
+        }
+    }
+    let value = value.bytes.get(..value.length).unwrap_or(&value.bytes);
+    Ok(match system::set_option(fd, option.level, option.number, value) {
+        Ok(()) => 0,
+        Err(errno) => errno as c_int,
+    })
 }
 
 /// The string in a field of the table at `index`; None when it is nil. The
@@ -164,56 +166,63 @@ fn field<'a>(lua: &'a Lua, index: c_int, name: &CStr) -> Result<Option<&'a [u8]>
     lua.bytes(-1).map(Some).ok_or_else(|| Error::argument(index, "string expected in a field"))
 }
 
-fn group(lua: Lua, index: c_int) -> Result<Value, Error> {
-    lua.expect(index, ffi::LUA_TTABLE)?;
-    let literal = |text: &[u8]| parse_ip(libc::AF_INET, text);
-    let Some(address) = field(&lua, index, c"multiaddr")?.and_then(literal) else {
-        return Err(Error::argument(index, "multiaddr: not a valid IP address"));
-    };
-    let interface = match field(&lua, index, c"interface")? {
-        None => [0; 16],
-        Some(text) => literal(text).ok_or_else(|| Error::argument(index, "interface: not a valid IP address"))?,
-    };
-    Ok(Value::new(&[&address[..4], &interface[..4]]))
+/// The IP literal in a field of the table at `index`; None when it is nil.
+fn literal(lua: Lua, index: c_int, name: &CStr, family: c_int, message: &'static str) -> Result<Option<[u8; 16]>, Error> {
+    match field(&lua, index, name)? {
+        None => Ok(None),
+        Some(text) => match parse_ip(family, text) {
+            None => Err(Error::argument(index, message)),
+            address => Ok(address),
+        },
+    }
 }
 
-fn group6(lua: Lua, index: c_int) -> Result<Value, Error> {
+fn group(lua: Lua, index: c_int, value: &mut Value) -> Result<(), Error> {
+    const BAD: &str = "multiaddr: not a valid IP address";
     lua.expect(index, ffi::LUA_TTABLE)?;
-    let text = field(&lua, index, c"multiaddr")?;
-    let Some(address) = text.and_then(|text| parse_ip(libc::AF_INET6, text)) else {
-        return Err(Error::argument(index, "multiaddr: not a valid IPv6 address"));
-    };
+    let address = literal(lua, index, c"multiaddr", libc::AF_INET, BAD)?;
+    let address = address.ok_or_else(|| Error::argument(index, BAD))?;
+    let message = "interface: not a valid IP address";
+    let interface = literal(lua, index, c"interface", libc::AF_INET, message)?;
+    value.put(&address[..4]);
+    value.put(&interface.unwrap_or_default()[..4]);
+    Ok(())
+}
+
+fn group6(lua: Lua, index: c_int, value: &mut Value) -> Result<(), Error> {
+    const BAD: &str = "multiaddr: not a valid IPv6 address";
+    lua.expect(index, ffi::LUA_TTABLE)?;
+    let address = literal(lua, index, c"multiaddr", libc::AF_INET6, BAD)?;
+    value.put(&address.ok_or_else(|| Error::argument(index, BAD))?);
     lua.get_field(index, c"interface");
-    let interface = lua.integer_or(-1, 0)? as u32;
-    Ok(Value::new(&[&address, &interface.to_ne_bytes()]))
+    value.put_integer(lua.integer_or(-1, 0)? as c_int);
+    Ok(())
 }
 
-fn packet_group(lua: Lua, index: c_int) -> Result<Option<Value>, Error> {
+/// False when there is no such interface: `nil, message` has been pushed.
+fn packet_group(lua: Lua, index: c_int, value: &mut Value) -> Result<bool, Error> {
     lua.expect(index, ffi::LUA_TTABLE)?;
     lua.get_field(index, c"ifindex");
-    let mut interface = lua.integer_or(-1, 0)? as u32;
+    let mut interface = lua.integer_or(-1, 0)? as c_int;
     if let Some(name) = field(&lua, index, c"ifname")? {
-        interface = interface_index(name);
+        interface = interface_index(name) as c_int;
         if interface == 0 {
             refuse(lua, "No interface found with given name '", name, "'");
-            return Ok(None);
+            return Ok(false);
         }
     }
     lua.get_field(index, c"type");
     let kind = lua.integer_or(-1, 0)? as u16;
-    let given = field(&lua, index, c"address")?.unwrap_or_default();
-    let mut address = [0; 8];
-    let Some(room) = address.get_mut(..given.len()) else {
+    let address = field(&lua, index, c"address")?.unwrap_or_default();
+    let Some(rest) = [0; 8].get(address.len()..) else {
         return Err(Error::argument(index, "address too long"));
     };
-    room.copy_from_slice(given);
-    let length = given.len() as u16;
-    Ok(Some(Value::new(&[
-        &interface.to_ne_bytes(),
-        &kind.to_ne_bytes(),
-        &length.to_ne_bytes(),
-        &address,
-    ])))
+    value.put_integer(interface);
+    value.put_short(kind);
+    value.put_short(address.len() as u16);
+    value.put(address);
+    value.put(rest);
+    Ok(true)
 }
 
 fn find(name: &[u8]) -> Option<&'static SocketOption> {
@@ -224,22 +233,25 @@ fn find(name: &[u8]) -> Option<&'static SocketOption> {
 pub fn setoption(lua: Lua, handle: &Handle) -> Outcome {
     let name = lua.string(2)?;
     let Some(option) = find(name) else {
-        return Err(unsupported(name));
+        return Err(unsupported(lua, name));
     };
     match set(lua, handle.fd(), option, 3)? {
-        Ok(()) => {
+        0 => {
             lua.push_bool(true);
             Ok(Returns(1))
         }
-        Err(Failure::System(errno)) => lua.fail_errno(errno),
-        Err(Failure::Pushed) => Ok(Returns(2)),
+        -1 => Ok(Returns(2)),
+        errno => lua.fail_errno(Errno::from_raw(errno)),
     }
 }
 
 /// The error about an option's name, of which it shows the beginning.
-pub fn unsupported(name: &[u8]) -> Error {
-    let shown = String::from_utf8_lossy(name.get(..35).unwrap_or(name));
-    Error::argument(2, ["unsupported option '", &shown, "'"].concat())
+pub fn unsupported(lua: Lua, name: &[u8]) -> Error {
+    lua.push_str("unsupported option '");
+    lua.push_bytes(name.get(..35).unwrap_or(name));
+    lua.push_str("'");
+    lua.concat(3);
+    Error::Words(2)
 }
 
 /// Applies what a constructor's option table says (`listener`: the options of
@@ -263,11 +275,10 @@ pub fn apply(lua: Lua, handle: &Handle, index: c_int, listener: bool) -> Result<
             continue;
         };
         if lua.get_field(index, key) != ffi::LUA_TNIL {
-            let done = set(lua, fd, option, lua.top()).map_err(|error| about(lua, key, error))?;
-            if let Err(Failure::System(errno)) = done {
-                let text = key.to_bytes();
-                refuse(lua, "failed to set socket option '", text, "': ");
-                lua.push_errno(errno);
+            let failure = set(lua, fd, option, lua.top()).map_err(|error| about(lua, key, error))?;
+            if failure != 0 {
+                refuse(lua, "failed to set socket option '", key.to_bytes(), "': ");
+                lua.push_errno(Errno::from_raw(failure));
                 lua.concat(2);
                 return Ok(false);
             }
@@ -279,13 +290,15 @@ pub fn apply(lua: Lua, handle: &Handle, index: c_int, listener: bool) -> Result<
 
 /// An error about the value on top of the stack, told by its key.
 fn about(lua: Lua, key: &CStr, error: Error) -> Error {
-    let (first, last) = match &error {
-        Error::Type { expected, .. } => (expected.to_string_lossy(), lua.type_name(-1).to_string_lossy()),
-        Error::Argument { message, .. } => (message.as_ref().into(), "".into()),
-        _ => return error,
+    let (Error::Type { expected, .. }, actual) = (&error, lua.type_name(-1)) else {
+        return error;
     };
-    let middle = if last.is_empty() { "" } else { " expected, got " };
-    Error::Message([&key.to_string_lossy(), ": ", &first, middle, &last].concat().into())
+    lua.push_where(1);
+    for part in [key, c": ", expected, c" expected, got ", actual] {
+        lua.push_bytes(part.to_bytes());
+    }
+    lua.concat(6);
+    Error::Raised
 }
 
 #[cfg(test)]

@@ -5,16 +5,12 @@
 //! makes an [`Outgoing`]: userdata in the frame of the call.
 #![allow(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
-use std::ffi::{c_int, CStr, OsStr};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::cell::Cell;
+use std::ffi::{c_int, CStr};
 
 use nix::errno::Errno;
-use nix::fcntl::{open, OFlag};
-use nix::sys::stat::{fstat, Mode};
 
-use super::handle::{pending_error, Handle};
+use super::handle::Handle;
 use super::incoming::failed;
 pub use super::turns::Turns;
 use super::{address, system};
@@ -24,7 +20,7 @@ use crate::io::address::SocketAddress;
 use crate::io::stream_timeout;
 use crate::lua::{ffi, Error, Functions, Lua, Outcome, Returns, UserData};
 
-/// Limit of each wait of `connect` and `sendto`.
+/// Limit of each wait of `sendto`.
 const LIMIT: Nanoseconds = 5_000_000_000;
 
 /// What is left to do.
@@ -34,12 +30,8 @@ enum Request {
     Data(*const [u8]),
     /// A whole message to an address, likewise.
     Message(*const [u8]),
-    /// Bytes of the open file.
-    File { offset: i64, left: u64 },
     /// The lock itself.
     Lock,
-    /// The end of a connection attempt; needs no turn.
-    Connect,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,10 +62,9 @@ pub struct Outgoing {
     handle: *const Handle,
     phase: Cell<Phase>,
     request: Cell<Request>,
-    address: Option<SocketAddress>,
-    file: RefCell<Option<OwnedFd>>,
+    address: SocketAddress,
     /// Result of the call when it succeeds.
-    total: Cell<u64>,
+    total: usize,
     timeout: Nanoseconds,
     pub next: Cell<*const Outgoing>,
 }
@@ -97,20 +88,6 @@ impl Outgoing {
         unsafe { &*self.handle }
     }
 
-    /// Opens the file to send and gives the number of bytes to come.
-    fn open_file(&self, lua: Lua, offset: i64, length: Option<i64>) -> Result<u64, Errno> {
-        let path = OsStr::from_bytes(lua.to_bytes(2));
-        let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-        let left = match length {
-            Some(length) => length,
-            None => fstat(&file)?.st_size as i64 - offset,
-        };
-        if left > 0 {
-            *self.file.borrow_mut() = Some(file);
-        }
-        Ok(u64::try_from(left).unwrap_or(0))
-    }
-
     /// It is its turn: called by its queue.
     pub fn grant(&self) {
         self.phase.set(Phase::Granted);
@@ -119,15 +96,10 @@ impl Outgoing {
 
     /// Ends the operation, however far it got.
     fn abandon(&self) {
-        *self.file.borrow_mut() = None;
         match self.phase.replace(Phase::Over) {
             Phase::Over => {}
             Phase::Queued => self.handle().turns.leave(self),
-            Phase::Granted | Phase::Active => {
-                if !matches!(self.request.get(), Request::Connect) {
-                    self.handle().turns.pass_on();
-                }
-            }
+            Phase::Granted | Phase::Active => self.handle().turns.pass_on(),
         }
     }
 
@@ -194,45 +166,15 @@ impl Outgoing {
                     }
                     attempt
                 }
-                Request::File { left: 0, .. } => return self.succeed(lua),
-                Request::File { mut offset, left } => {
-                    let file = self.file.borrow().as_ref().map_or(-1, AsRawFd::as_raw_fd);
-                    let length = usize::try_from(left).unwrap_or(usize::MAX);
-                    let attempt = writer.send_file(file, &mut offset, length);
-                    if let Attempt::Moved(count) = attempt {
-                        if count == 0 {
-                            // The file is shorter than asked.
-                            lua.push_nil();
-                            lua.push_str("closed");
-                            return Progress::Done(2);
-                        }
-                        let left = left.saturating_sub(count as u64);
-                        self.request.set(Request::File { offset, left });
-                    }
-                    attempt
-                }
                 Request::Message(data) => {
                     // SAFETY: as for `Data`.
                     let data = unsafe { &*data };
-                    let Some(address) = &self.address else {
-                        return refused(lua, Errno::EDESTADDRREQ);
-                    };
-                    return match system::send_to(fd, data, address) {
+                    return match system::send_to(fd, data, &self.address) {
                         Ok(_) => self.succeed(lua),
                         Err(Errno::EAGAIN) => {
                             handle.core.drained(fd, Interest::WRITE);
                             Progress::Blocked(false)
                         }
-                        Err(errno) => refused(lua, errno),
-                    };
-                }
-                Request::Connect => {
-                    return match connected(fd) {
-                        Ok(true) => {
-                            lua.push_bool(true);
-                            Progress::Done(1)
-                        }
-                        Ok(false) => Progress::Blocked(false),
                         Err(errno) => refused(lua, errno),
                     };
                 }
@@ -247,7 +189,7 @@ impl Outgoing {
     }
 
     fn succeed(&self, lua: Lua) -> Progress {
-        lua.push_integer(self.total.get() as i64);
+        lua.push_integer(self.total as i64);
         Progress::Done(1)
     }
 }
@@ -264,38 +206,26 @@ fn push_failure(lua: Lua, writer: Writer) -> c_int {
     2
 }
 
-/// Whether a connection attempt has ended well.
-fn connected(fd: c_int) -> Result<bool, Errno> {
-    pending_error(fd)?;
-    match system::name(fd, system::End::Peer) {
-        Ok(_) => Ok(true),
-        Err(Errno::ENOTCONN) => Ok(false),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// What a new operation is about.
-struct Plan {
-    request: Request,
-    total: u64,
-    timeout: Nanoseconds,
-    address: Option<SocketAddress>,
-}
-
 /// Pushes an operation for the handle at stack index 1; it holds nothing yet.
 /// May raise.
-fn operation<'a>(lua: Lua, handle: &Handle, plan: &Plan) -> &'a Outgoing {
+fn operation<'a>(
+    lua: Lua,
+    handle: &Handle,
+    request: Request,
+    total: usize,
+    timeout: Nanoseconds,
+    address: &SocketAddress,
+) -> &'a Outgoing {
     let slot = lua.reserve::<Outgoing>(1, handle.core.pointer());
     let operation = slot.fill(Outgoing {
         parked: Parked::new::<Outgoing>(),
         handle,
         phase: Cell::new(Phase::Over),
-        request: Cell::new(plan.request),
-        address: plan.address,
-        file: RefCell::new(None),
-        total: Cell::new(plan.total),
-        timeout: plan.timeout,
+        request: Cell::new(request),
+        total,
+        timeout,
         next: Cell::new(std::ptr::null()),
+        address: *address,
     });
     lua.push_value(1);
     lua.set_user_value(-2, 1);
@@ -346,9 +276,7 @@ fn park(lua: Lua, operation: &Outgoing) -> Outcome {
             .core
             .park(lua, &operation.parked, handle.fd(), Interest::WRITE, operation.timeout)?;
     if outcome == Returns::YIELD {
-        if !matches!(operation.request.get(), Request::Connect) {
-            handle.turns.take();
-        }
+        handle.turns.take();
         operation.phase.set(Phase::Active);
     }
     Ok(outcome)
@@ -384,21 +312,18 @@ pub fn send(lua: Lua, handle: &Handle) -> Outcome {
             return Ok(Returns(1));
         }
     }
-    let plan = Plan {
-        request: Request::Data(rest),
-        total: data.len() as u64,
-        timeout: stream_timeout(lua, 3),
-        address: None,
-    };
-    run(lua, operation(lua, handle, &plan))
+    let timeout = stream_timeout(lua, 3);
+    let request = Request::Data(rest);
+    run(lua, operation(lua, handle, request, data.len(), timeout, &SocketAddress::empty()))
 }
 
 /// `s:sendto(data, address…)`
 pub fn sendto(lua: Lua, handle: &Handle) -> Outcome {
     lua.expect(2, ffi::LUA_TSTRING)?;
-    let Some(address) = address::read(lua, 3, handle.family())? else {
+    let mut address = SocketAddress::empty();
+    if !address::read(lua, 3, handle.family(), &mut address)? {
         return Ok(Returns(2));
-    };
+    }
     if idle_writer(handle)?.is_none() {
         return lua.fail_errno(Errno::EBADF);
     }
@@ -417,51 +342,7 @@ pub fn sendto(lua: Lua, handle: &Handle) -> Outcome {
             Err(errno) => return lua.fail_errno(errno),
         }
     }
-    let plan = Plan {
-        request: Request::Message(data),
-        total: data.len() as u64,
-        timeout: LIMIT,
-        address: Some(address),
-    };
-    run(lua, operation(lua, handle, &plan))
-}
-
-/// `s:sendfile(path [, length [, offset [, timeout]]])`
-pub fn sendfile(lua: Lua, handle: &Handle) -> Outcome {
-    lua.string(2)?;
-    let length = match lua.is_none_or_nil(3) {
-        true => None,
-        false => Some(lua.integer(3)?),
-    };
-    let offset = lua.integer_or(4, 0)?;
-    if length.is_some_and(|length| length <= 0) {
-        return Err(Error::argument(3, "len must be great than 0"));
-    }
-    if offset < 0 {
-        return Err(Error::argument(4, "offset must be greater than or equal to 0"));
-    }
-    if idle_writer(handle)?.is_none() {
-        return lua.fail_errno(Errno::EBADF);
-    }
-    let plan = Plan {
-        request: Request::File { offset, left: 0 },
-        total: 0,
-        timeout: stream_timeout(lua, 5),
-        address: None,
-    };
-    let operation = operation(lua, handle, &plan);
-    match operation.open_file(lua, offset, length) {
-        Ok(0) => {
-            lua.push_integer(0);
-            Ok(Returns(1))
-        }
-        Ok(left) => {
-            operation.total.set(left);
-            operation.request.set(Request::File { offset, left });
-            run(lua, operation)
-        }
-        Err(errno) => lua.fail_errno(errno),
-    }
+    run(lua, operation(lua, handle, Request::Message(data), data.len(), LIMIT, &address))
 }
 
 /// `mutex:lock([timeout])` -> true, or nil and a message.
@@ -471,13 +352,8 @@ pub fn lock(lua: Lua, handle: &Handle) -> Outcome {
         return Ok(Returns(1));
     }
     let timeout = stream_timeout(lua, 2);
-    let plan = Plan {
-        request: Request::Lock,
-        total: 0,
-        timeout,
-        address: None,
-    };
-    queue(lua, operation(lua, handle, &plan), timeout)
+    let operation = operation(lua, handle, Request::Lock, 0, timeout, &SocketAddress::empty());
+    queue(lua, operation, timeout)
 }
 
 /// `mutex:unlock()`
@@ -487,20 +363,4 @@ pub fn unlock(_: Lua, handle: &Handle) -> Outcome {
     }
     handle.turns.pass_on();
     Ok(Returns(0))
-}
-
-/// Waits for the end of a connection attempt that is under way: true, or nil
-/// and a message.
-pub fn established(lua: Lua, handle: &Handle) -> Outcome {
-    let Some((_, writer)) = handle.streams() else {
-        return lua.fail_errno(Errno::EBADF);
-    };
-    writer.check_idle()?;
-    let plan = Plan {
-        request: Request::Connect,
-        total: 0,
-        timeout: LIMIT,
-        address: None,
-    };
-    park(lua, operation(lua, handle, &plan))
 }

@@ -9,13 +9,16 @@ use std::ptr;
 
 use nix::errno::Errno;
 
-use crate::io::address::SocketAddress;
+use crate::io::address::{SocketAddress, LONGEST_PATH};
 
 extern "C" {
     fn inet_pton(family: c_int, text: *const c_char, binary: *mut c_void) -> c_int;
     fn inet_ntop(family: c_int, binary: *const c_void, text: *mut c_char, size: libc::socklen_t) -> *const c_char;
     fn inet_aton(text: *const c_char, binary: *mut u32) -> c_int;
 }
+
+/// Device and number of a file.
+pub type FileId = (u64, u64);
 
 /// Every socket is made non-blocking and close-on-exec.
 const FLAGS: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
@@ -121,6 +124,13 @@ pub fn send_to(fd: c_int, data: &[u8], address: &SocketAddress) -> Result<usize,
     }
 }
 
+/// Length of the next message, 0 for streams, which have none.
+pub fn next_length(fd: c_int) -> Result<usize, Errno> {
+    // SAFETY: no bytes are wanted, so none are written.
+    let length = unsafe { libc::recv(fd, ptr::null_mut(), 0, libc::MSG_PEEK | libc::MSG_TRUNC) };
+    Errno::result(length).map(|length| length as usize)
+}
+
 /// Receives one message into `room`; gives what came and notes from whom.
 pub fn receive_from<'a>(
     fd: c_int,
@@ -170,6 +180,30 @@ fn terminated<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
 /// The bytes before the first NUL.
 fn until_nul(text: &[u8]) -> &[u8] {
     text.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
+/// Room for a path of a Unix address.
+type PathRoom = [u8; LONGEST_PATH + 1];
+
+/// Which file is at the path of a Unix address; None for names of none.
+pub fn file_id(path: &[u8]) -> Option<FileId> {
+    let path: PathRoom = terminated(path)?;
+    // SAFETY: an all-zero `struct stat` is one; the path ends with NUL.
+    let (result, status) = unsafe {
+        let mut status: libc::stat = std::mem::zeroed();
+        (libc::lstat(path.as_ptr().cast(), &mut status), status)
+    };
+    (result == 0 && status.st_mode & libc::S_IFMT == libc::S_IFSOCK).then_some((status.st_dev as u64, status.st_ino as u64))
+}
+
+/// Removes a file. It may be gone by now, which is as good.
+pub fn unlink(path: &[u8]) {
+    if let Some(path) = terminated::<{ LONGEST_PATH + 1 }>(path) {
+        // SAFETY: the path ends with NUL.
+        unsafe {
+            libc::unlink(path.as_ptr().cast());
+        }
+    }
 }
 
 /// Longest text of an IP address, with its NUL.
