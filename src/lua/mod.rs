@@ -18,6 +18,7 @@ mod arguments;
 mod error;
 mod function;
 mod protect;
+pub mod source;
 mod userdata;
 
 use std::ffi::{c_char, c_int, c_void, CStr};
@@ -201,6 +202,15 @@ impl Lua {
             Ok(())
         } else {
             Err(Error::Raised)
+        }
+    }
+
+    /// Pushes memory of Lua's to write to while it is on the stack. May raise.
+    pub fn push_room<'a>(self, size: usize) -> &'a mut [std::mem::MaybeUninit<u8>] {
+        // SAFETY: a fresh block of that size that nobody else knows.
+        unsafe {
+            let block = ffi::lua_newuserdatauv(self.state, size, 0);
+            std::slice::from_raw_parts_mut(block.cast(), size)
         }
     }
 

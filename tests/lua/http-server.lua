@@ -7,6 +7,7 @@ local socket = require 'eco.socket'
 local time = require 'eco.time'
 
 log.set_path(T.path('log'))
+log.err('the log opens its file')
 
 -- What was logged since the last call.
 local read = 0
@@ -705,3 +706,4 @@ case('misuse of listen', function()
         T.fails('Address already in use', http.listen('127.0.0.1', port, nil, print))
     end)
 end)
+log.set_path('')

@@ -71,8 +71,8 @@ impl UserData for Connection {
         (c"start_form", method(methods::start_form)),
         (c"next_part", method(methods::next_part)),
         (c"describe", method(methods::describe)),
-        (c"open_file", method(methods::open_file)),
-        (c"transfer", method(methods::transfer)),
+        (c"begin_piece", method(methods::begin_piece)),
+        (c"end_piece", method(methods::end_piece)),
         (c"next_request", method(next)),
     ];
     const METAMETHODS: Functions = &[
@@ -95,17 +95,15 @@ pub fn set_methods(lua: Lua, core: Core) {
     lua.pop(1);
 }
 
-/// `connection(sock, peer, options, settings)`, for the driver.
+/// `connection(settings, fields, reader, writer)`, for the driver.
 pub fn new(lua: Lua) -> Outcome {
     let core = Core::of(lua);
-    lua.expect(1, ffi::LUA_TTABLE)?;
-    let shared = lua.expect_userdata::<Shared>(4)?;
-    lua.set_top(4);
-    lua.get_field(1, c"rd");
-    lua.get_field(1, c"wr");
-    let (Some(reader), Some(writer)) = (core.reader_at(lua, 5), core.writer_at(lua, 6)) else {
+    let shared = lua.expect_userdata::<Shared>(1)?;
+    lua.expect(2, ffi::LUA_TTABLE)?;
+    let (Some(reader), Some(writer)) = (core.reader_at(lua, 3), core.writer_at(lua, 4)) else {
         return Err("not a stream".into());
     };
+    lua.set_top(4);
     let slot = lua.reserve::<Connection>(3, core.pointer());
     slot.fill(Connection {
         parked: Parked::new::<Connection>(),
@@ -121,16 +119,10 @@ pub fn new(lua: Lua) -> Outcome {
         timeout: Cell::new(0),
         refused: Cell::new(0),
     });
-    lua.push_value(5);
-    lua.set_user_value(-2, READER);
-    lua.push_value(6);
-    lua.set_user_value(-2, WRITER);
-    lua.push_table(0, 4);
-    for (name, index) in [(c"sock", 1), (c"peer", 2), (c"options", 3)] {
-        lua.push_value(index);
-        lua.set_field(-2, name);
+    lua.insert(2);
+    for value in [WRITER, READER, FIELDS] {
+        lua.set_user_value(2, value);
     }
-    lua.set_user_value(-2, FIELDS);
     Ok(Returns(1))
 }
 
@@ -224,10 +216,10 @@ impl Connection {
 
     fn wait_of(&self, phase: Phase) -> (Interest, Nanoseconds) {
         let limit = match phase {
-            Phase::Write => self.settings.send_timeout,
+            Phase::Write => self.settings.send_timeout(),
             Phase::Body => self.timeout.get(),
-            Phase::Idle => self.settings.idle,
-            Phase::Head | Phase::Drain => self.settings.head_timeout,
+            Phase::Idle => self.settings.idle(),
+            Phase::Head | Phase::Drain => self.settings.head_timeout(),
             Phase::Linger | Phase::Turn => LINGER,
         };
         let write = phase == Phase::Write;

@@ -83,7 +83,7 @@ return function(ipaddr, port, options, handler)
     local active, limit, waiting = 0, options.max_connections or math.huge, nil
 
     local function serve(sock, peer)
-        local con = connection(sock, peer, options, shared)
+        local con = connection(shared, { sock = sock, peer = peer, options = options }, sock.rd, sock.wr)
         local req, problem = next_request(con, true)
         while req do
             local ok, result = xpcall(handler, traceback, con, req)

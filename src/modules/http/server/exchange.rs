@@ -1,8 +1,6 @@
 //! One request and its response: everything a connection needs only while it
 //! serves, so that an idle one holds none of it.
 
-use std::fs::File;
-
 use super::body::Body;
 use super::head::{Framing, Request};
 use super::multipart::Multipart;
@@ -11,13 +9,6 @@ use super::settings::Settings;
 
 /// Buffers above this size are not kept for another request.
 const KEPT: usize = 16384;
-
-/// A file on its way to the peer.
-pub struct Sending {
-    pub file: File,
-    pub offset: i64,
-    pub left: u64,
-}
 
 /// A part of a form, as ranges of the received bytes.
 #[derive(Clone, Copy)]
@@ -45,7 +36,6 @@ pub struct Exchange {
     pub drained: u64,
     pub form: Option<Multipart>,
     pub part: Part,
-    pub file: Option<Sending>,
     pub minor: u8,
     pub head_only: bool,
     /// The connection ends after this response.
@@ -70,7 +60,6 @@ impl Default for Exchange {
             drained: 0,
             form: None,
             part: Part::End,
-            file: None,
             minor: 1,
             head_only: false,
             close: false,
@@ -103,7 +92,6 @@ impl Exchange {
         self.close = false;
         self.expects_continue = false;
         self.form = None;
-        self.file = None;
         self.streamed = false;
         self.broken = false;
     }
@@ -134,12 +122,12 @@ impl Exchange {
             || self
                 .body
                 .exact()
-                .is_some_and(|left| left > settings.max_drain);
+                .is_some_and(|left| left > settings.max_drain() as u64);
         let context = Context {
             minor: self.minor,
             head_only: self.head_only,
-            close: self.close || settings.keepalive == 0 || unread,
-            keepalive: settings.keepalive,
+            close: self.close || settings.keepalive() == 0 || unread,
+            keepalive: settings.keepalive() as u32,
             date: &settings.date(),
         };
         self.response.build(&context, &mut self.out);

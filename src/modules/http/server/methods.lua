@@ -1,12 +1,12 @@
 -- Methods of connections that need no speed, on top of the native ones.
 
-local methods, content_type, format_date, parse_date = ...
+local methods, content_type, format_date, parse_date, file = ...
 
-local open, transfer, describe = methods.open_file, methods.transfer, methods.describe
+local begin_piece, end_piece, describe = methods.begin_piece, methods.end_piece, methods.describe
 local read_body, remaining = methods.read_body, methods.remaining
 local start_form, next_part = methods.start_form, methods.next_part
 
-for _, name in ipairs { 'open_file', 'transfer', 'describe', 'remaining', 'start_form', 'next_part', 'next_request' } do
+for _, name in ipairs { 'begin_piece', 'end_piece', 'describe', 'remaining', 'start_form', 'next_part', 'next_request' } do
     methods[name] = nil
 end
 
@@ -66,14 +66,42 @@ function methods:read_formdata(req, timeout)
     return event, first
 end
 
+-- What is known of a file that can be sent; otherwise the reason and the status
+-- that tells it.
+local function examine(path)
+    local info, err = file.stat(path)
+    if not info then
+        local missing = err == 'No such file or directory' or err == 'Not a directory'
+        return nil, err, missing and 404 or err == 'Permission denied' and 403 or 500
+    elseif info.type ~= 'REG' or not file.access(path, 'r') then
+        return nil, 'forbidden', 403
+    end
+    return info
+end
+
+-- Sends part of a file behind what is buffered.
+local function transfer(con, path, offset, count)
+    local wanted = begin_piece(con, count)
+    local ok, err = con:flush()
+    if wanted then
+        if ok then
+            ok, err = con.sock.wr:sendfile(path, offset, count, con.options.send_timeout or 60)
+        end
+        end_piece(con, ok)
+    end
+    return ok and true or nil, err
+end
+
 function methods:send_file(path, count, offset)
     offset = offset or 0
-    assert(offset >= 0, 'offset must be greater than or equal to 0')
-    local size, err = open(self, path)
-    if not size then
+    if offset < 0 then
+        error('offset must be greater than or equal to 0', 2)
+    end
+    local info, err = examine(path)
+    if not info then
         return nil, err
     end
-    return transfer(self, offset, math.min(count or size, size - offset))
+    return transfer(self, path, offset, math.min(count or info.size, info.size - offset))
 end
 
 -- Makes a path of what lies between slashes; none when it leaves its root.
@@ -132,33 +160,31 @@ function methods:serve_file(req)
     path = options.docroot .. path
 
     local gzip = options.gzip and not path:find('%f[^/.]gz$')
-    local size, err, code, inode, modified
-    local zipped = gzip and accepts_gzip(headers['accept-encoding'] or '')
+    local info, err, code
+    local zipped = gzip and accepts_gzip(headers['accept-encoding'] or '') and examine(path .. '.gz')
+    local name = path
     if zipped then
-        size, inode, modified = open(self, path .. '.gz')
+        info, name = zipped, path .. '.gz'
+    else
+        info, err, code = examine(path)
     end
-    if not size then
-        zipped = false
-        size, inode, modified = open(self, path)
-    end
-    if not size then
-        err, code = inode, modified
+    if not info then
         return self:send_error(code, nil, code == 500 and ('stat "%s" fail: %s'):format(path, err) or nil)
     elseif req.method ~= 'GET' and req.method ~= 'HEAD' then
         self:add_header('allow', 'GET, HEAD')
         return self:send_error(405)
     end
 
-    local etag = ('"%x-%x-%x"'):format(inode, size, modified)
-    local seconds = modified // 1000000000
-    local date = format_date(seconds)
+    local size, modified = info.size, info.mtime
+    local etag = ('"%x-%x-%x"'):format(info.ino, size, modified)
+    local date = format_date(modified)
     self:add_header('etag', etag)
     self:add_header('last-modified', date)
     if gzip then
         self:add_header('vary', 'accept-encoding')
     end
     local match, since = headers['if-none-match'], headers['if-modified-since']
-    if match and names(match, etag) or not match and since and (parse_date(since) or -1) >= seconds then
+    if match and names(match, etag) or not match and since and (parse_date(since) or -1) >= modified then
         self:set_status(304)
         return self:send()
     end
@@ -184,7 +210,7 @@ function methods:serve_file(req)
         self:add_header('content-encoding', 'gzip')
     end
     self:add_header('content-length', count)
-    return transfer(self, first, count)
+    return transfer(self, name, first, count)
 end
 
 -- Fields that are computed when asked for.

@@ -1,12 +1,7 @@
 //! Native methods of connections; `methods.lua` builds the others on them.
 
-use std::fs::{File, Metadata};
-use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-
 use super::connection::{idle, Connection};
-use super::exchange::{Part, Sending};
+use super::exchange::Part;
 use super::multipart::Multipart;
 use super::pump::Goal;
 use super::response::{put, Malformed};
@@ -208,84 +203,29 @@ pub fn describe(lua: Lua, connection: &Connection) -> Outcome {
     Ok(Returns(8))
 }
 
-fn errno(error: io::Error) -> i32 {
-    error.raw_os_error().unwrap_or(libc::EIO)
-}
-
-/// Open for reading, without waiting for the other end of a FIFO.
-fn open(path: &[u8]) -> Result<(File, Metadata), i32> {
-    let file = File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(std::ffi::OsStr::from_bytes(path))
-        .map_err(errno)?;
-    let metadata = file.metadata().map_err(errno)?;
-    Ok((file, metadata))
-}
-
-/// `open_file(con, path)`: size, inode and time of change (ns) of the file, which
-/// `transfer` will send; or nil, message and the status that says so.
-pub fn open_file(lua: Lua, connection: &Connection) -> Outcome {
-    let opened = match open(lua.string(2)?) {
-        Ok((file, metadata)) if metadata.is_file() => {
-            let Some(mut exchange) = connection.exchange() else {
-                return idle();
-            };
-            exchange.file = Some(Sending {
-                file,
-                offset: 0,
-                left: 0,
-            });
-            let changed = metadata
-                .mtime()
-                .wrapping_mul(1_000_000_000)
-                .wrapping_add(metadata.mtime_nsec());
-            Ok([metadata.len() as i64, metadata.ino() as i64, changed])
-        }
-        Ok(_) => Err(0),
-        Err(errno) => Err(errno),
-    };
-    match opened {
-        Ok(facts) => {
-            for fact in facts {
-                lua.push_integer(fact);
-            }
-        }
-        Err(errno) => {
-            lua.push_nil();
-            if errno == 0 {
-                lua.push_str("forbidden");
-            } else {
-                lua.push_error_text(errno);
-            }
-            lua.push_integer(match errno {
-                libc::ENOENT | libc::ENOTDIR => 404,
-                0 | libc::EACCES | libc::EPERM | libc::ENXIO => 403,
-                _ => 500,
-            });
-        }
-    }
-    Ok(Returns(3))
-}
-
-/// `transfer(con, offset, count)`: sends that part of the opened file behind what
-/// is buffered.
-pub fn transfer(lua: Lua, connection: &Connection) -> Outcome {
-    let offset = lua.integer(2)?;
-    let count = lua.integer(3)?.max(0) as u64;
-    {
+/// `begin_piece(con, length)`: announces bytes that go to the stream directly;
+/// false when there must be none.
+pub fn begin_piece(lua: Lua, connection: &Connection) -> Outcome {
+    let length = lua.integer(2)?.max(0) as u64;
+    let expected = {
         let Some(mut guard) = connection.exchange() else {
             return idle();
         };
         let exchange = &mut **guard;
         exchange.build(&connection.settings);
-        if !exchange.response.begin_piece(count, &mut exchange.out) {
-            exchange.file = None;
-        }
-        if let Some(sending) = &mut exchange.file {
-            sending.offset = offset;
-            sending.left = count;
-        }
+        exchange.response.begin_piece(length, &mut exchange.out)
+    };
+    lua.push_bool(expected);
+    Ok(Returns(1))
+}
+
+/// `end_piece(con, complete)`
+pub fn end_piece(lua: Lua, connection: &Connection) -> Outcome {
+    let complete = lua.to_bool(2);
+    if let Some(mut guard) = connection.exchange() {
+        let exchange = &mut **guard;
+        exchange.response.end_piece(&mut exchange.out);
+        exchange.broken |= !complete;
     }
-    connection.start(lua, Goal::File, 0)
+    Ok(Returns(0))
 }

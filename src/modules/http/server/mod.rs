@@ -22,6 +22,7 @@ use connection::Connection;
 
 use crate::core::{log_hook, Core};
 use crate::lua::{function, Lua, Outcome, Returns};
+use crate::lua_source;
 
 /// Pushes the module's table.
 pub fn open(lua: Lua) -> Outcome {
@@ -35,7 +36,7 @@ pub fn open(lua: Lua) -> Outcome {
         lua.push_integer(code);
         lua.raw_set(-3);
     }
-    lua.push_chunk(c"=eco.http.server", include_str!("driver.lua"));
+    lua.push_chunk(c"=eco.http.server", lua_source!("driver.lua"));
     for name in [c"eco", c"eco.socket", c"eco.log"] {
         lua.require(name);
     }
@@ -46,12 +47,13 @@ pub fn open(lua: Lua) -> Outcome {
     lua.push_methods::<Connection>(pointer);
     lua.get_field(-1, c"next_request");
     lua.insert(-2);
-    lua.push_chunk(c"=eco.http.server", include_str!("methods.lua"));
+    lua.push_chunk(c"=eco.http.server", lua_source!("methods.lua"));
     lua.push_value(-2);
     lua.push_function(function(content_type), pointer);
     lua.push_function(function(format_date), pointer);
     lua.push_function(function(parse_date), pointer);
-    lua.call(4, 1);
+    lua.require(c"eco.file");
+    lua.call(5, 1);
     connection::set_methods(lua, core);
 
     lua.call(7, 1);

@@ -18,8 +18,6 @@ pub enum Goal {
     Last,
     /// The buffered response out.
     Flush,
-    /// The buffered response and the file out.
-    File,
     /// The bytes of the body that `Exchange::ready` asks for, or all there are.
     Body,
     /// The whole body gone.
@@ -195,12 +193,6 @@ impl Connection {
                 self.write(exchange)?;
                 Ok(Event::Done)
             }
-            Goal::File => {
-                exchange.streamed = true;
-                self.write(exchange)?;
-                self.send_file(exchange)?;
-                Ok(Event::Done)
-            }
             Goal::Discard => loop {
                 exchange.received.clear();
                 if !self.pull(exchange, BODY, Phase::Body)? {
@@ -247,41 +239,6 @@ impl Connection {
         Ok(())
     }
 
-    fn send_file(&self, exchange: &mut Exchange) -> Result<(), Event> {
-        use std::os::fd::AsRawFd;
-        let Some(sending) = &mut exchange.file else {
-            return Ok(());
-        };
-        while sending.left > 0 {
-            // Keeps one file from holding up everybody else.
-            let length = sending.left.min(1 << 20) as usize;
-            match self
-                .writer
-                .send_file(sending.file.as_raw_fd(), &mut sending.offset, length)
-            {
-                Attempt::Moved(0) => {
-                    // Shorter than it was: what the head promised cannot be kept.
-                    exchange.broken = true;
-                    exchange.file = None;
-                    return Err(Event::Failed(Failure::Closed));
-                }
-                Attempt::Moved(count) => {
-                    sending.left = sending.left.saturating_sub(count as u64);
-                    self.progress.set(true);
-                }
-                Attempt::WouldBlock => return Err(Event::Wait(Phase::Write)),
-                Attempt::Failed => {
-                    exchange.broken = true;
-                    exchange.file = None;
-                    return Err(Event::Failed(Failure::Writer));
-                }
-            }
-        }
-        exchange.file = None;
-        exchange.response.end_piece(&mut exchange.out);
-        Ok(())
-    }
-
     /// Read once into the reader's buffer; 0 is the end of the stream.
     fn fill(&self, want: usize, phase: Phase) -> Result<usize, Event> {
         match self.reader.fill(want) {
@@ -311,7 +268,7 @@ impl Connection {
             put(&mut exchange.received, payload);
             exchange.body.take(length);
             self.reader.consume(skip + length);
-            if exchange.body.taken() > self.settings.max_body {
+            if exchange.body.taken() > self.settings.max_body() as u64 {
                 exchange.close = true;
                 return Err(Event::Failed(Failure::TooLarge));
             }
@@ -339,7 +296,7 @@ impl Connection {
     /// Read away what the handler left of the body; false when that is too much.
     fn drain(&self, exchange: &mut Exchange) -> Result<bool, Event> {
         loop {
-            let left = self.settings.max_drain.saturating_sub(exchange.drained);
+            let left = (self.settings.max_drain() as u64).saturating_sub(exchange.drained);
             exchange.drained += exchange.received.len() as u64;
             exchange.received.clear();
             if left == 0 {
@@ -362,7 +319,7 @@ impl Connection {
             }
             if let Some(exchange) = slot.take() {
                 self.settings.give_back(exchange);
-                if !self.settings.plain || shutdown(self.reader.fd()).is_err() {
+                if self.settings.plain() == 0 || shutdown(self.reader.fd()).is_err() {
                     return Ok(Event::Ended);
                 }
             }

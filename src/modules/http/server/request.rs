@@ -33,7 +33,7 @@ pub fn push(connection: &Connection, lua: Lua) -> Result<Option<u16>, Error> {
     let mut room = head::slots();
     let outcome = match head::parse(&head, &mut room) {
         Err(status) => Ok(Some(status)),
-        Ok((request, _)) if too_large(request.framing, connection.settings.max_body) => {
+        Ok((request, _)) if too_large(request.framing, connection.settings.max_body() as u64) => {
             Ok(Some(413))
         }
         Ok((request, headers)) => {

@@ -16,22 +16,42 @@ const SPARE: usize = 8;
 /// Limits and times of a listener, read once from its options.
 pub struct Settings {
     pub limits: head::Limits,
-    pub max_body: u64,
-    pub max_drain: u64,
-    /// Seconds an idle connection is kept, as the header announces them; 0: not at all.
-    pub keepalive: u32,
-    /// The same as the scheduler counts it, with what counts without keep-alive.
-    pub idle: Nanoseconds,
-    /// For a whole head, and for reading away an unread body.
-    pub head_timeout: Nanoseconds,
-    /// For a peer that does not read.
-    pub send_timeout: Nanoseconds,
-    /// No TLS: the socket may be shut down in one direction.
-    pub plain: bool,
+    values: [i64; VALUES],
     date: Cell<(Nanoseconds, [u8; date::LENGTH])>,
     // Boxes, because they move between here and connections.
     #[allow(clippy::vec_box)]
     spare: RefCell<Vec<Box<Exchange>>>,
+}
+
+const VALUES: usize = 10;
+
+/// Names the numbers of `Settings::values`, which are the arguments of `new`.
+macro_rules! values {
+    ($($(#[$doc:meta])* $name:ident = $index:literal;)*) => {
+        impl Settings {
+            $(
+                $(#[$doc])*
+                pub fn $name(&self) -> i64 {
+                    self.values[$index]
+                }
+            )*
+        }
+    };
+}
+
+values! {
+    max_body = 3;
+    max_drain = 4;
+    /// Seconds an idle connection is kept, as the header announces them; 0: not at all.
+    keepalive = 5;
+    /// The same as the scheduler counts it, with what counts without keep-alive.
+    idle = 6;
+    /// For a whole head, and for reading away an unread body.
+    head_timeout = 7;
+    /// For a peer that does not read.
+    send_timeout = 8;
+    /// Not 0 without TLS: the socket may be shut down in one direction.
+    plain = 9;
 }
 
 /// The Lua face of settings: what a driver hands to each new connection.
@@ -44,26 +64,18 @@ impl UserData for Shared {
 
 /// `settings(...)`, for the driver, which checks what it passes.
 pub fn new(lua: Lua) -> Outcome {
-    let mut values = [0; 10];
+    let mut values = [0; VALUES];
     for (index, value) in (1..).zip(&mut values) {
         *value = lua.to_integer(index).unwrap_or(0).max(0);
     }
-    let [request_line, head, headers, max_body, max_drain, keepalive, idle, head_timeout, send_timeout, plain] =
-        values;
     let slot = lua.reserve::<Shared>(0, Core::of(lua).pointer());
     slot.fill(Shared(Rc::new(Settings {
         limits: head::Limits {
-            request_line: request_line as usize,
-            head: head as usize,
-            headers: (headers as usize).min(head::HEADERS),
+            request_line: values[0] as usize,
+            head: values[1] as usize,
+            headers: (values[2] as usize).min(head::HEADERS),
         },
-        max_body: max_body as u64,
-        max_drain: max_drain as u64,
-        keepalive: keepalive as u32,
-        idle,
-        head_timeout,
-        send_timeout,
-        plain: plain != 0,
+        values,
         date: Cell::new((-1, [0; date::LENGTH])),
         spare: RefCell::default(),
     })));
