@@ -1,7 +1,10 @@
 //! Errors nobody caught, and the end of the process.
 #![allow(unsafe_code)]
 
+use std::os::fd::BorrowedFd;
 use std::ptr;
+
+use nix::errno::Errno;
 
 use super::Runtime;
 use crate::core::Nanoseconds;
@@ -123,8 +126,8 @@ impl Runtime {
         // mapped (it is linked with nodelete).
         unsafe {
             ffi::lua_close(main_thread(lua));
+            libc::exit(1);
         }
-        std::process::exit(1);
     }
 }
 
@@ -138,8 +141,15 @@ fn main_thread(lua: Lua) -> State {
 
 /// Writes a line to standard error.
 pub(super) fn write_error(text: &[u8]) {
-    use std::io::Write;
-    let mut stderr = std::io::stderr().lock();
-    let _ = stderr.write_all(text);
-    let _ = stderr.write_all(b"\n");
+    // SAFETY: used as a number only; when it is closed, writing fails.
+    let stderr = unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) };
+    for mut rest in [text, b"\n"] {
+        loop {
+            match nix::unistd::write(stderr, rest) {
+                Ok(count) if count < rest.len() => rest = &rest[count..],
+                Err(Errno::EINTR) => {}
+                _ => break,
+            }
+        }
+    }
 }
