@@ -1,0 +1,183 @@
+---@meta eco.sys
+
+---Processes, signals, users, error numbers.
+---@class eco.sys: eco.internal.sys
+local sys = {}
+
+---How a child ended: one of `exited` and `signaled` is set.
+---@class eco.sys.Status
+---@field exited? true
+---@field signaled? true
+---@field status integer  exit code, or number of the signal
+
+---@class eco.sys.Process
+---@field pid integer
+---@field stdout_fd? integer        nil once closed
+---@field stderr_fd? integer
+---@field stdout_rd? eco.Reader
+---@field stderr_rd? eco.Reader
+local process = {}
+
+---@async
+---@param format 'a'|'l'|'L'|'*a'|'*l'|'*L'|integer
+---@param timeout? number
+---@return string? data
+---@return string? problem  'eof', 'timeout', 'canceled' or an error
+function process:read_stdout(format, timeout) end
+
+---@async
+---@param format 'a'|'l'|'L'|'*a'|'*l'|'*L'|integer
+---@param timeout? number
+---@return string? data
+---@return string? problem
+function process:read_stderr(format, timeout) end
+
+---Waits for the end; the status is used up by those who wait then.
+---@async
+---@param timeout? number
+---@return integer? pid
+---@return eco.sys.Status|string status  or the problem
+function process:wait(timeout) end
+
+---@param signal integer
+---@return true? sent
+---@return string? problem
+function process:signal(signal) end
+
+---@return true? sent
+---@return string? problem
+function process:kill() end
+
+---SIGTERM, after the timeout SIGKILL; waits for the end.
+---@async
+---@param timeout? number  3 by default
+---@return integer? pid
+---@return eco.sys.Status|string status  or the problem
+function process:stop(timeout) end
+
+---Closes the pipes; the child goes on.
+function process:close() end
+
+---Starts a program. The table form takes an environment of 'KEY=VALUE' strings.
+---@param program string|string[]
+---@param ... string|number|string[]
+---@return eco.sys.Process? process
+---@return string? problem
+function sys.exec(program, ...) end
+
+---Runs a command to its end.
+---@async
+---@param cmd string|string[]
+---@param timeout? number  30 by default
+---@param with_status? boolean
+---@return string? stdout
+---@return string? stderr
+---@return string? problem
+---@return eco.sys.Status? status
+function sys.sh(cmd, timeout, with_status) end
+
+---Runs a function in a forked child.
+---@param f fun()
+---@return integer? pid
+---@return eco.sys.Process|string process  without streams; or the problem
+function sys.spawn(f) end
+
+---@class eco.sys.Listener
+---@field signum integer
+---@field sfd? integer  nil once closed
+local listener = {}
+
+---Ends the listener; the last one of a signal unblocks it.
+function listener:close() end
+
+---The same.
+function listener:cancel() end
+
+---Calls back for each delivery of a signal, in a coroutine of its own.
+---@param signum integer
+---@param callback fun(...)
+---@param ... any  passed to the callback
+---@return eco.sys.Listener? listener
+---@return string? problem
+function sys.signal(signum, callback, ...) end
+
+---Plain functions and constants; reached through `eco.sys`.
+---@class eco.internal.sys
+---@field SIG_BLOCK integer
+---@field SIG_UNBLOCK integer
+---@field SIG_SETMASK integer
+---@field PR_SET_PDEATHSIG 1
+---@field [string] integer  SIG... and E...
+local internal = {}
+
+---Whole seconds since boot.
+---@return integer
+---@nodiscard
+function internal.uptime() end
+
+---@return integer
+---@nodiscard
+function internal.getpid() end
+
+---@return integer
+---@nodiscard
+function internal.getppid() end
+
+---Processors online.
+---@return integer
+---@nodiscard
+function internal.get_nprocs() end
+
+---@param number integer
+---@return string
+---@nodiscard
+function internal.strerror(number) end
+
+---@class eco.sys.User
+---@field username string
+---@field password string
+---@field uid integer
+---@field gid integer
+---@field home string
+---@field shell string
+
+---@param name string
+---@return eco.sys.User? user
+---@return string? problem
+---@nodiscard
+function internal.getpwnam(name) end
+
+---@param pid integer
+---@param signal integer
+---@return true? sent
+---@return string? problem
+function internal.kill(pid, signal) end
+
+---Never blocks: `0, {}` while nothing changed.
+---@param pid integer
+---@return integer? pid
+---@return eco.sys.Status|string status  or the problem
+function internal.waitpid(pid) end
+
+---@return integer? pid  0 in the child
+---@return string? problem
+function internal.fork() end
+
+---@param option 1
+---@param argument integer
+---@return true? done
+---@return string? problem
+function internal.prctl(option, argument) end
+
+---@param how integer
+---@param ... integer  signals
+---@return true? done
+---@return string? problem
+function internal.sigprocmask(how, ...) end
+
+---@param ... integer  signals
+---@return integer? fd
+---@return string? problem
+function internal.signalfd(...) end
+
+return sys
