@@ -25,6 +25,9 @@ use crate::core::Core;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
 use crate::modules::constants::set_constants;
 
+/// Most bytes `read` takes at once.
+const LARGEST_READ: usize = 1 << 20;
+
 /// Opens `eco.internal.file`.
 pub fn open_internal(lua: Lua) -> Outcome {
     let core = Runtime::open(lua)?;
@@ -50,6 +53,8 @@ pub fn open(lua: Lua) -> Outcome {
 const FUNCTIONS: Functions = &[
     (c"open", function(open_file)),
     (c"close", function(close)),
+    (c"read", function(read)),
+    (c"write", function(write)),
     (c"lseek", function(lseek)),
     (c"access", function(access)),
     (c"readlink", function(readlink)),
@@ -143,6 +148,34 @@ fn close_object(lua: Lua) -> Outcome {
         writer.close();
     }
     close(lua)
+}
+
+/// `read(fd, size)` -> bytes, `''` at the end: one read(2).
+fn read(lua: Lua) -> Outcome {
+    let fd = lua.int(1)?;
+    let size = match usize::try_from(lua.integer(2)?) {
+        Ok(size) if size > 0 => size.min(LARGEST_READ),
+        _ => return Err(Error::argument(2, "must be greater than 0")),
+    };
+    let mut bytes = vec![0; size];
+    match calls::borrow(fd).and_then(|fd| unistd::read(fd, &mut bytes)) {
+        Ok(count) => {
+            lua.try_push_bytes(bytes.get(..count).unwrap_or_default())?;
+            Ok(Returns(1))
+        }
+        Err(errno) => {
+            drop(bytes);
+            lua.fail_errno(errno)
+        }
+    }
+}
+
+/// `write(fd, data)` -> count: one write(2).
+fn write(lua: Lua) -> Outcome {
+    let fd = lua.int(1)?;
+    let data = lua.string(2)?;
+    let written = calls::borrow(fd).and_then(|fd| unistd::write(fd, data));
+    integer(lua, written.map(|count| count as i64))
 }
 
 /// lseek(2).

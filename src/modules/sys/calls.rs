@@ -29,6 +29,19 @@ pub fn wait_for(pid: i32, options: c_int) -> Result<Option<(i32, c_int)>, Errno>
     }
 }
 
+/// Undoes an inherited `SIG_IGN` of SIGCHLD, with which the kernel throws wait
+/// statuses away.
+pub fn keep_statuses() {
+    // SAFETY: asks for a disposition, and replaces only "ignore" by "default".
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGCHLD, std::ptr::null(), &mut action);
+        if action.sa_sigaction == libc::SIG_IGN {
+            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        }
+    }
+}
+
 /// An fd that becomes readable when the child ends (Linux 5.3).
 pub fn open_pidfd(pid: i32) -> Result<OwnedFd, Errno> {
     // SAFETY: takes numbers only.

@@ -81,6 +81,7 @@ impl Child {
         lua.push_value(-2);
         lua.raw_set(-4);
         lua.remove(-2);
+        calls::keep_statuses();
         child
     }
 
@@ -240,6 +241,14 @@ impl Child {
             lua.push_errno(Errno::ECHILD);
         }
         2
+    }
+
+    /// Pushes the status of a child that has ended, nil when it is lost. May raise.
+    pub fn push_status(&self, lua: Lua) {
+        match self.state.get() {
+            State::Ended(status) => push_status(lua, status),
+            _ => lua.push_nil(),
+        }
     }
 
     /// Sends a signal, unless the child is gone: its number may be another's.

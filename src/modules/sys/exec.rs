@@ -187,7 +187,8 @@ impl Program {
             unsafe { self.become_program(their_stdout.as_raw_fd(), their_stderr.as_raw_fd(), &texts) }
         }
         let forked = Errno::result(pid);
-        mask.thread_set_mask()?;
+        // Cannot fail: it was in force a moment ago.
+        let _ = mask.thread_set_mask();
         Ok(Started {
             pid: forked?,
             stdout,

@@ -281,7 +281,8 @@ fn start(lua: Lua) -> Outcome {
     Ok(Returns(6))
 }
 
-/// `sh(argv, timeout)` -> stdout, stderr.
+/// `sh(argv, timeout, with_status)` -> stdout, stderr; with the status also
+/// nil, status.
 fn shell(lua: Lua) -> Outcome {
     let timeout = wait_timeout(lua, 2, Some(30_000_000_000))?.unwrap_or(0);
     if timeout == 0 {
@@ -292,9 +293,10 @@ fn shell(lua: Lua) -> Outcome {
     if !lua.is_yieldable() {
         return Err("attempt to yield from outside a coroutine".into());
     }
+    let with_status = lua.to_bool(3);
     lua.set_top(1);
     match launch(lua)? {
-        Ok(child) => Shell::run(lua, Core::of(lua), child, timeout),
+        Ok(child) => Shell::run(lua, Core::of(lua), child, timeout, with_status),
         Err(errno) => {
             lua.push_nil();
             lua.fail_errno(errno)?;

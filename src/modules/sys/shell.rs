@@ -122,6 +122,8 @@ pub struct Shell {
     child: *const Child,
     streams: [Stream; 2],
     phase: Cell<Phase>,
+    /// The caller wants to know how it ended.
+    with_status: bool,
 }
 
 crate::operation!(Shell);
@@ -129,7 +131,7 @@ crate::operation!(Shell);
 impl Shell {
     /// Collects the output of the child on top of the stack and waits for its
     /// end, as the last act of a call. May raise.
-    pub fn run(lua: Lua, core: Core, child: &Child, timeout: Nanoseconds) -> Outcome {
+    pub fn run(lua: Lua, core: Core, child: &Child, timeout: Nanoseconds, with_status: bool) -> Outcome {
         let slot = lua.reserve::<Shell>(1, core.pointer());
         // Only now: nothing is owned when the line above raises.
         let [stdout, stderr] = child.take_streams().map_or([None, None], |streams| streams.map(Some));
@@ -139,6 +141,7 @@ impl Shell {
             child,
             streams: [Stream::new(stdout), Stream::new(stderr)],
             phase: Cell::new(Phase::Running),
+            with_status,
         });
         lua.push_value(-2);
         lua.set_user_value(-2, 1);
@@ -219,10 +222,15 @@ impl Shell {
                 pushed = stderr.push(lua);
             }
         }
-        match pushed {
-            Ok(()) => Step::Done(count),
-            Err(error) => lua.raise(error),
+        if let Err(error) = pushed {
+            lua.raise(error);
         }
+        if self.with_status && count == 2 {
+            lua.push_nil();
+            self.child().push_status(lua);
+            count = 4;
+        }
+        Step::Done(count)
     }
 
     fn close_streams(&self) {

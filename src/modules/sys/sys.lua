@@ -5,7 +5,7 @@ local sys = setmetatable({}, { __index = internal })
 local process = {}
 process.__index = process
 
--- Not tail calls: the frame keeps the process, and with it the pipes.
+-- No tail calls where it waits: the frame keeps the process, and with it the pipes.
 function process:read_stdout(...)
     local data, problem = self.stdout_rd:read(...)
     return data, problem
@@ -17,11 +17,13 @@ function process:read_stderr(...)
 end
 
 function process:wait(timeout)
-    return self.child:wait(timeout)
+    local pid, status = self.child:wait(timeout)
+    return pid, status
 end
 
 function process:stop(timeout)
-    return self.child:stop(timeout)
+    local pid, status = self.child:stop(timeout)
+    return pid, status
 end
 
 function process:signal(signum)
@@ -51,13 +53,13 @@ function sys.exec(...)
     }, process)
 end
 
-function sys.sh(cmd, timeout)
+function sys.sh(cmd, timeout, with_status)
     if type(cmd) == 'string' then
         cmd = { '/bin/sh', '-c', cmd }
     elseif type(cmd) ~= 'table' then
         error('cmd must be a string or table', 2)
     end
-    return parts.sh(cmd, timeout)
+    return parts.sh(cmd, timeout, with_status)
 end
 
 function sys.spawn(f)
