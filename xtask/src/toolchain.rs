@@ -303,8 +303,12 @@ fn linker(target: &Target, small: bool) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Sections that only an unwinder or a debugger reads.
-const DISCARD: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.gcc_except_table*) *(.ARM.extab*) *(.pdr) *(.comment) } }\nINSERT AFTER .text;\n";
+/// Sections that only an unwinder or a debugger reads, and the personality function of std, which only the first of them name.
+const DISCARD: &str = "SECTIONS { /DISCARD/ : {\n\
+    *(.eh_frame) *(.gcc_except_table*) *(.ARM.exidx*) *(.ARM.extab*) *(.pdr) *(.comment)\n\
+    *(.data.DW.ref.*) *(.text.rust_eh_personality) *(.rodata*rust_eh_personality)\n\
+    *(.text._RNv*11personality*) *(.rodata._RNv*11personality*)\n\
+    } }\nINSERT AFTER .text;\n";
 
 /// Names of the unwinder that std mentions; none is reached when panics abort at once.
 const UNWINDER: &[&str] = &[
