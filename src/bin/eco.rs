@@ -1,82 +1,115 @@
 //! The `eco` interpreter: Lua 5.4 whose main chunk runs in a coroutine.
 //!
 //! The scheduler and the modules come from this binary when they are built in
-//! (`eco-static`), otherwise from `eco.so` and its neighbours.
+//! (`eco-static`), otherwise from `eco.so` and its neighbours. The start-up
+//! code of Rust's std is left out: a C `main` needs none of it.
+#![no_main]
 #![allow(unsafe_code)]
 
-use std::ffi::{c_int, CStr, CString, OsString};
-use std::io::{IsTerminal, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
-use std::process::ExitCode;
+use std::ffi::{c_char, c_int, CStr};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStringExt;
 
 use lua_eco::core::Core;
 use lua_eco::lua::{ffi, function, Error, Lua, Outcome, Returns};
+use nix::dir::Dir;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 
 const PROMPT: &str = include_str!("prompt.lua");
 
+/// The words of the command line.
+#[derive(Clone, Copy)]
+struct Words(&'static [*const c_char]);
+
+impl Words {
+    fn get(self, index: usize) -> Option<&'static CStr> {
+        // SAFETY: the system passes C strings that live as long as the process.
+        self.0.get(index).map(|word| unsafe { CStr::from_ptr(*word) })
+    }
+
+    /// The interpreter as typed.
+    fn program(self) -> &'static CStr {
+        self.get(0).unwrap_or(c"eco")
+    }
+}
+
 /// What the command line asks for.
+#[derive(Clone, Copy)]
 enum Action {
-    Usage(bool),
+    Usage,
     Version,
     /// `-e`: statements.
-    Statement(OsString),
-    /// A script and the position of its name in the arguments.
+    Statement(&'static [u8]),
+    /// The position of a script's name; `-` is standard input.
     Script(usize),
-    /// `-`: a script on standard input.
-    StandardInput(usize),
     Prompt,
 }
 
+/// Why a command line is refused.
+enum Refusal {
+    /// No script, and nobody to prompt.
+    Nothing,
+    UnknownOption(u8),
+    /// `-e` without a statement.
+    NoStatement,
+}
+
 /// Reads the options, getopt style: they stop at the first other word.
-fn parse(arguments: &[OsString]) -> Result<Action, String> {
+fn parse(words: Words) -> Result<Action, Refusal> {
     let mut statement = None;
     let mut prompt = false;
     let mut index = 1;
-    while let Some(argument) = arguments.get(index) {
-        let word = argument.as_bytes();
-        if word == b"--" {
-            index += 1;
-            break;
-        }
-        if word.len() < 2 || word[0] != b'-' {
+    while let Some(word) = words.get(index) {
+        let Some((b'-', options)) = word.to_bytes().split_first() else { break };
+        if options.is_empty() {
             break;
         }
         index += 1;
-        for (at, &option) in word.iter().enumerate().skip(1) {
+        if options == b"-" {
+            break;
+        }
+        let mut rest = options;
+        while let Some((&option, after)) = rest.split_first() {
+            rest = after;
             match option {
-                b'h' => return Ok(Action::Usage(true)),
+                b'h' => return Ok(Action::Usage),
                 b'v' => return Ok(Action::Version),
                 b'i' => prompt = true,
                 b'e' => {
-                    let rest = &word[at + 1..];
-                    statement = if rest.is_empty() {
+                    if rest.is_empty() {
+                        rest = words.get(index).ok_or(Refusal::NoStatement)?.to_bytes();
                         index += 1;
-                        Some(arguments.get(index - 1).ok_or("option requires an argument -- 'e'")?.clone())
-                    } else {
-                        Some(OsString::from_vec(rest.to_vec()))
-                    };
+                    }
+                    statement = Some(rest);
                     break;
                 }
-                other => return Err(format!("invalid option -- '{}'", other as char)),
+                other => return Err(Refusal::UnknownOption(other)),
             }
         }
     }
-    Ok(match (statement, arguments.get(index)) {
-        (Some(statement), _) => Action::Statement(statement),
-        (None, _) if prompt => Action::Prompt,
-        (None, Some(name)) if name.as_bytes() == b"-" => Action::StandardInput(index),
-        (None, Some(_)) => Action::Script(index),
-        (None, None) if std::io::stdin().is_terminal() => Action::Prompt,
-        (None, None) => Action::Usage(false),
-    })
+    // SAFETY: asks about an fd number.
+    let is_terminal = || unsafe { libc::isatty(libc::STDIN_FILENO) } != 0;
+    match (statement, words.get(index)) {
+        (Some(statement), _) => Ok(Action::Statement(statement)),
+        (None, _) if prompt => Ok(Action::Prompt),
+        (None, Some(_)) => Ok(Action::Script(index)),
+        (None, None) if is_terminal() => Ok(Action::Prompt),
+        (None, None) => Err(Refusal::Nothing),
+    }
 }
 
-fn usage(program: &OsString) {
-    let mut stderr = std::io::stderr().lock();
-    let _ = stderr.write_all(b"usage: ");
-    let _ = stderr.write_all(program.as_bytes());
-    let _ = stderr.write_all(
+/// Writes to standard error, in one piece.
+fn complain(parts: &[&[u8]]) {
+    let text = parts.concat();
+    // SAFETY: reads the text; a failure to complain is nobody's concern.
+    let _ = unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
+}
+
+fn usage(program: &CStr) {
+    complain(&[
+        b"usage: ",
+        program.to_bytes(),
         b" [options] [script [args]].\n\
         Available options are:\n  \
         -e stat  execute string 'stat'\n  \
@@ -85,70 +118,99 @@ fn usage(program: &OsString) {
         -v       show version information\n  \
         --       stop handling options\n  \
         -        execute stdin\n",
-    );
+    ]);
+}
+
+/// Two lines: Lua's release, cut out of its own identification
+/// (`$LuaVersion: Lua 5.4.x  Copyright …`), and ours.
+fn version() {
+    extern "C" {
+        static lua_ident: [c_char; 1];
+    }
+    // SAFETY: Lua defines it as a C string constant.
+    let ident = unsafe { CStr::from_ptr(std::ptr::addr_of!(lua_ident).cast()) }.to_bytes();
+    let name = ident.strip_prefix(b"$LuaVersion: ").unwrap_or(ident);
+    let end = name.windows(2).position(|pair| pair == b"  ").unwrap_or(name.len());
+    let ours = concat!("\nLua-eco ", env!("CARGO_PKG_VERSION"), "\n");
+    complain(&[name.get(..end).unwrap_or_default(), ours.as_bytes()]);
 }
 
 /// Closes what the parent left open besides the standard streams.
 fn close_inherited() {
     // SAFETY: nothing of ours is open yet.
-    let closed = unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
-    if closed == 0 {
+    if unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) } == 0 {
         return;
     }
-    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
-    let open: Vec<c_int> = entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect();
-    for fd in open.into_iter().filter(|fd| *fd > 2) {
-        // SAFETY: as above; the directory's own fd is closed already (EBADF).
-        unsafe { libc::close(fd) };
+    // Before Linux 5.9. The folder's own fd is among those listed.
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let Ok(mut folder) = Dir::open(c"/proc/self/fd", flags, Mode::empty()) else { return };
+    let own = folder.as_raw_fd();
+    for entry in folder.iter().flatten() {
+        let number = entry.file_name().to_str().ok().and_then(|name| name.parse::<c_int>().ok());
+        if let Some(fd) = number.filter(|fd| *fd > 2 && *fd != own) {
+            // SAFETY: as above.
+            unsafe { libc::close(fd) };
+        }
     }
 }
 
-fn main() -> ExitCode {
+/// # Safety
+///
+/// Called once, by the C library's start-up code.
+#[no_mangle]
+pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
     close_inherited();
-    let arguments: Vec<OsString> = std::env::args_os().collect();
-    let program = arguments.first().cloned().unwrap_or_else(|| "eco".into());
-    let action = match parse(&arguments) {
-        Ok(Action::Usage(asked)) => {
-            usage(&program);
-            return ExitCode::from(u8::from(!asked));
+    // SAFETY: by the contract of `main`.
+    let words = Words(unsafe { std::slice::from_raw_parts(words, count.max(0) as usize) });
+    let action = match parse(words) {
+        Ok(Action::Usage) => {
+            usage(words.program());
+            return 0;
+        }
+        Ok(Action::Version) => {
+            version();
+            return 0;
         }
         Ok(action) => action,
-        Err(message) => {
-            eprintln!("{}: {message}", program.to_string_lossy());
-            usage(&program);
-            return ExitCode::FAILURE;
+        Err(refusal) => {
+            let program = words.program().to_bytes();
+            match refusal {
+                Refusal::Nothing => {}
+                Refusal::UnknownOption(option) => {
+                    complain(&[program, b": invalid option -- '", &[option], b"'\n"]);
+                }
+                Refusal::NoStatement => complain(&[program, b": option requires an argument -- 'e'\n"]),
+            }
+            usage(words.program());
+            return 1;
         }
     };
+    let job = (action, words);
     // A broken pipe is an error for the script, from its first line on.
-    // SAFETY: no other thread runs yet.
-    let _ = unsafe { nix::sys::signal::signal(nix::sys::signal::Signal::SIGPIPE, nix::sys::signal::SigHandler::SigIgn) };
-    let job = (action, arguments);
-    // SAFETY: a fresh state, closed below and used by nobody else; `start` runs
-    // protected.
+    // SAFETY: no other thread runs yet. The state is fresh, closed below and
+    // used by nobody else; `start` runs protected.
     unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
         let state = ffi::luaL_newstate();
         if state.is_null() {
-            eprintln!("eco: not enough memory");
-            return ExitCode::FAILURE;
+            complain(&[b"eco: not enough memory\n"]);
+            return 1;
         }
         ffi::lua_pushcfunction(state, function(start));
         ffi::lua_pushlightuserdata(state, std::ptr::from_ref(&job).cast_mut().cast());
         let status = ffi::lua_pcall(state, 1, 0, 0);
         if status != ffi::LUA_OK {
-            let message = Lua::new(state).to_bytes(-1).to_vec();
-            let _ = std::io::stderr().write_all(&[message.as_slice(), b"\n"].concat());
+            complain(&[Lua::new(state).to_bytes(-1), b"\n"]);
         }
         ffi::lua_close(state);
-        ExitCode::from(u8::from(status != ffi::LUA_OK))
+        c_int::from(status != ffi::LUA_OK)
     }
 }
 
 /// Prepares the state and runs what was asked for; argument 1 points to it.
 fn start(lua: Lua) -> Outcome {
     // SAFETY: `main` passes a pair that outlives the call.
-    let (action, arguments) = unsafe { &*lua.to_userdata(1).cast::<(Action, Vec<OsString>)>() };
+    let (action, words) = unsafe { *lua.to_userdata(1).cast::<(Action, Words)>() };
     // SAFETY: a fresh state; may raise with nothing droppable alive.
     unsafe {
         ffi::luaL_openlibs(lua.state());
@@ -159,29 +221,27 @@ fn start(lua: Lua) -> Outcome {
     let core = Core::open(lua, "the interpreter")?;
     lua.require(c"eco");
     lua.set_global(c"eco");
+    let mut passed = 0;
     match action {
-        Action::Version => {
-            let version = concat!("Lua-eco ", env!("CARGO_PKG_VERSION"), "\n");
-            let _ = std::io::stderr().write_all(&release());
-            let _ = std::io::stderr().write_all(version.as_bytes());
-            return Ok(Returns(0));
+        Action::Statement(text) => {
+            // SAFETY: text and name outlive the call.
+            check(unsafe {
+                let name = c"=(command line)".as_ptr();
+                ffi::luaL_loadbufferx(lua.state(), text.as_ptr().cast(), text.len(), name, std::ptr::null())
+            })?;
         }
-        Action::Statement(text) => load_text(lua, text.as_bytes(), c"=(command line)")?,
         Action::Script(index) => {
-            set_arguments(lua, arguments, *index);
-            load_file(lua, Some(&arguments[*index]))?;
+            set_arguments(lua, words, index);
+            let name = words.get(index).filter(|name| *name != c"-");
+            // SAFETY: the name outlives the call; null means standard input.
+            check(unsafe {
+                let name = name.map_or(std::ptr::null(), CStr::as_ptr);
+                ffi::luaL_loadfilex(lua.state(), name, std::ptr::null())
+            })?;
+            passed = push_rest(lua, words, index);
         }
-        Action::StandardInput(index) => {
-            set_arguments(lua, arguments, *index);
-            load_file(lua, None)?;
-        }
-        Action::Prompt => lua.push_chunk(c"=prompt", PROMPT),
-        Action::Usage(_) => return Ok(Returns(0)),
+        _ => lua.push_chunk(c"=prompt", PROMPT),
     }
-    let passed = match action {
-        Action::Script(index) | Action::StandardInput(index) => push_rest(lua, arguments, *index),
-        _ => 0,
-    };
     core.spawn(lua, passed);
     lua.pop(1);
     if let Err(errno) = core.main_loop(lua) {
@@ -191,18 +251,13 @@ fn start(lua: Lua) -> Outcome {
     Ok(Returns(0))
 }
 
-/// `Lua 5.4.x` and a newline, cut out of Lua's own identification
-/// (`$LuaVersion: Lua 5.4.x  Copyright …`).
-fn release() -> Vec<u8> {
-    extern "C" {
-        static lua_ident: [std::ffi::c_char; 1];
+/// The outcome of loading a chunk; the message is on top when it failed.
+fn check(status: c_int) -> Result<(), Error> {
+    if status == ffi::LUA_OK {
+        Ok(())
+    } else {
+        Err(Error::Raised)
     }
-    // SAFETY: Lua defines it as a C string constant.
-    let ident = unsafe { CStr::from_ptr(std::ptr::addr_of!(lua_ident).cast()) };
-    let text = ident.to_string_lossy();
-    let start = text.find(": ").map_or(0, |at| at + 2);
-    let name = text[start..].split("  ").next().unwrap_or_default();
-    [name.as_bytes(), b"\n"].concat()
 }
 
 /// Registers the modules of this binary.
@@ -216,102 +271,93 @@ fn preload(lua: Lua) {
 }
 
 /// Adds the places our packages use to the search paths: beside the binary,
-/// and where either generation of OpenWrt's Lua looks.
+/// and where either generation of OpenWrt's Lua looks. What the environment
+/// names comes first, then what belongs to this very binary.
 fn add_search_path(lua: Lua) -> Result<(), Error> {
-    let mut roots = vec!["/usr".to_string(), "/usr/local".to_string()];
-    if let Some(prefix) = prefix() {
-        roots.retain(|root| *root != prefix);
-        roots.insert(0, prefix);
-    }
+    let prefix = prefix();
+    let own = prefix.as_deref().unwrap_or(b"/usr");
     lua.push_global(c"package");
-    for (field, library, suffixes) in [
-        (c"path", "share", &["?.lua", "?/init.lua"][..]),
-        (c"path", "lib", &["?.lua", "?/init.lua"][..]),
-        (c"cpath", "lib", &["?.so"][..]),
+    for (field, variables, places) in [
+        (
+            c"path",
+            ["LUA_PATH_5_4", "LUA_PATH"],
+            &[&b"/share/lua/5.4/?.lua"[..], b"/share/lua/5.4/?/init.lua", b"/lib/lua/5.4/?.lua", b"/lib/lua/5.4/?/init.lua"][..],
+        ),
+        (c"cpath", ["LUA_CPATH_5_4", "LUA_CPATH"], &[&b"/lib/lua/5.4/?.so"[..]]),
     ] {
+        let is_chosen = variables.iter().any(|name| std::env::var_os(name).is_some());
         lua.get_field(-1, field);
-        let mut path = String::from_utf8_lossy(lua.to_bytes(-1)).into_owned();
-        for root in &roots {
-            for suffix in suffixes {
-                let entry = format!("{root}/{library}/lua/5.4/{suffix}");
-                if !path.split(';').any(|known| known == entry) {
-                    path.push(';');
-                    path.push_str(&entry);
-                }
+        let known = lua.to_bytes(-1).to_vec();
+        let mut path = Vec::new();
+        if is_chosen {
+            push_entry(&mut path, &[&known]);
+        }
+        for place in places {
+            push_entry(&mut path, &[own, place]);
+        }
+        if !is_chosen {
+            push_entry(&mut path, &[&known]);
+        }
+        for root in [&b"/usr"[..], b"/usr/local"] {
+            for place in places {
+                push_entry(&mut path, &[root, place]);
             }
         }
+        drop(known);
         lua.pop(1);
-        lua.try_push_bytes(path.as_bytes())?;
+        lua.try_push_bytes(&path)?;
         drop(path);
         lua.set_field(-2, field);
     }
+    drop(prefix);
     lua.pop(1);
     Ok(())
 }
 
-/// The folder above the one the binary is in.
-fn prefix() -> Option<String> {
-    let binary = std::env::current_exe().ok()?;
-    Some(binary.parent()?.parent()?.to_str()?.to_string())
+/// Appends an entry to a search path unless it is there already.
+fn push_entry(path: &mut Vec<u8>, parts: &[&[u8]]) {
+    let entry = parts.concat();
+    if !path.split(|&byte| byte == b';').any(|known| known == entry) {
+        if !path.is_empty() {
+            path.push(b';');
+        }
+        path.extend_from_slice(&entry);
+    }
 }
 
-/// Sets the global `arg`: the script is number 0.
-fn set_arguments(lua: Lua, arguments: &[OsString], script: usize) {
-    lua.push_table(arguments.len() as c_int, 0);
-    for (index, argument) in arguments.iter().enumerate() {
-        if index == 0 || index >= script {
-            lua.push_bytes(argument.as_bytes());
-            let place = if index == 0 { -1 } else { (index - script) as i64 };
-            lua.raw_set_index(-2, place);
-        }
+/// The folder above the one the binary is in.
+fn prefix() -> Option<Vec<u8>> {
+    let mut path = std::env::current_exe().ok()?.into_os_string().into_vec();
+    for _ in 0..2 {
+        path.truncate(path.iter().rposition(|&byte| byte == b'/')?);
+    }
+    Some(path)
+}
+
+/// Sets the global `arg`: the script is number 0, the interpreter -1.
+fn set_arguments(lua: Lua, words: Words, script: usize) {
+    lua.push_table((words.0.len() - script) as c_int, 2);
+    lua.push_bytes(words.program().to_bytes());
+    lua.raw_set_index(-2, -1);
+    let mut index = script;
+    while let Some(word) = words.get(index) {
+        lua.push_bytes(word.to_bytes());
+        lua.raw_set_index(-2, (index - script) as i64);
+        index += 1;
     }
     lua.set_global(c"arg");
 }
 
 /// Pushes the script's arguments for its `...`; returns how many there are.
-fn push_rest(lua: Lua, arguments: &[OsString], script: usize) -> c_int {
-    let rest = &arguments[script + 1..];
-    if !lua.ensure(rest.len() as c_int + 4) {
+fn push_rest(lua: Lua, words: Words, script: usize) -> c_int {
+    let count = (words.0.len() - script - 1) as c_int;
+    if !lua.ensure(count + 4) {
         return 0;
     }
-    for argument in rest {
-        lua.push_bytes(argument.as_bytes());
+    let mut index = script + 1;
+    while let Some(word) = words.get(index) {
+        lua.push_bytes(word.to_bytes());
+        index += 1;
     }
-    rest.len() as c_int
-}
-
-fn load_text(lua: Lua, text: &[u8], name: &CStr) -> Result<(), Error> {
-    // SAFETY: text and name outlive the call.
-    let status = unsafe {
-        ffi::luaL_loadbufferx(lua.state(), text.as_ptr().cast(), text.len(), name.as_ptr(), std::ptr::null())
-    };
-    if status == ffi::LUA_OK {
-        Ok(())
-    } else {
-        Err(Error::Raised)
-    }
-}
-
-/// Loads a script, or standard input.
-fn load_file(lua: Lua, name: Option<&OsString>) -> Result<(), Error> {
-    let path = name.and_then(|name| CString::new(name.as_bytes()).ok());
-    if let Some(name) = name {
-        if let Err(error) = Path::new(name).metadata() {
-            lua.push_bytes(b"cannot open ");
-            lua.push_bytes(name.as_bytes());
-            lua.push_bytes(b": ");
-            lua.push_errno(nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0)));
-            lua.concat(4);
-            return Err(Error::Raised);
-        }
-    }
-    // SAFETY: the path outlives the call.
-    let status = unsafe {
-        ffi::luaL_loadfilex(lua.state(), path.as_ref().map_or(std::ptr::null(), |path| path.as_ptr()), std::ptr::null())
-    };
-    if status == ffi::LUA_OK {
-        Ok(())
-    } else {
-        Err(Error::Raised)
-    }
+    count
 }

@@ -1,11 +1,18 @@
 -- The interactive prompt: each chunk runs in this coroutine, so it may block.
--- Standard input is read by the scheduler, so other coroutines go on meanwhile.
-local input = assert(eco.reader(0))
+-- The scheduler reads the input, so other coroutines go on meanwhile. The
+-- terminal is opened anew: other programs on it never see it non-blocking.
+local file = require 'eco.internal.file'
+local input = assert(eco.reader(file.open('/proc/self/fd/0', file.O_RDONLY | file.O_CLOEXEC) or 0))
 
 local function ask(prompt)
     io.write(prompt)
     io.flush()
-    return input:read('L')
+    local line
+    repeat
+        local piece, complete = input:readuntil('\n')
+        if piece then line = (line or '') .. piece end
+    until complete or not piece
+    return line
 end
 
 local function complete(text)
@@ -13,10 +20,10 @@ local function complete(text)
     if chunk then return chunk end
     while true do
         chunk, err = load(text, '=stdin')
-        if chunk or not err:find("near <eof>", 1, true) then return chunk, err end
+        if chunk or not err:find('<eof>$') then return chunk, err end
         local more = ask('>> ')
         if not more then return nil, err end
-        text = text .. more
+        text = text .. '\n' .. more
     end
 end
 
