@@ -74,7 +74,7 @@ pub enum Event {
 }
 
 /// Bytes asked of the stream at once, for heads and for bodies.
-const HEAD: usize = 2048;
+const HEAD: usize = 1024;
 const BODY: usize = 8192;
 
 impl Connection {
