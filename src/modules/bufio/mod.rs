@@ -4,10 +4,11 @@
 //! where a coroutine is parked: natively, for every kind of source.
 
 use crate::lua::{Lua, Outcome, Returns};
+use crate::lua_source;
 
 /// Opens the module. May raise.
 pub fn open(lua: Lua) -> Outcome {
-    lua.push_chunk(c"=eco.bufio", include_str!("bufio.lua"));
+    lua.push_chunk(c"=eco.bufio", lua_source!("bufio.lua"));
     lua.require(c"eco");
     lua.call(1, 1);
     Ok(Returns(1))

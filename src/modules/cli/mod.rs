@@ -4,10 +4,11 @@
 //! inside its shared object. It asks nothing of the scheduler.
 
 use crate::lua::{Lua, Outcome, Returns};
+use crate::lua_source;
 
 /// Opens the module. May raise.
 pub fn open(lua: Lua) -> Outcome {
-    lua.push_chunk(c"=eco.cli", include_str!("parse.lua"));
+    lua.push_chunk(c"=eco.cli", lua_source!("parse.lua"));
     lua.call(0, 1);
     Ok(Returns(1))
 }
