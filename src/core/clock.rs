@@ -48,8 +48,10 @@ pub fn wall_clock() -> Nanoseconds {
 /// give zero. A positive duration never becomes zero.
 pub fn duration(seconds: f64) -> Nanoseconds {
     const LIMIT: f64 = 4.6e9;
-    if seconds > 0.0 {
-        ((seconds.min(LIMIT) * 1e9) as i64).max(1)
+    if seconds >= LIMIT {
+        4_600_000_000_000_000_000
+    } else if seconds > 0.0 {
+        ((seconds * 1e9) as i64).max(1)
     } else {
         0
     }

@@ -15,20 +15,28 @@ use crate::lua::{ffi, function, Error, Functions, Lua, Outcome, Returns};
 pub fn open(lua: Lua) -> Outcome {
     let core = Runtime::open(lua)?;
     lua.push_module(FUNCTIONS, core.pointer());
-    let version = env!("CARGO_PKG_VERSION");
-    lua.set_bytes(-1, c"VERSION", version.as_bytes());
-    let names = [c"VERSION_MAJOR", c"VERSION_MINOR", c"VERSION_PATCH"];
-    for (name, part) in names.into_iter().zip(version.split('.')) {
-        lua.set_integer(-1, name, part.parse().unwrap_or(0));
-    }
+    lua.set_bytes(-1, c"VERSION", env!("CARGO_PKG_VERSION").as_bytes());
     lua.set_constants(
         -1,
         &[
+            (c"VERSION_MAJOR", const { number(env!("CARGO_PKG_VERSION_MAJOR")) }),
+            (c"VERSION_MINOR", const { number(env!("CARGO_PKG_VERSION_MINOR")) }),
+            (c"VERSION_PATCH", const { number(env!("CARGO_PKG_VERSION_PATCH")) }),
             (c"READ", i64::from(Interest::READ.0)),
             (c"WRITE", i64::from(Interest::WRITE.0)),
         ],
     );
     Ok(Returns(1))
+}
+
+/// The number that a row of digits stands for.
+const fn number(digits: &str) -> i64 {
+    let (digits, mut value, mut at) = (digits.as_bytes(), 0, 0);
+    while at < digits.len() {
+        value = value * 10 + (digits[at] - b'0') as i64;
+        at += 1;
+    }
+    value
 }
 
 const FUNCTIONS: Functions = &[

@@ -59,7 +59,8 @@ pub fn open_internal(lua: Lua) -> Outcome {
 
 /// `now()` -> seconds since the epoch.
 fn now(lua: Lua) -> Outcome {
-    lua.push_number(wall_clock() as f64 / 1e9);
+    // Multiplied: routers divide in software, by a routine nothing else needs.
+    lua.push_number(wall_clock() as f64 * 1e-9);
     Ok(Returns(1))
 }
 
