@@ -25,7 +25,9 @@ struct Words(&'static [*const c_char]);
 impl Words {
     fn get(self, index: usize) -> Option<&'static CStr> {
         // SAFETY: the system passes C strings that live as long as the process.
-        self.0.get(index).map(|word| unsafe { CStr::from_ptr(*word) })
+        self.0
+            .get(index)
+            .map(|word| unsafe { CStr::from_ptr(*word) })
     }
 
     /// The interpreter as typed.
@@ -61,7 +63,9 @@ fn parse(words: Words) -> Result<Action, Refusal> {
     let mut prompt = false;
     let mut index = 1;
     while let Some(word) = words.get(index) {
-        let Some((b'-', options)) = word.to_bytes().split_first() else { break };
+        let Some((b'-', options)) = word.to_bytes().split_first() else {
+            break;
+        };
         if options.is_empty() {
             break;
         }
@@ -130,7 +134,10 @@ fn version() {
     // SAFETY: Lua defines it as a C string constant.
     let ident = unsafe { CStr::from_ptr(std::ptr::addr_of!(lua_ident).cast()) }.to_bytes();
     let name = ident.strip_prefix(b"$LuaVersion: ").unwrap_or(ident);
-    let end = name.windows(2).position(|pair| pair == b"  ").unwrap_or(name.len());
+    let end = name
+        .windows(2)
+        .position(|pair| pair == b"  ")
+        .unwrap_or(name.len());
     let ours = concat!("\nLua-eco ", env!("CARGO_PKG_VERSION"), "\n");
     complain(&[name.get(..end).unwrap_or_default(), ours.as_bytes()]);
 }
@@ -143,10 +150,16 @@ fn close_inherited() {
     }
     // Before Linux 5.9. The folder's own fd is among those listed.
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let Ok(mut folder) = Dir::open(c"/proc/self/fd", flags, Mode::empty()) else { return };
+    let Ok(mut folder) = Dir::open(c"/proc/self/fd", flags, Mode::empty()) else {
+        return;
+    };
     let own = folder.as_raw_fd();
     for entry in folder.iter().flatten() {
-        let number = entry.file_name().to_str().ok().and_then(|name| name.parse::<c_int>().ok());
+        let number = entry
+            .file_name()
+            .to_str()
+            .ok()
+            .and_then(|name| name.parse::<c_int>().ok());
         if let Some(fd) = number.filter(|fd| *fd > 2 && *fd != own) {
             // SAFETY: as above.
             unsafe { libc::close(fd) };
@@ -179,7 +192,9 @@ pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_in
                 Refusal::UnknownOption(option) => {
                     complain(&[program, b": invalid option -- '", &[option], b"'\n"]);
                 }
-                Refusal::NoStatement => complain(&[program, b": option requires an argument -- 'e'\n"]),
+                Refusal::NoStatement => {
+                    complain(&[program, b": option requires an argument -- 'e'\n"])
+                }
             }
             usage(words.program());
             return 1;
@@ -227,7 +242,13 @@ fn start(lua: Lua) -> Outcome {
             // SAFETY: text and name outlive the call.
             check(unsafe {
                 let name = c"=(command line)".as_ptr();
-                ffi::luaL_loadbufferx(lua.state(), text.as_ptr().cast(), text.len(), name, std::ptr::null())
+                ffi::luaL_loadbufferx(
+                    lua.state(),
+                    text.as_ptr().cast(),
+                    text.len(),
+                    name,
+                    std::ptr::null(),
+                )
             })?;
         }
         Action::Script(index) => {
@@ -281,11 +302,22 @@ fn add_search_path(lua: Lua) -> Result<(), Error> {
         (
             c"path",
             ["LUA_PATH_5_4", "LUA_PATH"],
-            &[&b"/share/lua/5.4/?.lua"[..], b"/share/lua/5.4/?/init.lua", b"/lib/lua/5.4/?.lua", b"/lib/lua/5.4/?/init.lua"][..],
+            &[
+                &b"/share/lua/5.4/?.lua"[..],
+                b"/share/lua/5.4/?/init.lua",
+                b"/lib/lua/5.4/?.lua",
+                b"/lib/lua/5.4/?/init.lua",
+            ][..],
         ),
-        (c"cpath", ["LUA_CPATH_5_4", "LUA_CPATH"], &[&b"/lib/lua/5.4/?.so"[..]]),
+        (
+            c"cpath",
+            ["LUA_CPATH_5_4", "LUA_CPATH"],
+            &[&b"/lib/lua/5.4/?.so"[..]],
+        ),
     ] {
-        let is_chosen = variables.iter().any(|name| std::env::var_os(name).is_some());
+        let is_chosen = variables
+            .iter()
+            .any(|name| std::env::var_os(name).is_some());
         lua.get_field(-1, field);
         let known = lua.to_bytes(-1).to_vec();
         let mut path = Vec::new();

@@ -21,7 +21,11 @@ const FUNCTIONS: Functions = &[
 /// `encode(bin [, sep])` -> text.
 fn encode(lua: Lua) -> Outcome {
     let data = text(&lua, 1)?;
-    let separator = if lua.is_none_or_nil(2) { &[] } else { text(&lua, 2)? };
+    let separator = if lua.is_none_or_nil(2) {
+        &[]
+    } else {
+        text(&lua, 2)?
+    };
     give(lua, to_hex(data, separator))
 }
 
@@ -147,7 +151,9 @@ const TEXT_COLUMN: usize = 9 + LINE * 3 + 1;
 fn to_dump(data: &[u8]) -> Option<Vec<u8>> {
     let lines = data.len().div_ceil(LINE);
     // Each line has two columns for ` |` and one for its end besides the text.
-    let length = lines.checked_mul(TEXT_COLUMN + 3)?.checked_add(data.len())?;
+    let length = lines
+        .checked_mul(TEXT_COLUMN + 3)?
+        .checked_add(data.len())?;
     let mut text = Vec::new();
     text.try_reserve_exact(length).ok()?;
     for (line, bytes) in data.chunks(LINE).enumerate() {
@@ -162,7 +168,11 @@ fn to_dump(data: &[u8]) -> Option<Vec<u8>> {
         }
         text.extend_from_slice(&columns);
         text.extend_from_slice(b" |");
-        text.extend(bytes.iter().map(|byte| if byte.is_ascii_control() { b'.' } else { *byte }));
+        text.extend(
+            bytes
+                .iter()
+                .map(|byte| if byte.is_ascii_control() { b'.' } else { *byte }),
+        );
         text.push(b'\n');
     }
     Some(text)
@@ -200,9 +210,19 @@ mod tests {
     #[test]
     fn accepts_digits_alone() {
         for byte in 0..=u8::MAX {
-            let expected = if byte.is_ascii_hexdigit() { Ok(true) } else { Err(Malformed) };
-            assert_eq!(from_hex(&[byte, b'0']).map(|bytes| bytes.is_some()), expected);
-            assert_eq!(from_hex(&[b'0', byte]).map(|bytes| bytes.is_some()), expected);
+            let expected = if byte.is_ascii_hexdigit() {
+                Ok(true)
+            } else {
+                Err(Malformed)
+            };
+            assert_eq!(
+                from_hex(&[byte, b'0']).map(|bytes| bytes.is_some()),
+                expected
+            );
+            assert_eq!(
+                from_hex(&[b'0', byte]).map(|bytes| bytes.is_some()),
+                expected
+            );
         }
     }
 
@@ -220,7 +240,8 @@ mod tests {
         assert_eq!(dump(b""), b"");
         let short = b"00000000 68 65 6c 6c 6f                                    |hello\n";
         assert_eq!(dump(b"hello"), short);
-        let full = b"00000000 30 31 32 33 34 35 36 37  38 39 61 62 63 64 65 66  |0123456789abcdef\n";
+        let full =
+            b"00000000 30 31 32 33 34 35 36 37  38 39 61 62 63 64 65 66  |0123456789abcdef\n";
         assert_eq!(dump(b"0123456789abcdef"), full);
         let more = dump(b"0123456789abcdef\x00\x1f\x7f\x80");
         assert_eq!(&more[..full.len()], full);

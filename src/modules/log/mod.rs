@@ -59,7 +59,10 @@ pub fn open(lua: Lua) -> Outcome {
             flags: Cell::new(FLAG_LF),
             sink: RefCell::new(Sink::new()),
         });
-        logger.sink.borrow_mut().set_ident(until_nul(&system::process_name()));
+        logger
+            .sink
+            .borrow_mut()
+            .set_ident(until_nul(&system::process_name()));
         lua.push_value(-1);
         lua.set_field(ffi::LUA_REGISTRYINDEX, REGISTRY_KEY);
     }
@@ -120,7 +123,9 @@ const CONSTANTS: &[(&CStr, i64)] = &[
 /// `set_level(n)`, `set_flags(mask)`, `set_roll_size(bytes)`, `set_roll_count(n)`.
 fn set_number(lua: Lua) -> Outcome {
     let value = lua.integer(1)?;
-    let Some(logger) = Logger::of(lua) else { return Ok(Returns(0)) };
+    let Some(logger) = Logger::of(lua) else {
+        return Ok(Returns(0));
+    };
     let rolling = &mut logger.sink.borrow_mut().rolling;
     match choice(lua) {
         LEVEL => logger.hook.level.set(value as i32),
@@ -139,7 +144,9 @@ fn set_number(lua: Lua) -> Outcome {
 /// one.
 fn set_text(lua: Lua) -> Outcome {
     let text = lua.string(1)?;
-    let Some(logger) = Logger::of(lua) else { return Ok(Returns(0)) };
+    let Some(logger) = Logger::of(lua) else {
+        return Ok(Returns(0));
+    };
     let sink = &mut *logger.sink.borrow_mut();
     if choice(lua) == IDENT {
         sink.set_ident(until_nul(text));
@@ -161,7 +168,9 @@ fn write(lua: Lua) -> Outcome {
         level = lua.integer(1)? as i32 & 7;
         first = 2;
     }
-    let Some(logger) = Logger::of(lua) else { return Ok(Returns(0)) };
+    let Some(logger) = Logger::of(lua) else {
+        return Ok(Returns(0));
+    };
     if level > logger.hook.level.get() {
         return Ok(Returns(0));
     }
@@ -196,7 +205,10 @@ fn write(lua: Lua) -> Outcome {
         }
     }
     message.truncate(LONGEST_MESSAGE);
-    logger.sink.borrow_mut().emit(until_nul(&message), level as usize, flags, position);
+    logger
+        .sink
+        .borrow_mut()
+        .emit(until_nul(&message), level as usize, flags, position);
     Ok(Returns(0))
 }
 
@@ -246,11 +258,25 @@ impl Sink {
         let now = system::now();
         if self.stamped != (now, is_system_log) {
             self.stamped = (now, is_system_log);
-            self.stamp = Stamp::new(now, if is_system_log { SYSLOG_DATE } else { RECORD_DATE });
+            self.stamp = Stamp::new(
+                now,
+                if is_system_log {
+                    SYSLOG_DATE
+                } else {
+                    RECORD_DATE
+                },
+            );
         }
         let ident = self.ident.get(..self.ident_length).unwrap_or_default();
         let mut text = Vec::new();
-        record::push_prefix(&mut text, is_system_log, self.stamp.bytes(), level, ident, std::process::id());
+        record::push_prefix(
+            &mut text,
+            is_system_log,
+            self.stamp.bytes(),
+            level,
+            ident,
+            std::process::id(),
+        );
         if flags & (FLAG_FILE | FLAG_PATH) != 0 {
             record::push_location(&mut text, position, flags & FLAG_PATH != 0);
         }

@@ -33,7 +33,14 @@ pub fn push_number(text: &mut Vec<u8>, value: u32, width: usize) {
 /// Appends what stands before the message: in a file or on a terminal the date
 /// and the level; in a datagram for the system log (RFC 3164) the priority and
 /// the date; then the process.
-pub fn push_prefix(text: &mut Vec<u8>, syslog: bool, stamp: &[u8], level: usize, ident: &[u8], process: u32) {
+pub fn push_prefix(
+    text: &mut Vec<u8>,
+    syslog: bool,
+    stamp: &[u8],
+    level: usize,
+    ident: &[u8],
+    process: u32,
+) {
     if syslog {
         text.push(b'<');
         push_number(text, DAEMON | level as u32, 1);
@@ -84,7 +91,9 @@ pub fn until_nul(text: &[u8]) -> &[u8] {
 
 /// The records of a message: its lines, each without a CR at its end.
 pub fn lines(message: &[u8]) -> impl Iterator<Item = &[u8]> {
-    message.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+    message
+        .split(|&byte| byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 /// Splits a path into its folder, the slash included, and its name.
@@ -117,8 +126,18 @@ pub fn push_roll_suffix(text: &mut Vec<u8>, sequence: u32, stamp: &[u8]) {
 pub fn roll_sequence(file: &[u8], name: &[u8]) -> Option<u32> {
     let rest = file.strip_prefix(name)?.strip_prefix(b".")?;
     let (number, date) = split_last(rest, b'.')?;
-    let is_date = |(at, byte): (usize, &u8)| if at == 8 { *byte == b'-' } else { byte.is_ascii_digit() };
-    if number.len() < 4 || number.len() > 9 || date.len() != 15 || !date.iter().enumerate().all(is_date) {
+    let is_date = |(at, byte): (usize, &u8)| {
+        if at == 8 {
+            *byte == b'-'
+        } else {
+            byte.is_ascii_digit()
+        }
+    };
+    if number.len() < 4
+        || number.len() > 9
+        || date.len() != 15
+        || !date.iter().enumerate().all(is_date)
+    {
         return None;
     }
     let mut sequence = 0;
@@ -168,7 +187,10 @@ mod tests {
         assert_eq!(location(b"/tmp/a.lua:7: ", false), "(a.lua:  7) ");
         assert_eq!(location(b"/tmp/a.lua:7: ", true), "(/tmp/a.lua:  7) ");
         assert_eq!(location(b"c:/x:1234: ", false), "(x:1234) ");
-        assert_eq!(location(b"[string \"a:b\"]:12: ", true), "([string \"a:b\"]: 12) ");
+        assert_eq!(
+            location(b"[string \"a:b\"]:12: ", true),
+            "([string \"a:b\"]: 12) "
+        );
         assert_eq!(location(b"", false), "([C]: -1) ");
     }
 
@@ -182,7 +204,9 @@ mod tests {
 
     #[test]
     fn paths() {
-        for refused in ["a/../b", "./a", "/tmp/.a", "/tmp//a", "/tmp/", "..", "a..b", "a\0b", ""] {
+        for refused in [
+            "a/../b", "./a", "/tmp/.a", "/tmp//a", "/tmp/", "..", "a..b", "a\0b", "",
+        ] {
             assert!(!is_plain_path(refused.as_bytes()), "{refused}");
         }
         for accepted in ["a", "/a", "/tmp/a.log", "logs/a"] {
@@ -216,6 +240,9 @@ mod tests {
         ] {
             assert_eq!(roll_sequence(other.as_bytes(), b"log"), None, "{other}");
         }
-        assert_eq!(roll_sequence(b"log.12345.20260304-050659", b"log"), Some(12345));
+        assert_eq!(
+            roll_sequence(b"log.12345.20260304-050659", b"log"),
+            Some(12345)
+        );
     }
 }

@@ -11,7 +11,10 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{open, renameat, OFlag, AT_FDCWD};
 use nix::poll::{poll, PollFd, PollFlags};
-use nix::sys::socket::{connect, send, setsockopt, socket, sockopt, AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr};
+use nix::sys::socket::{
+    connect, send, setsockopt, socket, sockopt, AddressFamily, MsgFlags, SockFlag, SockType,
+    UnixAddr,
+};
 use nix::sys::stat::{fstat, stat, FileStat, Mode};
 use nix::sys::time::TimeVal;
 use nix::unistd::{access, isatty, unlinkat, write, AccessFlags, UnlinkatFlags};
@@ -75,7 +78,10 @@ impl File {
     pub fn append(&mut self, record: &[u8], rolling: &Rolling, now: Seconds) {
         let mut found = stat(self.path.as_c_str()).ok();
         if let Some(status) = &found {
-            if rolling.size > 0 && status.st_size as i64 >= rolling.size && roll(&self.path, rolling.count, now) {
+            if rolling.size > 0
+                && status.st_size as i64 >= rolling.size
+                && roll(&self.path, rolling.count, now)
+            {
                 found = None;
             }
         }
@@ -93,7 +99,8 @@ impl File {
 }
 
 fn open_for_append(path: &Path) -> Result<(OwnedFd, Identity), Errno> {
-    let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+    let flags =
+        OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
     let file = open(path.as_c_str(), flags, Mode::from_bits_truncate(0o644))?;
     let status = fstat(&file)?;
     Ok((file, identity(&status)))
@@ -118,7 +125,9 @@ fn find_rolled(folder: &mut Dir, name: &[u8]) -> Rolled {
     for entry in folder.iter() {
         let Ok(entry) = entry else { break };
         let file = entry.file_name().to_bytes();
-        let Some(sequence) = roll_sequence(file, name) else { continue };
+        let Some(sequence) = roll_sequence(file, name) else {
+            continue;
+        };
         rolled.count += 1;
         rolled.highest = rolled.highest.max(sequence);
         if rolled.oldest.is_none() || sequence < rolled.lowest {
@@ -147,8 +156,12 @@ fn roll(path: &Path, keep: usize, now: Seconds) -> bool {
     }
     loop {
         let rolled = find_rolled(&mut folder, name);
-        let Some(file) = rolled.oldest else { return true };
-        if rolled.count <= keep || unlinkat(&folder, file.as_c_str(), UnlinkatFlags::NoRemoveDir).is_err() {
+        let Some(file) = rolled.oldest else {
+            return true;
+        };
+        if rolled.count <= keep
+            || unlinkat(&folder, file.as_c_str(), UnlinkatFlags::NoRemoveDir).is_err()
+        {
             return true;
         }
     }
@@ -175,7 +188,13 @@ pub fn write_all(fd: BorrowedFd, mut data: &[u8]) {
 /// A socket connected to the system log daemon.
 fn connect_to_system_log() -> Option<OwnedFd> {
     let address = UnixAddr::new(c"/dev/log").ok()?;
-    let fd = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).ok()?;
+    let fd = socket(
+        AddressFamily::Unix,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )
+    .ok()?;
     let patience = TimeVal::new(i64::from(PATIENCE_MS / 1000) as _, 0);
     setsockopt(&fd, sockopt::SendTimeout, &patience).ok()?;
     connect(fd.as_raw_fd(), &address).ok()?;
