@@ -192,5 +192,6 @@ printf '%-44s %14s %14s %8s  %s\n' question eco yardstick ratio target
 for question in "${questions[@]}"; do "ask_$question"; done
 if [ $# -eq 0 ]; then
     lua5.4 benches/chart.lua "$summary" > docs/benchmarks.svg
-    echo "recorded in $record, drawn in docs/benchmarks.svg"
+    lua5.4 benches/figures.lua "$record" README.md
+    echo "recorded in $record, drawn in docs/benchmarks.svg, told in README.md"
 fi
