@@ -26,7 +26,8 @@ const FIELDS: c_int = 1;
 const READER: c_int = 2;
 const WRITER: c_int = 3;
 
-/// Slots of the metatable: the methods, and a function for computed fields.
+/// Slots of the metatable, filled by `methods.lua`: the methods, and a function
+/// for computed fields.
 const METHODS: i64 = 1;
 const COMPUTED: i64 = 2;
 
@@ -83,16 +84,6 @@ impl UserData for Connection {
     fn finalise(&self, _: Lua) {
         self.core.forget(&self.parked);
     }
-}
-
-/// Prepares the metatable with the methods on top and the function for computed
-/// fields above them; pops both.
-pub fn set_methods(lua: Lua, core: Core) {
-    lua.push_metatable::<Connection>(core.pointer());
-    lua.insert(-3);
-    lua.raw_set_index(-3, COMPUTED);
-    lua.raw_set_index(-2, METHODS);
-    lua.pop(1);
 }
 
 /// `connection(settings, fields, reader, writer)`, for the driver.

@@ -23,11 +23,12 @@ fn put(out: &mut [u8], at: usize, digits: usize, value: i32) {
     }
 }
 
-/// Seconds since 1970 as text; years outside 0..9999 show their last digits.
+/// Seconds since 1970 as text; years outside 1970..2106 show the nearest date.
 pub fn format(seconds: i64) -> [u8; LENGTH] {
-    // 32 bits hold all days and seconds there are to print, and cost less.
-    let days = seconds.div_euclid(86400) as i32 % (146_097 * 1000);
-    let clock = seconds.rem_euclid(86400) as i32;
+    // Enough until 2106, and much less code than 64-bit division.
+    let seconds = seconds.clamp(0, i64::from(u32::MAX)) as u32;
+    let days = (seconds / 86400) as i32;
+    let clock = (seconds % 86400) as i32;
 
     // Days to civil date, in eras of 400 years that begin on 1 March.
     let shifted = days + 719_468;
@@ -101,7 +102,6 @@ mod tests {
             (951_868_799, "Tue, 29 Feb 2000 23:59:59 GMT"),
             (1_709_164_800, "Thu, 29 Feb 2024 00:00:00 GMT"),
             (4_102_444_799, "Thu, 31 Dec 2099 23:59:59 GMT"),
-            (-1, "Wed, 31 Dec 1969 23:59:59 GMT"),
         ] {
             assert_eq!(format(seconds), text.as_bytes());
             assert_eq!(parse(text.as_bytes()), Some(seconds));
@@ -110,10 +110,10 @@ mod tests {
 
     #[test]
     fn round_trip_over_centuries() {
-        let mut seconds = -60_000_000_000;
-        while seconds < 250_000_000_000 {
+        let mut seconds = 0;
+        while seconds < 4_294_967_296 {
             assert_eq!(parse(&format(seconds)), Some(seconds));
-            seconds += 86400 * 13 + 7919;
+            seconds += 86400 * 3 + 7919;
         }
     }
 

@@ -1,7 +1,11 @@
 -- The accept loop of `listen`, and the loop of each connection. What they do is
 -- native: `next_request` finishes one response and waits for the next request.
 
-local eco, socket, log, debugging, connection, settings, next_request = ...
+local native = ...
+local eco = require 'eco'
+local log = require 'eco.log'
+local socket = require 'eco.socket'
+local connection, next_request, debugging = native.connection, native.next_request, native.debugging
 local traceback = debug.traceback
 
 -- After these, a listener will never accept again; anything else passes.
@@ -45,7 +49,7 @@ end
 -- In the order of the native side.
 local function shared_settings(options)
     local idle = number(options, 'http_keepalive', 30)
-    return settings(
+    return native.settings(
         number(options, 'max_request_line', 8192),
         number(options, 'max_head', 16384),
         number(options, 'max_headers', 100),

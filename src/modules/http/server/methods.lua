@@ -1,14 +1,19 @@
 -- Methods of connections that need no speed, on top of the native ones.
 
-local methods, content_type, format_date, parse_date, file = ...
+local native, methods, metatable = ...
+local file = require 'eco.file'
 
-local begin_piece, end_piece, describe = methods.begin_piece, methods.end_piece, methods.describe
-local read_body, remaining = methods.read_body, methods.remaining
-local start_form, next_part = methods.start_form, methods.next_part
-
-for _, name in ipairs { 'begin_piece', 'end_piece', 'describe', 'remaining', 'start_form', 'next_part', 'next_request' } do
+-- Native functions that are no methods for handlers.
+local function take(name)
+    local f = methods[name]
     methods[name] = nil
+    return f
 end
+
+local begin_piece, end_piece, describe = take 'begin_piece', take 'end_piece', take 'describe'
+local read_body, remaining = take 'read_body', take 'remaining'
+local start_form, next_part = take 'start_form', take 'next_part'
+native.next_request = take 'next_request'
 
 -- Seconds as the scheduler counts them; 0 stands for ever.
 local function nanoseconds(seconds)
@@ -177,14 +182,14 @@ function methods:serve_file(req)
 
     local size, modified = info.size, info.mtime
     local etag = ('"%x-%x-%x"'):format(info.ino, size, modified)
-    local date = format_date(modified)
+    local date = native.format_date(modified)
     self:add_header('etag', etag)
     self:add_header('last-modified', date)
     if gzip then
         self:add_header('vary', 'accept-encoding')
     end
     local match, since = headers['if-none-match'], headers['if-modified-since']
-    if match and names(match, etag) or not match and since and (parse_date(since) or -1) >= modified then
+    if match and names(match, etag) or not match and since and (native.parse_date(since) or -1) >= modified then
         self:set_status(304)
         return self:send()
     end
@@ -205,7 +210,7 @@ function methods:serve_file(req)
             return self:send()
         end
     end
-    self:add_header('content-type', content_type(path))
+    self:add_header('content-type', native.content_type(path))
     if zipped then
         self:add_header('content-encoding', 'gzip')
     end
@@ -213,8 +218,10 @@ function methods:serve_file(req)
     return transfer(self, name, first, count)
 end
 
+metatable[1] = methods
+
 -- Fields that are computed when asked for.
-return function(con, key)
+metatable[2] = function(con, key)
     if key == 'body_remain' then
         return remaining(con)
     elseif key == 'formed' then

@@ -21,13 +21,22 @@ mod texts;
 use connection::Connection;
 
 use crate::core::{log_hook, Core};
-use crate::lua::{function, Lua, Outcome, Returns};
+use crate::lua::{function, Functions, Lua, Outcome, Returns};
 use crate::lua_source;
+
+/// What the Lua side is built on, besides the native methods.
+const NATIVE: Functions = &[
+    (c"debugging", function(debugging)),
+    (c"connection", function(connection::new)),
+    (c"settings", function(settings::new)),
+    (c"content_type", function(content_type)),
+    (c"format_date", function(format_date)),
+    (c"parse_date", function(parse_date)),
+];
 
 /// Pushes the module's table.
 pub fn open(lua: Lua) -> Outcome {
     let core = Core::open(lua, "eco.http.server")?;
-    let pointer = core.pointer();
     lua.push_table(0, 64);
     for (code, name) in status::all() {
         lua.push_str("STATUS_");
@@ -37,26 +46,15 @@ pub fn open(lua: Lua) -> Outcome {
         lua.raw_set(-3);
     }
     lua.push_chunk(c"=eco.http.server", lua_source!("driver.lua"));
-    for name in [c"eco", c"eco.socket", c"eco.log"] {
-        lua.require(name);
-    }
-    lua.push_function(function(debugging), pointer);
-    lua.push_function(function(connection::new), pointer);
-    lua.push_function(function(settings::new), pointer);
-
-    lua.push_methods::<Connection>(pointer);
-    lua.get_field(-1, c"next_request");
-    lua.insert(-2);
+    lua.push_module(NATIVE, core.pointer());
+    lua.push_methods::<Connection>(core.pointer());
     lua.push_chunk(c"=eco.http.server", lua_source!("methods.lua"));
-    lua.push_value(-2);
-    lua.push_function(function(content_type), pointer);
-    lua.push_function(function(format_date), pointer);
-    lua.push_function(function(parse_date), pointer);
-    lua.require(c"eco.file");
-    lua.call(5, 1);
-    connection::set_methods(lua, core);
-
-    lua.call(7, 1);
+    for argument in [-3, -3] {
+        lua.push_value(argument);
+    }
+    lua.push_metatable::<Connection>(core.pointer());
+    lua.call(3, 0);
+    lua.call(2, 1);
     lua.set_field(-2, c"listen");
     Ok(Returns(1))
 }

@@ -109,12 +109,6 @@ impl Response {
         None
     }
 
-    /// Value of a header the handler set.
-    pub fn header(&self, name: &[u8]) -> Option<&[u8]> {
-        let (start, end) = self.find(name)?;
-        self.headers.get(start + name.len() + 2..end - 2)
-    }
-
     /// Take a header out, or keep a default one from being added.
     pub fn remove(&mut self, name: &[u8]) {
         self.replaced |= match name.len() {
@@ -172,23 +166,31 @@ impl Response {
         self.built = true;
         let code = self.code;
         self.bodyless = (100..200).contains(&code) || code == 204 || code == 304;
+        self.close = context.close;
 
-        let coding = self
-            .header(b"transfer-encoding")
-            .map(|value| value.eq_ignore_ascii_case(b"chunked"));
+        let (mut coding, mut has_length, mut has_connection) = (None, false, false);
+        for line in self.headers.split(|&byte| byte == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            // The place of the colon alone rules nearly every header out.
+            if let Some(value) = value_of(line, b"Transfer-Encoding") {
+                coding = Some(value.eq_ignore_ascii_case(b"chunked"));
+            } else if let Some(value) = value_of(line, b"Content-Length") {
+                has_length = true;
+                self.owed = number(value);
+            } else if let Some(value) = value_of(line, b"Connection") {
+                has_connection = true;
+                self.close |= has_token(value, b"close");
+            }
+        }
         if coding.is_some() && (self.bodyless || context.minor == 0) {
             self.remove(b"transfer-encoding");
         } else if coding.is_some() {
             self.chunked = coding == Some(true);
             // A length beside a coding means different bodies to different peers.
             self.remove(b"content-length");
+            has_length = false;
+            self.owed = None;
         }
-        let length = self.header(b"content-length");
-        let has_length = length.is_some();
-        self.owed = length.and_then(number);
-        let connection = self.header(b"connection");
-        let has_connection = connection.is_some();
-        self.close = context.close || connection.is_some_and(|value| has_token(value, b"close"));
 
         put(
             out,
@@ -300,6 +302,11 @@ impl Response {
     }
 }
 
+/// Value of a header line in wire form, if that is its name.
+fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
+    line.strip_prefix(name)?.strip_prefix(b": ")
+}
+
 fn check(text: &[u8]) -> Result<(), Malformed> {
     match text.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         true => Err(Malformed),
@@ -312,10 +319,14 @@ pub fn number(text: &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for byte in text {
         let digit = byte.wrapping_sub(b'0');
-        if digit > 9 || value > (i64::MAX as u64 - u64::from(digit)) / 10 {
+        // Below, nothing can overflow the signed range by more than its sign bit.
+        if digit > 9 || value > i64::MAX as u64 / 10 {
             return None;
         }
         value = value * 10 + u64::from(digit);
+        if value > i64::MAX as u64 {
+            return None;
+        }
     }
     (!text.is_empty()).then_some(value)
 }
@@ -391,7 +402,6 @@ mod tests {
         response.set(b"X-Foo-Bar", b"2").unwrap();
         response.set(b"keep-alive", b"k").unwrap();
         response.set(b"content-length", b"0").unwrap();
-        assert_eq!(response.header(b"x-foo-bar"), Some(&b"2"[..]));
         assert_eq!(
             response
                 .headers
