@@ -267,7 +267,7 @@ fn start(lua: Lua) -> Outcome {
     lua.pop(1);
     if let Err(errno) = core.main_loop(lua) {
         lua.push_errno(errno);
-        return Err(Error::Raised);
+        return Err(Error::raised());
     }
     Ok(Returns(0))
 }
@@ -277,7 +277,7 @@ fn check(status: c_int) -> Result<(), Error> {
     if status == ffi::LUA_OK {
         Ok(())
     } else {
-        Err(Error::Raised)
+        Err(Error::raised())
     }
 }
 
@@ -295,61 +295,53 @@ fn preload(lua: Lua) {
 /// and where either generation of OpenWrt's Lua looks. What the environment
 /// names comes first, then what belongs to this very binary.
 fn add_search_path(lua: Lua) -> Result<(), Error> {
-    let prefix = prefix();
-    let own = prefix.as_deref().unwrap_or(b"/usr");
+    lua.try_push_bytes(prefix().as_deref().unwrap_or(b"/usr"))?;
     lua.push_global(c"package");
     for (field, variables, places) in [
-        (
-            c"path",
-            ["LUA_PATH_5_4", "LUA_PATH"],
-            &[
-                &b"/share/lua/5.4/?.lua"[..],
-                b"/share/lua/5.4/?/init.lua",
-                b"/lib/lua/5.4/?.lua",
-                b"/lib/lua/5.4/?/init.lua",
-            ][..],
-        ),
-        (
-            c"cpath",
-            ["LUA_CPATH_5_4", "LUA_CPATH"],
-            &[&b"/lib/lua/5.4/?.so"[..]],
-        ),
+        (c"path", ["LUA_PATH_5_4", "LUA_PATH"], SOURCES),
+        (c"cpath", ["LUA_CPATH_5_4", "LUA_CPATH"], LIBRARIES),
     ] {
+        lua.get_field(-1, field);
+        let (own, known) = (lua.to_bytes(-3), lua.to_bytes(-1));
         let is_chosen = variables
             .iter()
             .any(|name| std::env::var_os(name).is_some());
-        lua.get_field(-1, field);
-        let known = lua.to_bytes(-1).to_vec();
         let mut path = Vec::new();
         if is_chosen {
-            push_entry(&mut path, &[&known]);
+            path.extend_from_slice(known);
         }
-        for place in places {
-            push_entry(&mut path, &[own, place]);
-        }
+        push_entries(&mut path, own, places);
         if !is_chosen {
-            push_entry(&mut path, &[&known]);
+            path.push(b';');
+            path.extend_from_slice(known);
         }
-        for root in [&b"/usr"[..], b"/usr/local"] {
-            for place in places {
-                push_entry(&mut path, &[root, place]);
-            }
-        }
-        drop(known);
-        lua.pop(1);
+        push_entries(&mut path, b"/usr", places);
+        push_entries(&mut path, b"/usr/local", places);
         lua.try_push_bytes(&path)?;
         drop(path);
-        lua.set_field(-2, field);
+        lua.set_field(-3, field);
+        lua.pop(1);
     }
-    drop(prefix);
-    lua.pop(1);
+    lua.pop(2);
     Ok(())
 }
 
-/// Appends an entry to a search path unless it is there already.
-fn push_entry(path: &mut Vec<u8>, parts: &[&[u8]]) {
-    let entry = parts.concat();
-    if !path.split(|&byte| byte == b';').any(|known| known == entry) {
+/// Where modules in Lua are below a root, and where shared objects are.
+const SOURCES: &[&[u8]] = &[
+    b"/share/lua/5.4/?.lua",
+    b"/share/lua/5.4/?/init.lua",
+    b"/lib/lua/5.4/?.lua",
+    b"/lib/lua/5.4/?/init.lua",
+];
+const LIBRARIES: &[&[u8]] = &[b"/lib/lua/5.4/?.so"];
+
+/// Appends entries to a search path, but for those that are there already.
+fn push_entries(path: &mut Vec<u8>, root: &[u8], places: &[&[u8]]) {
+    for place in places {
+        let entry = [root, place].concat();
+        if path.split(|&byte| byte == b';').any(|known| known == entry) {
+            continue;
+        }
         if !path.is_empty() {
             path.push(b';');
         }
