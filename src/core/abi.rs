@@ -232,13 +232,12 @@ impl Core {
         if found == VERSION {
             return Ok(Core(table));
         }
-        Err(Error::Message(
+        Err(Error::owned(
             [
                 module,
                 " and eco come from different versions of lua-eco: update both",
             ]
-            .concat()
-            .into(),
+            .concat(),
         ))
     }
 

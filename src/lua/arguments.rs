@@ -11,10 +11,7 @@ impl Lua {
             if self.to_number(index).is_some() {
                 Error::argument(index, "number has no integer representation")
             } else {
-                Error::Type {
-                    index,
-                    expected: c"number",
-                }
+                Error::wrong_type(index, c"number")
             }
         })
     }
@@ -35,10 +32,7 @@ impl Lua {
 
     /// Argument `index` as a float.
     pub fn number(self, index: c_int) -> Result<f64, Error> {
-        self.to_number(index).ok_or(Error::Type {
-            index,
-            expected: c"number",
-        })
+        self.to_number(index).ok_or_else(|| Error::wrong_type(index, c"number"))
     }
 
     /// Argument `index` as a byte string; numbers are converted (may raise for
@@ -46,10 +40,7 @@ impl Lua {
     pub fn string(&self, index: c_int) -> Result<&[u8], Error> {
         match self.type_of(index) {
             ffi::LUA_TSTRING | ffi::LUA_TNUMBER => Ok(self.to_bytes(index)),
-            _ => Err(Error::Type {
-                index,
-                expected: c"string",
-            }),
+            _ => Err(Error::wrong_type(index, c"string")),
         }
     }
 
@@ -75,6 +66,6 @@ impl Lua {
             ffi::LUA_TSTRING => c"string",
             _ => c"userdata",
         };
-        Err(Error::Type { index, expected })
+        Err(Error::wrong_type(index, expected))
     }
 }

@@ -15,9 +15,14 @@ impl Returns {
     pub const YIELD: Returns = Returns(-1);
 }
 
-/// An error on its way to Lua.
+/// An error on its way to Lua. One word long, so that results of functions fit
+/// into registers.
 #[derive(Debug)]
-pub enum Error {
+pub struct Error(Box<Kind>);
+
+/// What went wrong.
+#[derive(Debug)]
+enum Kind {
     /// The error value is on top of the stack.
     Raised,
     /// A message; the position of the caller is put in front.
@@ -25,7 +30,7 @@ pub enum Error {
     /// Misuse of argument `index`, in words.
     Argument {
         index: c_int,
-        message: Cow<'static, str>,
+        message: &'static str,
     },
     /// Misuse of the argument of that index, in the words on top of the stack.
     Words(c_int),
@@ -37,18 +42,65 @@ pub enum Error {
 }
 
 impl Error {
+    #[cold]
+    #[inline(never)]
+    fn new(kind: Kind) -> Error {
+        Error(Box::new(kind))
+    }
+
+    /// The error value is on top of the stack.
+    pub fn raised() -> Error {
+        Error::new(Kind::Raised)
+    }
+
+    /// A message put together; the position of the caller is put in front.
+    #[cold]
+    #[inline(never)]
+    pub fn owned(message: String) -> Error {
+        Error::new(Kind::Message(Cow::Owned(message)))
+    }
+
     /// An error about argument `index`.
-    pub fn argument(index: c_int, message: impl Into<Cow<'static, str>>) -> Error {
-        Error::Argument {
-            index,
-            message: message.into(),
+    #[cold]
+    #[inline(never)]
+    pub fn argument(index: c_int, message: &'static str) -> Error {
+        Error::new(Kind::Argument { index, message })
+    }
+
+    /// An error about argument `index`, in the words on top of the stack.
+    pub fn words(index: c_int) -> Error {
+        Error::new(Kind::Words(index))
+    }
+
+    /// Argument `index` is not of the type named.
+    #[cold]
+    #[inline(never)]
+    pub fn wrong_type(index: c_int, expected: &'static CStr) -> Error {
+        Error::new(Kind::Type { index, expected })
+    }
+
+    /// The message, if it is a plain one.
+    pub fn message(&self) -> Option<&str> {
+        match &*self.0 {
+            Kind::Message(message) => Some(message),
+            _ => None,
+        }
+    }
+
+    /// The type expected, if another one was found.
+    pub fn expected(&self) -> Option<&'static CStr> {
+        match *self.0 {
+            Kind::Type { expected, .. } => Some(expected),
+            _ => None,
         }
     }
 }
 
 impl From<&'static str> for Error {
+    #[cold]
+    #[inline(never)]
     fn from(message: &'static str) -> Error {
-        Error::Message(Cow::Borrowed(message))
+        Error::new(Kind::Message(Cow::Borrowed(message)))
     }
 }
 
@@ -83,25 +135,26 @@ unsafe fn raise(state: State, error: Error) -> ! {
     // The text moves to the stack frame, so that an owned message is dropped
     // before Lua leaves this frame.
     let mut text = [0_u8; MESSAGE_SIZE];
-    let mut copy = |message: Cow<'static, str>| {
+    let mut copy = |message: &str| {
         let length = message.len().min(MESSAGE_SIZE - 1);
         text[..length].copy_from_slice(&message.as_bytes()[..length]);
     };
     // SAFETY: `text` ends with NUL and Lua copies it, names are static or kept
     // by the stack; from here on nothing droppable is alive.
     unsafe {
-        match error {
-            Error::Raised => ffi::lua_error(state),
-            Error::Message(message) => {
-                copy(message);
+        match *error.0 {
+            Kind::Raised => ffi::lua_error(state),
+            Kind::Message(message) => {
+                copy(&message);
+                drop(message);
                 ffi::luaL_error(state, c"%s".as_ptr(), text.as_ptr())
             }
-            Error::Words(index) => ffi::luaL_argerror(state, index, ffi::lua_tostring(state, -1)),
-            Error::Argument { index, message } => {
+            Kind::Words(index) => ffi::luaL_argerror(state, index, ffi::lua_tostring(state, -1)),
+            Kind::Argument { index, message } => {
                 copy(message);
                 ffi::luaL_argerror(state, index, text.as_ptr().cast())
             }
-            Error::Type { index, expected } => {
+            Kind::Type { index, expected } => {
                 let named = ffi::luaL_getmetafield(state, index, c"__name".as_ptr());
                 let actual = if named == ffi::LUA_TSTRING {
                     ffi::lua_tostring(state, -1)

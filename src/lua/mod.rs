@@ -201,7 +201,7 @@ impl Lua {
         if status == ffi::LUA_OK {
             Ok(())
         } else {
-            Err(Error::Raised)
+            Err(Error::raised())
         }
     }
 

@@ -14,7 +14,7 @@ struct Job<'a, C> {
 impl Lua {
     /// Runs `body` in a fresh frame and leaves the `results` values it pushed.
     /// When it raises, the error value is on top instead, for
-    /// [`Error::Raised`]. `body` itself must own nothing when it raises.
+    /// [`Error::raised`]. `body` itself must own nothing when it raises.
     pub fn protect<C>(self, results: c_int, context: &C, body: fn(Lua, &C)) -> Result<(), Error> {
         unsafe extern "C-unwind" fn run<C>(state: State) -> c_int {
             // SAFETY: argument 1 is the address of the job below, which
@@ -37,7 +37,7 @@ impl Lua {
         if status == ffi::LUA_OK {
             Ok(())
         } else {
-            Err(Error::Raised)
+            Err(Error::raised())
         }
     }
 }

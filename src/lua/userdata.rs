@@ -142,10 +142,7 @@ impl Lua {
 
     /// Argument `index` as a `T`.
     pub fn expect_userdata<'a, T: UserData>(self, index: c_int) -> Result<&'a T, Error> {
-        self.userdata(index).ok_or(Error::Type {
-            index,
-            expected: T::NAME,
-        })
+        self.userdata(index).ok_or_else(|| Error::wrong_type(index, T::NAME))
     }
 }
 
@@ -167,10 +164,7 @@ unsafe fn receiver(state: State, name: &'static CStr) -> *mut c_void {
     // SAFETY: Lua called us with a live thread; nothing droppable is alive.
     unsafe {
         if !is_receiver(state) {
-            Lua::new(state).raise(Error::Type {
-                index: 1,
-                expected: name,
-            });
+            Lua::new(state).raise(Error::wrong_type(1, name));
         }
         ffi::lua_touserdata(state, 1)
     }

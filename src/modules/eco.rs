@@ -112,10 +112,7 @@ fn set_panic_hook(lua: Lua) -> Outcome {
 /// `set_watchdog_timeout(ms)`: 0 turns it off.
 fn set_watchdog_timeout(lua: Lua) -> Outcome {
     if lua.type_of(1) != ffi::LUA_TNUMBER {
-        return Err(Error::Type {
-            index: 1,
-            expected: c"number",
-        });
+        return Err(Error::wrong_type(1, c"number"));
     }
     match lua.integer(1)? {
         limit @ 0..=5000 => {

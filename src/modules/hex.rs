@@ -45,7 +45,7 @@ fn dump(lua: Lua) -> Outcome {
 /// Argument `index`, which must be a string proper.
 fn text(lua: &Lua, index: c_int) -> Result<&[u8], Error> {
     let expected = c"string";
-    lua.bytes(index).ok_or(Error::Type { index, expected })
+    lua.bytes(index).ok_or_else(|| Error::wrong_type(index, expected))
 }
 
 /// Returns a string, or raises when there was no memory for it.

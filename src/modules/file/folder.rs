@@ -52,10 +52,7 @@ impl Folder {
     /// The iterator: name, info.
     fn next(lua: Lua) -> Outcome {
         let Some(folder) = lua.userdata::<Folder>(1) else {
-            return Err(Error::Type {
-                index: 1,
-                expected: Folder::NAME,
-            });
+            return Err(Error::wrong_type(1, Folder::NAME));
         };
         match folder.advance() {
             Some(entry) => {

@@ -251,7 +251,7 @@ pub fn unsupported(lua: Lua, name: &[u8]) -> Error {
     lua.push_bytes(name.get(..35).unwrap_or(name));
     lua.push_str("'");
     lua.concat(3);
-    Error::Words(2)
+    Error::words(2)
 }
 
 /// Applies what a constructor's option table says (`listener`: the options of
@@ -290,7 +290,7 @@ pub fn apply(lua: Lua, handle: &Handle, index: c_int, listener: bool) -> Result<
 
 /// An error about the value on top of the stack, told by its key.
 fn about(lua: Lua, key: &CStr, error: Error) -> Error {
-    let (Error::Type { expected, .. }, actual) = (&error, lua.type_name(-1)) else {
+    let (Some(expected), actual) = (error.expected(), lua.type_name(-1)) else {
         return error;
     };
     lua.push_where(1);
@@ -298,7 +298,7 @@ fn about(lua: Lua, key: &CStr, error: Error) -> Error {
         lua.push_bytes(part.to_bytes());
     }
     lua.concat(6);
-    Error::Raised
+    Error::raised()
 }
 
 #[cfg(test)]

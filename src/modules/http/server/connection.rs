@@ -161,7 +161,14 @@ fn next(lua: Lua, connection: &Connection) -> Outcome {
         exchange.response.finish(&mut exchange.out);
     }
     match connection.start(lua, Goal::Request, 0) {
-        Err(Error::Message(text)) => lua.fail(&text),
+        Err(error) => match error.message() {
+            Some(text) => {
+                lua.push_nil();
+                lua.try_push_bytes(text.as_bytes())?;
+                Ok(Returns(2))
+            }
+            None => Err(error),
+        },
         other => other,
     }
 }
