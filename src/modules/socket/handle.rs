@@ -41,12 +41,12 @@ pub struct Handle {
 }
 
 impl Handle {
-    pub fn new(core: Core, fd: c_int, family: c_int) -> Handle {
-        core.fd_reset(fd);
+    /// A handle that owns nothing yet.
+    pub fn new(core: Core, family: c_int) -> Handle {
         Handle {
             incoming: Incoming::new(),
             core,
-            fd: Cell::new(fd),
+            fd: Cell::new(-1),
             family,
             streams: Cell::new(None),
             turns: Turns::new(),
@@ -55,7 +55,7 @@ impl Handle {
         }
     }
 
-    /// Gives a handle made without one its descriptor.
+    /// Gives it its descriptor.
     pub fn own(&self, fd: c_int) {
         self.core.fd_reset(fd);
         self.fd.set(fd);

@@ -10,7 +10,8 @@ use std::mem::MaybeUninit;
 
 use nix::errno::Errno;
 
-use super::handle::{Handle, USER_VALUES};
+use super::create::push_handle;
+use super::handle::Handle;
 use super::{address, object, system};
 use crate::core::{Cause, Interest, Nanoseconds, Parked, Step};
 use crate::io::address::SocketAddress;
@@ -121,8 +122,8 @@ fn accept(lua: Lua, handle: &Handle, fd: c_int, as_object: bool) -> Result<(), E
     } else if let Ok(address) = system::name(kept.get(), system::End::Peer) {
         peer = address;
     }
-    let slot = lua.reserve::<Handle>(USER_VALUES, handle.core.pointer());
-    let accepted = slot.fill(Handle::new(handle.core, kept.replace(-1), handle.family()));
+    let accepted = push_handle(lua, handle.core, handle.family());
+    accepted.own(kept.replace(-1));
     if as_object {
         object::push(lua, accepted);
     }

@@ -178,7 +178,7 @@ fn terminated<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
 }
 
 /// The bytes before the first NUL.
-fn until_nul(text: &[u8]) -> &[u8] {
+pub fn until_nul(text: &[u8]) -> &[u8] {
     text.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
