@@ -3,7 +3,7 @@
 use std::ffi::{c_int, CStr};
 
 use super::error::finish;
-use super::{ffi, Error, Lua, Outcome, State};
+use super::{ffi, Lua, Outcome, State};
 
 /// A function Lua can call, made by [`function`] or [`super::method`].
 pub type CFunction = unsafe extern "C-unwind" fn(State) -> c_int;
@@ -17,7 +17,7 @@ pub(super) fn guard(body: impl FnOnce() -> Outcome) -> Outcome {
     #[cfg(panic = "unwind")]
     {
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(body))
-            .unwrap_or_else(|_| Err(Error::from("internal error: a panic was caught")))
+            .unwrap_or_else(|_| Err(super::Error::from("internal error: a panic was caught")))
     }
     #[cfg(not(panic = "unwind"))]
     body()

@@ -1,6 +1,6 @@
 //! `eco.encoding.hex`: bytes to hexadecimal text, back, and as a dump.
 //!
-//! The work is done by pure functions over bytes, two table look-ups a byte.
+//! The work is done by pure functions from one slice to another.
 
 use std::ffi::c_int;
 
@@ -26,53 +26,43 @@ fn encode(lua: Lua) -> Outcome {
     } else {
         text(&lua, 2)?
     };
-    give(lua, to_hex(data, separator))
+    let length = hex_length(data.len(), separator.len()).ok_or("string too long")?;
+    lua.push_filled(length, |out| to_hex(data, separator, out));
+    Ok(Returns(1))
 }
 
 /// `decode(text)` -> bytes, or nil and a message.
 fn decode(lua: Lua) -> Outcome {
-    match from_hex(text(&lua, 1)?) {
-        Ok(bytes) => give(lua, bytes),
-        Err(Malformed) => lua.fail("input is malformed"),
+    let text = text(&lua, 1)?;
+    let is_hex = text.len() % 2 == 0 && lua.push_filled(text.len() / 2, |out| from_hex(text, out));
+    if is_hex {
+        Ok(Returns(1))
+    } else {
+        lua.fail("input is malformed")
     }
 }
 
 /// `dump(data)` -> text.
 fn dump(lua: Lua) -> Outcome {
-    give(lua, to_dump(text(&lua, 1)?))
+    let data = text(&lua, 1)?;
+    let length = dump_length(data.len()).ok_or("string too long")?;
+    lua.push_filled(length, |out| to_dump(data, out));
+    Ok(Returns(1))
 }
 
 /// Argument `index`, which must be a string proper.
 fn text(lua: &Lua, index: c_int) -> Result<&[u8], Error> {
     let expected = c"string";
-    lua.bytes(index).ok_or_else(|| Error::wrong_type(index, expected))
+    lua.bytes(index).ok_or(Error::Type { index, expected })
 }
 
-/// Returns a string, or raises when there was no memory for it.
-fn give(lua: Lua, result: Option<Vec<u8>>) -> Outcome {
-    let result = result.ok_or("not enough memory")?;
-    lua.try_push_bytes(&result)?;
-    Ok(Returns(1))
+/// Both digits of a byte.
+fn digits(byte: u8) -> [u8; 2] {
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    [digit(byte >> 4), digit(byte & 15)]
 }
 
-/// The input is no hexadecimal text.
-#[derive(Debug, PartialEq, Eq)]
-struct Malformed;
-
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
-/// Both digits of every byte.
-static PAIRS: [[u8; 2]; 256] = {
-    let mut pairs = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
-        byte += 1;
-    }
-    pairs
-};
-
-/// What a character that is no digit counts: more than both nibbles can.
+/// What a character that is no digit counts: more than any that is one.
 const NO_DIGIT: u8 = 0xff;
 
 /// The value of every character.
@@ -80,114 +70,96 @@ static VALUES: [u8; 256] = {
     let mut values = [NO_DIGIT; 256];
     let mut value = 0;
     while value < 16 {
-        values[DIGITS[value] as usize] = value as u8;
-        values[DIGITS[value].to_ascii_uppercase() as usize] = value as u8;
+        let digit = b"0123456789abcdef"[value];
+        values[digit as usize] = value as u8;
+        values[digit.to_ascii_uppercase() as usize] = value as u8;
         value += 1;
     }
     values
 };
 
-/// A buffer of `length` zeros; None when there is no memory for it.
-fn zeros(length: Option<usize>) -> Option<Vec<u8>> {
-    let length = length?;
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(length).ok()?;
-    bytes.resize(length, 0);
-    Some(bytes)
+/// Length of the digits of `count` bytes and of the separators between them.
+fn hex_length(count: usize, separator: usize) -> Option<usize> {
+    let gaps = separator.checked_mul(count.saturating_sub(1))?;
+    count.checked_mul(2)?.checked_add(gaps)
 }
 
-/// Lower-case digits, `separator` between bytes; None for want of memory.
-fn to_hex(data: &[u8], separator: &[u8]) -> Option<Vec<u8>> {
-    let Some(last) = data.len().checked_sub(1) else {
-        return Some(Vec::new());
-    };
-    if separator.is_empty() {
-        let mut text = zeros(data.len().checked_mul(2))?;
-        for (pair, &byte) in text.chunks_exact_mut(2).zip(data) {
-            pair.copy_from_slice(&PAIRS[usize::from(byte)]);
+/// Lower-case digits, `separator` between bytes.
+fn to_hex(data: &[u8], separator: &[u8], out: &mut [u8]) {
+    for (piece, &byte) in out.chunks_mut(separator.len() + 2).zip(data) {
+        for (to, from) in piece.iter_mut().zip(digits(byte).iter().chain(separator)) {
+            *to = *from;
         }
-        return Some(text);
     }
-    let length = last
-        .checked_mul(separator.len().checked_add(2)?)
-        .and_then(|length| length.checked_add(2));
-    let mut text = zeros(length)?;
-    for (piece, &byte) in text.chunks_mut(separator.len() + 2).zip(data) {
-        let (pair, rest) = piece.split_at_mut(2);
-        pair.copy_from_slice(&PAIRS[usize::from(byte)]);
-        // The last byte has none after it.
-        rest.copy_from_slice(&separator[..rest.len()]);
-    }
-    Some(text)
 }
 
-/// The bytes of hexadecimal text, in either case; `Ok(None)` for want of memory.
-fn from_hex(text: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
-    if text.len() % 2 != 0 {
-        return Err(Malformed);
-    }
-    let Some(mut bytes) = zeros(Some(text.len() / 2)) else {
-        return Ok(None);
-    };
+/// The bytes of hexadecimal text, in either case; false if it is none.
+fn from_hex(text: &[u8], out: &mut [u8]) -> bool {
     let mut seen = 0;
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        let high = VALUES[usize::from(pair[0])];
-        let low = VALUES[usize::from(pair[1])];
+    for (byte, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
+        let (high, low) = (VALUES[usize::from(pair[0])], VALUES[usize::from(pair[1])]);
         seen |= high | low;
         *byte = high << 4 | low & 15;
     }
-    if seen > 15 {
-        return Err(Malformed);
-    }
-    Ok(Some(bytes))
+    seen < 16
 }
 
 /// Bytes shown on one line of a dump.
 const LINE: usize = 16;
-/// Columns before the text: the offset, the bytes, the gap in the middle.
-const TEXT_COLUMN: usize = 9 + LINE * 3 + 1;
+/// Where a line's text begins, after the offset, the bytes with a gap in their
+/// middle, and a bar.
+const TEXT_COLUMN: usize = 9 + LINE * 3 + 1 + 2;
 
-/// A dump, one line for every sixteen bytes; None for want of memory.
-fn to_dump(data: &[u8]) -> Option<Vec<u8>> {
-    let lines = data.len().div_ceil(LINE);
-    // Each line has two columns for ` |` and one for its end besides the text.
-    let length = lines
-        .checked_mul(TEXT_COLUMN + 3)?
-        .checked_add(data.len())?;
-    let mut text = Vec::new();
-    text.try_reserve_exact(length).ok()?;
-    for (line, bytes) in data.chunks(LINE).enumerate() {
-        let mut columns = [b' '; TEXT_COLUMN];
-        let offset = ((line * LINE) as u32).to_be_bytes();
-        for (pair, byte) in columns.chunks_exact_mut(2).zip(offset) {
-            pair.copy_from_slice(&PAIRS[usize::from(byte)]);
+/// Length of the dump of `count` bytes: each line has one more for its end.
+fn dump_length(count: usize) -> Option<usize> {
+    let lines = count.div_ceil(LINE);
+    lines.checked_mul(TEXT_COLUMN + 1)?.checked_add(count)
+}
+
+/// A dump, one line for every sixteen bytes.
+fn to_dump(data: &[u8], out: &mut [u8]) {
+    let lines = out
+        .chunks_mut(TEXT_COLUMN + LINE + 1)
+        .zip(data.chunks(LINE));
+    for (number, (line, bytes)) in lines.enumerate() {
+        line.fill(b' ');
+        let offset = ((number * LINE) as u32).to_be_bytes();
+        for (pair, byte) in line.chunks_exact_mut(2).zip(offset) {
+            pair.copy_from_slice(&digits(byte));
         }
         for (at, &byte) in bytes.iter().enumerate() {
             let column = 9 + at * 3 + usize::from(at >= LINE / 2);
-            columns[column..column + 2].copy_from_slice(&PAIRS[usize::from(byte)]);
+            line[column..column + 2].copy_from_slice(&digits(byte));
+            line[TEXT_COLUMN + at] = if byte.is_ascii_control() { b'.' } else { byte };
         }
-        text.extend_from_slice(&columns);
-        text.extend_from_slice(b" |");
-        text.extend(
-            bytes
-                .iter()
-                .map(|byte| if byte.is_ascii_control() { b'.' } else { *byte }),
-        );
-        text.push(b'\n');
+        line[TEXT_COLUMN - 1] = b'|';
+        line[TEXT_COLUMN + bytes.len()] = b'\n';
     }
-    Some(text)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{from_hex, to_dump, to_hex, Malformed};
+    use super::{dump_length, from_hex, hex_length, to_dump, to_hex};
 
     fn all() -> Vec<u8> {
         (0..=255).collect()
     }
 
     fn hex(data: &[u8], separator: &[u8]) -> String {
-        String::from_utf8(to_hex(data, separator).unwrap()).unwrap()
+        let mut out = vec![0; hex_length(data.len(), separator.len()).unwrap()];
+        to_hex(data, separator, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn bytes(text: &[u8]) -> Option<Vec<u8>> {
+        let mut out = vec![0; text.len() / 2];
+        from_hex(text, &mut out).then_some(out)
+    }
+
+    fn dump(data: &[u8]) -> Vec<u8> {
+        let mut out = vec![0; dump_length(data.len()).unwrap()];
+        to_dump(data, &mut out);
+        out
     }
 
     #[test]
@@ -197,46 +169,28 @@ mod tests {
         assert_eq!(hex(b"\x00\x9f\xff", b""), "009fff");
         assert_eq!(hex(b"a", b"::"), "61");
         assert_eq!(hex(b"abc", b", "), "61, 62, 63");
+        assert_eq!(hex_length(usize::MAX, 0), None);
+        assert_eq!(hex_length(2, usize::MAX), None);
     }
 
     #[test]
     fn decodes_what_it_encoded_in_either_case() {
-        let text = to_hex(&all(), b"").unwrap();
-        assert_eq!(from_hex(&text), Ok(Some(all())));
-        assert_eq!(from_hex(&text.to_ascii_uppercase()), Ok(Some(all())));
-        assert_eq!(from_hex(b""), Ok(Some(Vec::new())));
+        let text = hex(&all(), b"");
+        assert_eq!(bytes(text.as_bytes()), Some(all()));
+        assert_eq!(bytes(text.to_ascii_uppercase().as_bytes()), Some(all()));
+        assert_eq!(bytes(b""), Some(Vec::new()));
     }
 
     #[test]
     fn accepts_digits_alone() {
         for byte in 0..=u8::MAX {
-            let expected = if byte.is_ascii_hexdigit() {
-                Ok(true)
-            } else {
-                Err(Malformed)
-            };
-            assert_eq!(
-                from_hex(&[byte, b'0']).map(|bytes| bytes.is_some()),
-                expected
-            );
-            assert_eq!(
-                from_hex(&[b'0', byte]).map(|bytes| bytes.is_some()),
-                expected
-            );
-        }
-    }
-
-    #[test]
-    fn refuses_odd_lengths() {
-        let text = b"00112233";
-        for length in 0..text.len() {
-            assert_eq!(from_hex(&text[..length]).is_err(), length % 2 == 1);
+            assert_eq!(bytes(&[byte, b'0']).is_some(), byte.is_ascii_hexdigit());
+            assert_eq!(bytes(&[b'0', byte]).is_some(), byte.is_ascii_hexdigit());
         }
     }
 
     #[test]
     fn dumps() {
-        let dump = |data: &[u8]| to_dump(data).unwrap();
         assert_eq!(dump(b""), b"");
         let short = b"00000000 68 65 6c 6c 6f                                    |hello\n";
         assert_eq!(dump(b"hello"), short);
@@ -247,5 +201,9 @@ mod tests {
         assert_eq!(&more[..full.len()], full);
         assert!(more[full.len()..].starts_with(b"00000010 00 1f 7f 80   "));
         assert!(more.ends_with(b" |...\x80\n"));
+        for length in 0..50 {
+            let data = vec![b'x'; length];
+            assert!(dump(&data).ends_with(b"\n") || length == 0);
+        }
     }
 }
