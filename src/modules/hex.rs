@@ -4,7 +4,7 @@
 
 use std::ffi::c_int;
 
-use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
+use crate::lua::{ffi, function, Error, Functions, Lua, Outcome, Returns};
 
 /// Opens the module. May raise.
 pub fn open(lua: Lua) -> Outcome {
@@ -52,8 +52,8 @@ fn dump(lua: Lua) -> Outcome {
 
 /// Argument `index`, which must be a string proper.
 fn text(lua: &Lua, index: c_int) -> Result<&[u8], Error> {
-    let expected = c"string";
-    lua.bytes(index).ok_or(Error::Type { index, expected })
+    lua.expect(index, ffi::LUA_TSTRING)?;
+    Ok(lua.to_bytes(index))
 }
 
 /// Both digits of a byte.
@@ -87,7 +87,9 @@ fn hex_length(count: usize, separator: usize) -> Option<usize> {
 /// Lower-case digits, `separator` between bytes.
 fn to_hex(data: &[u8], separator: &[u8], out: &mut [u8]) {
     for (piece, &byte) in out.chunks_mut(separator.len() + 2).zip(data) {
-        for (to, from) in piece.iter_mut().zip(digits(byte).iter().chain(separator)) {
+        let (pair, gap) = piece.split_at_mut(2);
+        pair.copy_from_slice(&digits(byte));
+        for (to, from) in gap.iter_mut().zip(separator) {
             *to = *from;
         }
     }
