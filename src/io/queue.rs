@@ -181,7 +181,7 @@ impl Queue {
     }
 
     /// Lets every waiter go; gives their number.
-    pub fn release_all(&self) -> i64 {
+    pub fn release_all(&self) -> u32 {
         let mut count = 0;
         while let Some(waiter) = self.first_alive() {
             self.select(waiter, Turn::Released);
@@ -196,7 +196,7 @@ impl Queue {
     }
 
     /// Number of waiters, those already chosen not counted.
-    pub fn count(&self) -> i64 {
+    pub fn count(&self) -> u32 {
         // Drops those whose coroutines are gone by going once around.
         let mut count = 0;
         let first = self.first_alive().map_or(ptr::null(), ptr::from_ref);

@@ -5,12 +5,12 @@
 //! (likewise senders and free places): who finds its turn taken waits again.
 
 use std::cell::Cell;
-use std::ffi::CStr;
+use std::ffi::{c_int, CStr};
 
 use crate::core::runtime::Runtime;
 use crate::core::{Cause, Core, Step};
 use crate::io::{keep_methods, push_method, Owner, Queue, Waiter};
-use crate::lua::{ffi, function, method, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData};
 
 const FUNCTIONS: Functions = &[(c"new", function(create))];
 
@@ -27,38 +27,41 @@ pub fn open(lua: Lua) -> Outcome {
 }
 
 /// The user value that holds the ring.
-const RING: i32 = 1;
+const RING: c_int = 1;
 /// Places a new ring has, unless the capacity is smaller.
-const FIRST_SIZE: i64 = 4;
+const FIRST_SIZE: u32 = 4;
+/// Memory ends long before that many values.
+const LARGEST_SIZE: i64 = 1 << 30;
 
 struct Channel {
     receivers: Queue,
     senders: Queue,
     capacity: i64,
+    /// The capacity, as far as memory could ever hold it.
+    limit: u32,
     closed: Cell<bool>,
-    /// Places in the ring, which grows up to the capacity.
-    size: Cell<i64>,
+    /// Places in the ring, which grows up to the limit.
+    size: Cell<u32>,
     /// Place of the oldest value, from 0.
-    head: Cell<i64>,
-    length: Cell<i64>,
+    head: Cell<u32>,
+    length: Cell<u32>,
 }
 
 /// `new([capacity])` -> channel.
 fn create(lua: Lua) -> Outcome {
-    let capacity = if lua.is_none_or_nil(1) {
-        1
-    } else if lua.is_integer(1) {
-        lua.integer(1)?.max(1)
-    } else {
+    if !lua.is_none_or_nil(1) && !lua.is_integer(1) {
         return Err("capacity must be an integer".into());
-    };
+    }
+    let capacity = lua.integer_or(1, 1)?.max(1);
+    let limit = capacity.min(LARGEST_SIZE) as u32;
     let core = Core::of(lua);
     lua.reserve::<Channel>(1, core.pointer()).fill(Channel {
         receivers: Queue::new(core),
         senders: Queue::new(core),
         capacity,
+        limit,
         closed: Cell::new(false),
-        size: Cell::new(capacity.min(FIRST_SIZE)),
+        size: Cell::new(limit.min(FIRST_SIZE)),
         head: Cell::new(0),
         length: Cell::new(0),
     });
@@ -69,7 +72,7 @@ fn create(lua: Lua) -> Outcome {
 
 impl Channel {
     fn is_full(&self) -> bool {
-        self.length.get() >= self.capacity
+        self.length.get() >= self.limit
     }
 
     fn is_empty(&self) -> bool {
@@ -77,58 +80,53 @@ impl Channel {
     }
 
     /// Key in the ring of the value `distance` behind the oldest.
-    fn key(&self, distance: i64) -> i64 {
-        (self.head.get() + distance) % self.size.get() + 1
+    fn key(&self, distance: u32) -> i64 {
+        i64::from((self.head.get() + distance) % self.size.get() + 1)
     }
 
-    /// Pops a value and stores it in the ring on top; nil is not stored. Then
-    /// wakes a receiver. May raise, before anything has changed.
-    fn put(&self, lua: Lua, ring: i32) {
-        if lua.type_of(-1) == ffi::LUA_TNIL {
-            lua.pop(1);
+    /// Pushes a table of the values in the ring on top, oldest first. May raise.
+    fn push_copy(&self, lua: Lua) {
+        lua.push_table(0, 0);
+        for distance in 0..self.length.get() {
+            lua.raw_get_index(-2, self.key(distance));
+            lua.raw_set_index(-2, i64::from(distance) + 1);
+        }
+    }
+
+    /// Stores the value at index `value`, unless it is nil, in the channel at
+    /// index `channel`, and wakes a receiver. May raise, before anything has
+    /// changed. Leaves values on the stack.
+    fn put(&self, lua: Lua, channel: c_int, value: c_int) {
+        if lua.is_none_or_nil(value) {
             return;
         }
-        if self.length.get() == self.size.get() {
-            self.grow(lua, ring);
+        let length = self.length.get();
+        lua.get_user_value(channel, RING);
+        if length == self.size.get() {
+            self.push_copy(lua);
+            lua.push_value(-1);
+            lua.set_user_value(channel, RING);
+            self.size.set(self.limit.min(length * 2));
+            self.head.set(0);
         }
-        lua.raw_set_index(ring, self.key(self.length.get()));
-        self.length.set(self.length.get() + 1);
+        lua.push_value(value);
+        lua.raw_set_index(-2, self.key(length));
+        self.length.set(length + 1);
         self.receivers.choose();
     }
 
-    /// Doubles the ring: values before its end move to the new end.
-    fn grow(&self, lua: Lua, ring: i32) {
-        let (old, head) = (self.size.get(), self.head.get());
-        let new = self.capacity.min(old.saturating_mul(2));
-        if head > 0 {
-            let moved = head + new - old;
-            // From the end: only keys that are new can want memory, and they
-            // come first, so a failure leaves the old ring whole.
-            for distance in (0..old - head).rev() {
-                lua.raw_get_index(ring, head + distance + 1);
-                lua.raw_set_index(ring, moved + distance + 1);
-            }
-            for place in head..moved.min(old) {
-                lua.push_nil();
-                lua.raw_set_index(ring, place + 1);
-            }
-            self.head.set(moved);
-        }
-        self.size.set(new);
-    }
-
-    /// Replaces the ring on top by the oldest value, which leaves it. Then
-    /// wakes a sender.
-    fn take(&self, lua: Lua) {
+    /// Pushes the oldest value of the channel at index `channel`, which loses
+    /// it, and wakes a sender. Leaves another value below it.
+    fn take(&self, lua: Lua, channel: c_int) {
+        lua.get_user_value(channel, RING);
         let key = self.key(0);
         lua.raw_get_index(-1, key);
         lua.push_nil();
         lua.raw_set_index(-3, key);
-        lua.replace(-2);
         let left = self.length.get() - 1;
         self.length.set(left);
         self.head
-            .set(if left == 0 { 0 } else { key % self.size.get() });
+            .set(if left == 0 { 0 } else { self.key(1) as u32 - 1 });
         self.senders.choose();
     }
 
@@ -142,9 +140,7 @@ impl Channel {
         if this.is_full() {
             return this.senders.wait(lua, this, 3);
         }
-        lua.get_user_value(1, RING);
-        lua.push_value(2);
-        this.put(lua, 4);
+        this.put(lua, 1, 2);
         lua.push_bool(true);
         Ok(Returns(1))
     }
@@ -153,8 +149,7 @@ impl Channel {
     fn recv(lua: Lua, this: &Channel) -> Outcome {
         lua.set_top(2);
         if !this.is_empty() {
-            lua.get_user_value(1, RING);
-            this.take(lua);
+            this.take(lua, 1);
         } else if this.closed.get() {
             lua.push_nil();
         } else {
@@ -165,7 +160,7 @@ impl Channel {
 
     /// `ch:length()` -> number of buffered values.
     fn length(lua: Lua, this: &Channel) -> Outcome {
-        lua.push_integer(this.length.get());
+        lua.push_integer(i64::from(this.length.get()));
         Ok(Returns(1))
     }
 
@@ -184,62 +179,61 @@ impl Channel {
             1 => lua.push_bool(this.closed.get()),
             2 => {
                 lua.get_user_value(1, RING);
-                lua.push_table(0, 0);
-                for distance in 0..this.length.get() {
-                    lua.raw_get_index(-2, this.key(distance));
-                    lua.raw_set_index(-2, distance + 1);
-                }
+                this.push_copy(lua);
             }
             _ => {}
         }
         Ok(Returns(1))
     }
 
-    fn poll_sender(&self, waiter: &Waiter, lua: Lua, cause: Cause) -> Step {
-        if self.closed.get() {
-            return waiter.fail(lua, "closed");
-        }
-        if !waiter.is_chosen() {
-            return waiter.give_up(lua, cause);
-        }
+    /// The turn of a sender: true when it has sent.
+    fn send_for(&self, waiter: &Waiter, lua: Lua) -> bool {
         if self.is_full() {
-            return waiter.wait_again();
+            return false;
         }
         waiter.push_argument(lua, 1);
-        lua.get_user_value(-1, RING);
-        lua.replace(-2);
         waiter.push_argument(lua, 2);
-        self.put(lua, lua.top() - 1);
-        lua.pop(1);
+        let top = lua.top();
+        self.put(lua, top - 1, top);
         lua.push_bool(true);
-        waiter.finish()
+        true
     }
 
-    fn poll_receiver(&self, waiter: &Waiter, lua: Lua, cause: Cause) -> Step {
-        if !waiter.is_chosen() {
-            return waiter.give_up(lua, cause);
-        }
+    /// The turn of a receiver: true when it has received, or never will.
+    fn receive_for(&self, waiter: &Waiter, lua: Lua) -> bool {
         if !self.is_empty() {
             waiter.push_argument(lua, 1);
-            lua.get_user_value(-1, RING);
-            lua.replace(-2);
-            self.take(lua);
-        } else if self.closed.get() {
-            lua.push_nil();
-        } else {
-            return waiter.wait_again();
+            self.take(lua, lua.top());
+            return true;
         }
-        waiter.finish()
+        lua.push_nil();
+        self.closed.get()
     }
 }
 
 impl Owner for Channel {
     fn poll(&self, waiter: &Waiter, lua: Lua, cause: Cause) -> Step {
-        if waiter.is_of(&self.senders) {
-            self.poll_sender(waiter, lua, cause)
-        } else {
-            self.poll_receiver(waiter, lua, cause)
+        let sends = waiter.is_of(&self.senders);
+        if sends && self.closed.get() {
+            return waiter.fail(lua, "closed");
         }
+        if !waiter.is_chosen() {
+            return waiter.give_up(lua, cause);
+        }
+        let top = lua.top();
+        let done = if sends {
+            self.send_for(waiter, lua)
+        } else {
+            self.receive_for(waiter, lua)
+        };
+        if !done {
+            lua.set_top(top);
+            return waiter.wait_again();
+        }
+        // Leaves the result alone.
+        lua.insert(top + 1);
+        lua.set_top(top + 1);
+        waiter.finish()
     }
 
     fn pass_on(&self, waiter: &Waiter) {

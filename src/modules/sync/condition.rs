@@ -65,7 +65,7 @@ impl Condition {
         } else {
             this.queue.release_all()
         };
-        lua.push_integer(count);
+        lua.push_integer(i64::from(count));
         Ok(Returns(1))
     }
 
@@ -85,7 +85,7 @@ impl Condition {
                 lua.push_table(0, 0);
                 for place in 1..=this.queue.count() {
                     lua.push_bool(true);
-                    lua.raw_set_index(-2, place);
+                    lua.raw_set_index(-2, i64::from(place));
                 }
             }
             _ => {}

@@ -58,7 +58,7 @@ impl Mutex {
     fn index(lua: Lua, this: &Mutex) -> Outcome {
         match push_method(lua, &["locked", "nwaiters"]) {
             0 => lua.push_bool(this.locked.get()),
-            1 => lua.push_integer(this.queue.count()),
+            1 => lua.push_integer(i64::from(this.queue.count())),
             _ => {}
         }
         Ok(Returns(1))
