@@ -7,7 +7,6 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_int, c_void, CStr};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
 use nix::errno::Errno;
@@ -229,7 +228,12 @@ impl Writer {
     }
 
     fn open_file(&self, lua: Lua, index: c_int) -> Result<(), Errno> {
-        let path = std::ffi::OsStr::from_bytes(lua.to_bytes(index));
+        let bytes = lua.to_bytes(index);
+        // SAFETY: Lua ends every string with a NUL.
+        let path = unsafe { CStr::from_ptr(bytes.as_ptr().cast()) };
+        if path.count_bytes() != bytes.len() {
+            return Err(Errno::EINVAL);
+        }
         let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
         *self.file.borrow_mut() = Some(file);
         Ok(())
