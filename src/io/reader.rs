@@ -139,11 +139,11 @@ impl Reader {
         }
     }
 
-    /// Gives an empty buffer's memory back.
+    /// Gives an empty buffer's memory back, for the next reader of any.
     fn release(&self) {
         let mut buffer = self.buffer.borrow_mut();
         if buffer.is_empty() && buffer.capacity() > 0 {
-            *buffer = Vec::new();
+            *Runtime::of(self.core).spare() = std::mem::take(&mut *buffer);
         }
     }
 
@@ -158,6 +158,9 @@ impl Reader {
         let mut buffer = self.buffer.borrow_mut();
         if self.head.get() > 0 {
             buffer.drain(..self.head.replace(0));
+        }
+        if buffer.capacity() == 0 {
+            *buffer = std::mem::take(&mut *Runtime::of(self.core).spare());
         }
         buffer.reserve(want);
         let length = buffer.len();

@@ -153,9 +153,9 @@ unsafe fn is_receiver(state: State) -> bool {
         if ffi::lua_getmetatable(state, 1) == 0 {
             return false;
         }
-        let same = ffi::lua_topointer(state, -1) == ffi::lua_topointer(state, Lua::upvalue(2));
+        let same = ffi::lua_rawequal(state, -1, Lua::upvalue(2));
         ffi::lua_settop(state, -2);
-        same
+        same != 0
     }
 }
 
@@ -167,6 +167,21 @@ unsafe fn receiver(state: State, name: &'static CStr) -> *mut c_void {
             Lua::new(state).raise(Error::wrong_type(1, name));
         }
         ffi::lua_touserdata(state, 1)
+    }
+}
+
+/// The same for a table with the receiver in the field that upvalue 3 names,
+/// which takes its place.
+unsafe fn field_receiver(state: State, name: &'static CStr) -> *mut c_void {
+    // SAFETY: raw access to a table neither raises nor runs Lua code.
+    unsafe {
+        if ffi::lua_type(state, 1) == ffi::LUA_TTABLE {
+            ffi::lua_pushvalue(state, Lua::upvalue(3));
+            ffi::lua_rawget(state, 1);
+            ffi::lua_copy(state, -1, 1);
+            ffi::lua_settop(state, -2);
+        }
+        receiver(state, name)
     }
 }
 
@@ -183,17 +198,10 @@ where
         T: UserData,
         F: Fn(Lua, &T) -> Outcome + Copy,
     {
-        // SAFETY: raw access to a table neither raises nor runs Lua code;
-        // then as in `method`.
+        // SAFETY: as in `method`.
         unsafe {
-            if ffi::lua_type(state, 1) == ffi::LUA_TTABLE {
-                ffi::lua_pushvalue(state, Lua::upvalue(3));
-                ffi::lua_rawget(state, 1);
-                ffi::lua_copy(state, -1, 1);
-                ffi::lua_settop(state, -2);
-            }
             let body = std::ptr::NonNull::<F>::dangling().read();
-            let this = &*receiver(state, T::NAME).cast::<T>();
+            let this = &*field_receiver(state, T::NAME).cast::<T>();
             finish(state, guard(|| body(Lua::new(state), this)))
         }
     }

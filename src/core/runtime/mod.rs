@@ -92,6 +92,8 @@ pub struct Runtime {
     /// Operations the current task may still do before it lets others run.
     budget: Cell<u32>,
     found: RefCell<Found>,
+    /// Memory for whoever reads next: see [`Runtime::spare`].
+    spare: RefCell<Vec<u8>>,
     /// An error nobody caught is being reported.
     failing: Cell<bool>,
     /// Blocking turns since the last sweep.
@@ -179,6 +181,7 @@ impl Runtime {
             pool: RefCell::new(None),
             current: Cell::new(ptr::null()),
             budget: Cell::new(BUDGET),
+            spare: RefCell::default(),
             found: RefCell::default(),
             failing: Cell::new(false),
             swept: Cell::new(0),

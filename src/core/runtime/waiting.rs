@@ -1,6 +1,7 @@
 //! Parking coroutines, ending their waits, waking them.
 #![allow(unsafe_code)]
 
+use std::cell::RefMut;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
@@ -297,6 +298,12 @@ impl Runtime {
             self.release_waiter(waiter);
         }
         parked
+    }
+
+    /// A buffer that readers hand on: who waits holds none, and who reads next
+    /// need not ask for memory.
+    pub fn spare(&self) -> RefMut<'_, Vec<u8>> {
+        self.spare.borrow_mut()
     }
 
     pub fn may_be_ready(&self, fd: c_int, interest: Interest) -> bool {
