@@ -147,3 +147,54 @@ case('unreachable channels are collected', function()
     T.settle()
     T.eq(next(weak), nil)
 end)
+
+case('a chosen coroutine that is closed passes its turn on', function()
+    local ch, got, sent = channel.new(), nil, nil
+    local gone = eco.run(function() ch:recv() error('must not run') end)
+    eco.run(function() got = ch:recv(1) end)
+    ch:send('value')
+    coroutine.close(gone)
+    eco.sleep(0.01)
+    T.eq(got, 'value')
+    ch:send(1)
+    gone = eco.run(function() ch:send(2) error('must not run') end)
+    eco.run(function() sent = ch:send(3, 1) end)
+    T.eq(ch:recv(), 1)
+    coroutine.close(gone)
+    eco.sleep(0.01)
+    T.eq(sent, true)
+    T.eq(ch:recv(0), 3)
+end)
+
+case('the limit restarts when somebody else was faster', function()
+    local ch, got = channel.new(), nil
+    eco.run(function() got = table.pack(ch:recv(0.03 * T.slow)) end)
+    eco.sleep(0.02 * T.slow)
+    ch:send(1)
+    T.eq(ch:recv(), 1)
+    eco.sleep(0.02 * T.slow)
+    T.eq(got, nil)
+    eco.sleep(0.03 * T.slow)
+    T.eq(got, { nil, 'timeout', n = 2 })
+end)
+
+case('values keep their order while the channel grows', function()
+    for capacity = 1, 20 do
+        local ch, sent, received = channel.new(capacity), 0, 0
+        for round = 1, 50 do
+            for _ = 1, round * 7919 % (capacity + 1) do
+                if ch:length() < capacity then
+                    sent = sent + 1
+                    ch:send(sent)
+                end
+            end
+            T.eq(#ch.buf, ch:length())
+            for _ = 1, round * 104729 % (capacity + 1) do
+                if ch:length() > 0 then
+                    received = received + 1
+                    T.eq(ch:recv(), received)
+                end
+            end
+        end
+    end
+end)
