@@ -1,6 +1,6 @@
 //! Typed arguments: what the caller passed, or an error about it.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, CStr};
 
 use super::{ffi, Error, Lua};
 
@@ -42,6 +42,18 @@ impl Lua {
             ffi::LUA_TSTRING | ffi::LUA_TNUMBER => Ok(self.to_bytes(index)),
             _ => Err(Error::wrong_type(index, c"string")),
         }
+    }
+
+    /// Argument `index` as a C string: a name of something in the system. None
+    /// of those has a NUL byte in it; an argument that does becomes the empty
+    /// name, which does not exist either.
+    pub fn c_string(&self, index: c_int) -> Result<&CStr, Error> {
+        let bytes = self.string(index)?;
+        if bytes.contains(&0) {
+            return Ok(c"");
+        }
+        // SAFETY: Lua ends every string with a NUL, and this one has no other.
+        Ok(unsafe { CStr::from_ptr(bytes.as_ptr().cast()) })
     }
 
     /// Argument `index` as a byte string, `default` when nil or absent.

@@ -19,11 +19,13 @@ macro_rules! constants {
     };
 }
 
-/// Sets constants in the table on top. May raise.
-pub fn set_constants(lua: Lua, (names, values): Constants) {
-    for (name, value) in names.split(' ').zip(values) {
-        lua.push_str(name);
-        lua.push_integer(i64::from(*value));
-        lua.raw_set(-3);
+/// Sets tables of constants in the table on top. May raise.
+pub fn set_constants(lua: Lua, tables: &[Constants]) {
+    for (names, values) in tables {
+        for (name, value) in names.split(' ').zip(*values) {
+            lua.push_str(name);
+            lua.push_integer(i64::from(*value));
+            lua.raw_set(-3);
+        }
     }
 }

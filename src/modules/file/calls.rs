@@ -1,11 +1,12 @@
-//! System calls that `nix` does not offer for plain fd numbers.
+//! System calls on plain fd numbers and on paths as Lua holds them, with the
+//! scripts' idea of who owns what.
 #![allow(unsafe_code)]
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_void, CStr};
+use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::NixPath;
 
 /// A script's fd number for the length of one system call: a number that is no
 /// open fd makes the call fail, nothing worse.
@@ -24,6 +25,48 @@ pub fn close(fd: c_int) -> Result<(), Errno> {
         Err(Errno::EINTR) | Ok(_) => Ok(()),
         Err(errno) => Err(errno),
     }
+}
+
+/// read(2): the bytes read.
+pub fn read(fd: c_int, into: &mut [MaybeUninit<u8>]) -> Result<&[u8], Errno> {
+    // SAFETY: writes at most that many bytes, and that many of them are read.
+    unsafe {
+        let count = Errno::result(libc::read(fd, into.as_mut_ptr().cast(), into.len()))?;
+        Ok(std::slice::from_raw_parts(into.as_ptr().cast(), count as usize))
+    }
+}
+
+/// readlink(2): the target, cut to the room there is.
+pub fn readlink<'a>(path: &CStr, into: &'a mut [MaybeUninit<u8>]) -> Result<&'a [u8], Errno> {
+    // SAFETY: writes at most that many bytes, and that many of them are read.
+    unsafe {
+        let count = Errno::result(libc::readlink(path.as_ptr(), into.as_mut_ptr().cast(), into.len()))?;
+        Ok(std::slice::from_raw_parts(into.as_ptr().cast(), count as usize))
+    }
+}
+
+/// chown(2); an id of -1 leaves it.
+pub fn chown(path: &CStr, uid: u32, gid: u32) -> Result<(), Errno> {
+    // SAFETY: the path ends with NUL.
+    Errno::result(unsafe { libc::chown(path.as_ptr(), uid, gid) }).map(drop)
+}
+
+/// chmod(2).
+pub fn chmod(path: &CStr, mode: u32) -> Result<(), Errno> {
+    // SAFETY: the path ends with NUL.
+    Errno::result(unsafe { libc::chmod(path.as_ptr(), mode as _) }).map(drop)
+}
+
+/// rename(2).
+pub fn rename(from: &CStr, to: &CStr) -> Result<(), Errno> {
+    // SAFETY: both paths end with NUL.
+    Errno::result(unsafe { libc::rename(from.as_ptr(), to.as_ptr()) }).map(drop)
+}
+
+/// rmdir(2).
+pub fn rmdir(path: &CStr) -> Result<(), Errno> {
+    // SAFETY: the path ends with NUL.
+    Errno::result(unsafe { libc::rmdir(path.as_ptr()) }).map(drop)
 }
 
 /// flock(2) that never blocks.
@@ -48,10 +91,9 @@ pub fn open_inotify() -> Result<c_int, Errno> {
 }
 
 /// inotify_add_watch(2).
-pub fn add_watch(fd: c_int, path: &[u8], mask: u32) -> Result<c_int, Errno> {
+pub fn add_watch(fd: c_int, path: &CStr, mask: u32) -> Result<c_int, Errno> {
     // SAFETY: the path ends with NUL.
-    let watch = path.with_nix_path(|path| unsafe { libc::inotify_add_watch(fd, path.as_ptr(), mask) })?;
-    Errno::result(watch)
+    Errno::result(unsafe { libc::inotify_add_watch(fd, path.as_ptr(), mask) })
 }
 
 /// inotify_rm_watch(2).

@@ -9,6 +9,9 @@ pub const FILES: Constants = constants! {
     S_ISVTX SEEK_SET SEEK_CUR SEEK_END LOCK_SH LOCK_EX LOCK_UN
 };
 
+/// Of `file.walk`.
+pub const WALK: Constants = ("SKIP", &[1]);
+
 pub const EVENTS: Constants = constants! {
     IN_ACCESS IN_MODIFY IN_ATTRIB IN_CLOSE_WRITE IN_CLOSE_NOWRITE IN_CLOSE IN_OPEN IN_MOVED_FROM IN_MOVED_TO IN_MOVE
     IN_CREATE IN_DELETE IN_DELETE_SELF IN_MOVE_SELF IN_ALL_EVENTS IN_ISDIR IN_Q_OVERFLOW
@@ -20,7 +23,7 @@ mod tests {
 
     #[test]
     fn every_name_has_a_value() {
-        for (names, values) in [FILES, EVENTS] {
+        for (names, values) in [FILES, WALK, EVENTS] {
             assert_eq!(names.split_whitespace().count(), values.len());
         }
     }

@@ -5,31 +5,19 @@ local file = setmetatable({}, { __index = internal })
 local object = {}
 object.__index = object
 
--- Not tail calls: the frame keeps the file open.
-function object:read(...)
-    local data, problem = self.rd:read(...)
-    return data, problem
+-- No tail calls where it waits: the frame keeps the file open.
+local function forward(field, name)
+    object[name] = function(self, ...)
+        local stream = self[field]
+        local result, more = stream[name](stream, ...)
+        return result, more
+    end
 end
 
-function object:readfull(...)
-    local data, problem = self.rd:readfull(...)
-    return data, problem
+for _, name in ipairs { 'read', 'readfull', 'readuntil', 'read2b' } do
+    forward('rd', name)
 end
-
-function object:readuntil(...)
-    local data, found = self.rd:readuntil(...)
-    return data, found
-end
-
-function object:read2b(...)
-    local count, problem = self.rd:read2b(...)
-    return count, problem
-end
-
-function object:write(...)
-    local count, problem = self.wr:write(...)
-    return count, problem
-end
+forward('wr', 'write')
 
 function object:lseek(offset, whence)
     return parts.seek(self.fd, offset, whence, self.rd)

@@ -1,52 +1,40 @@
 //! `file.dir`: the entries of a folder, one per call.
+#![allow(unsafe_code)]
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::ffi::CStr;
-use std::os::fd::AsRawFd;
+use std::ptr;
 
-use nix::dir::{Dir, OwningIter};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::stat::{fstatat, FileStat, Mode};
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{fstatat, FileStat};
 
 use super::calls;
 use super::info::push_info;
 use crate::core::Core;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns, UserData};
 
-/// Longest name of a directory entry.
-const LONGEST_NAME: usize = 256;
-
-/// An open folder; None at its end.
-pub struct Folder(RefCell<Option<OwningIter>>);
-
-/// An entry that is there.
-struct Entry {
-    name: [u8; LONGEST_NAME],
-    length: usize,
-    stat: FileStat,
-}
+/// An open folder; null at its end.
+pub struct Folder(Cell<*mut libc::DIR>);
 
 impl Folder {
     /// Pushes what a generic `for` needs: iterator, folder, nil, folder; and
     /// why the folder could not be opened, if so.
     pub fn iterate(lua: Lua) -> Outcome {
-        lua.string(1)?;
+        let path = lua.c_string(1)?;
         let core = Core::of(lua);
         lua.push_function(function(Folder::next), core.pointer());
-        let folder = lua.reserve::<Folder>(0, core.pointer()).fill(Folder(RefCell::new(None)));
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let opened = Dir::open(lua.to_bytes(1), flags, Mode::empty());
-        let problem = opened.map(|dir| *folder.0.borrow_mut() = Some(dir.into_iter())).err();
+        let folder = lua.reserve::<Folder>(0, core.pointer()).fill(Folder(Cell::new(ptr::null_mut())));
+        // SAFETY: the path ends with NUL.
+        folder.0.set(unsafe { libc::opendir(path.as_ptr()) });
+        let errno = Errno::last();
         lua.push_nil();
         lua.push_value(-2);
-        match problem {
-            None => Ok(Returns(4)),
-            Some(errno) => {
-                lua.push_errno(errno);
-                Ok(Returns(5))
-            }
+        if !folder.0.get().is_null() {
+            return Ok(Returns(4));
         }
+        lua.push_errno(errno);
+        Ok(Returns(5))
     }
 
     /// The iterator: name, info.
@@ -55,9 +43,9 @@ impl Folder {
             return Err(Error::wrong_type(1, Folder::NAME));
         };
         match folder.advance() {
-            Some(entry) => {
-                lua.push_bytes(entry.name.get(..entry.length).unwrap_or_default());
-                push_info(lua, &entry.stat);
+            Some((name, stat)) => {
+                lua.push_bytes(name.to_bytes());
+                push_info(lua, &stat);
                 Ok(Returns(2))
             }
             None => {
@@ -68,36 +56,38 @@ impl Folder {
         }
     }
 
-    /// The next entry that still exists.
-    fn advance(&self) -> Option<Entry> {
-        let mut entries = self.0.borrow_mut();
-        let entries = entries.as_mut()?;
+    /// The next entry that still exists; the name is good until the next call.
+    fn advance(&self) -> Option<(&CStr, FileStat)> {
+        let dir = self.0.get();
+        if dir.is_null() {
+            return None;
+        }
         loop {
-            let mut name = [0; LONGEST_NAME];
-            let length = {
-                let entry = entries.next()?.ok()?;
-                let bytes = entry.file_name().to_bytes();
-                if bytes == b"." || bytes == b".." {
-                    continue;
-                }
-                name.get_mut(..bytes.len())?.copy_from_slice(bytes);
-                bytes.len()
-            };
-            let path = name.get(..length)?;
-            let dir = calls::borrow(entries.as_raw_fd()).ok()?;
-            let stat = match fstatat(dir, path, AtFlags::empty()) {
+            // SAFETY: an open folder of ours; the entry lives until the next
+            // call, and its name ends with NUL.
+            let name = unsafe { CStr::from_ptr(libc::readdir(dir).as_ref()?.d_name.as_ptr()) };
+            if name == c"." || name == c".." {
+                continue;
+            }
+            // SAFETY: as above.
+            let fd = calls::borrow(unsafe { libc::dirfd(dir) }).ok()?;
+            let stat = match fstatat(fd, name, AtFlags::empty()) {
                 // A dangling link, or one of a cycle, stands for itself.
-                Err(Errno::ENOENT | Errno::ELOOP) => fstatat(dir, path, AtFlags::AT_SYMLINK_NOFOLLOW),
+                Err(Errno::ENOENT | Errno::ELOOP) => fstatat(fd, name, AtFlags::AT_SYMLINK_NOFOLLOW),
                 other => other,
             };
             if let Ok(stat) = stat {
-                return Some(Entry { name, length, stat });
+                return Some((name, stat));
             }
         }
     }
 
     fn close(&self) {
-        *self.0.borrow_mut() = None;
+        let dir = self.0.replace(ptr::null_mut());
+        if !dir.is_null() {
+            // SAFETY: open, and nobody uses it from here on.
+            unsafe { libc::closedir(dir) };
+        }
     }
 
     fn close_method(lua: Lua) -> Outcome {
@@ -112,4 +102,8 @@ impl UserData for Folder {
     const NAME: &'static CStr = c"eco.folder";
     const METHODS: Functions = &[];
     const METAMETHODS: Functions = &[(c"__close", function(Folder::close_method))];
+
+    fn finalise(&self, _lua: Lua) {
+        self.close();
+    }
 }

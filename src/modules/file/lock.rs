@@ -69,7 +69,7 @@ impl Wait {
         let pause = self.pause.get();
         self.pause.set((pause * 2).min(LONGEST_PAUSE));
         let now = monotonic();
-        let pause = pause + now % (pause / 5);
+        let pause = pause + i64::from(now as u32 % (pause as u32 / 5));
         self.deadline.map_or(pause, |deadline| pause.min(deadline - now)).max(1)
     }
 

@@ -12,37 +12,37 @@ mod names;
 mod sync;
 
 use std::os::fd::IntoRawFd;
-use std::os::unix::ffi::OsStringExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{self, OFlag, AT_FDCWD};
-use nix::sys::stat::{self, fchmodat, FchmodatFlags, FileStat, Mode};
+use nix::fcntl::{self, OFlag};
+use nix::sys::stat::{self, FileStat, Mode};
 use nix::sys::statvfs;
-use nix::unistd::{self, AccessFlags, Gid, Uid, UnlinkatFlags, Whence};
+use nix::unistd::{self, AccessFlags, Whence};
 
 use crate::core::runtime::Runtime;
 use crate::core::Core;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
+use crate::lua_source;
 use crate::modules::constants::set_constants;
 
 /// Most bytes `read` takes at once.
-const LARGEST_READ: usize = 1 << 20;
+const LARGEST_READ: i64 = 1 << 20;
+
+/// Longest target of a link, and one more.
+const LONGEST_PATH: usize = 4096;
 
 /// Opens `eco.internal.file`.
 pub fn open_internal(lua: Lua) -> Outcome {
     let core = Runtime::open(lua)?;
     lua.push_module(FUNCTIONS, core.pointer());
-    for constants in [constants::FILES, constants::EVENTS] {
-        set_constants(lua, constants);
-    }
-    lua.set_integer(-1, c"SKIP", 1);
+    set_constants(lua, &[constants::FILES, constants::WALK, constants::EVENTS]);
     Ok(Returns(1))
 }
 
 /// Opens `eco.file`.
 pub fn open(lua: Lua) -> Outcome {
     let core = Runtime::open(lua)?;
-    lua.push_chunk(c"=eco.file", include_str!("file.lua"));
+    lua.push_chunk(c"=eco.file", lua_source!("file.lua"));
     lua.require(c"eco");
     lua.require(c"eco.internal.file");
     lua.push_module(PARTS, core.pointer());
@@ -82,7 +82,7 @@ const FUNCTIONS: Functions = &[
 /// What `file.lua` builds on.
 const PARTS: Functions = &[
     (c"close", function(close_object)),
-    (c"seek", function(seek_object)),
+    (c"seek", function(lseek)),
     (c"flock", function(lock::flock)),
 ];
 
@@ -108,7 +108,16 @@ fn integer(lua: Lua, result: Result<i64, Errno>) -> Outcome {
     }
 }
 
+/// Ends with a new fd, or `nil, message`.
+fn opened(lua: Lua, result: Result<i32, Errno>) -> Outcome {
+    if let Ok(fd) = result {
+        Core::of(lua).fd_reset(fd);
+    }
+    integer(lua, result.map(i64::from))
+}
+
 /// Ends with an info table, or `nil, message`.
+#[inline(never)]
 fn described(lua: Lua, result: Result<FileStat, Errno>) -> Outcome {
     match result {
         Ok(stat) => {
@@ -122,12 +131,8 @@ fn described(lua: Lua, result: Result<FileStat, Errno>) -> Outcome {
 /// `open(path [, flags [, mode]])` -> fd.
 fn open_file(lua: Lua) -> Outcome {
     let flags = OFlag::from_bits_retain(lua.integer_or(2, 0)? as _);
-    let mode = Mode::from_bits_truncate(lua.integer_or(3, 0)? as _);
-    let opened = fcntl::open(lua.string(1)?, flags, mode).map(IntoRawFd::into_raw_fd);
-    if let Ok(fd) = opened {
-        Core::of(lua).fd_reset(fd);
-    }
-    integer(lua, opened.map(i64::from))
+    let mode = Mode::from_bits_retain(lua.integer_or(3, 0)? as _);
+    opened(lua, fcntl::open(lua.c_string(1)?, flags, mode).map(IntoRawFd::into_raw_fd))
 }
 
 /// `close(fd)`.
@@ -152,21 +157,17 @@ fn close_object(lua: Lua) -> Outcome {
 
 /// `read(fd, size)` -> bytes, `''` at the end: one read(2).
 fn read(lua: Lua) -> Outcome {
-    let fd = lua.int(1)?;
-    let size = match usize::try_from(lua.integer(2)?) {
-        Ok(size) if size > 0 => size.min(LARGEST_READ),
-        _ => return Err(Error::argument(2, "must be greater than 0")),
-    };
-    let mut bytes = vec![0; size];
-    match calls::borrow(fd).and_then(|fd| unistd::read(fd, &mut bytes)) {
-        Ok(count) => {
-            lua.try_push_bytes(bytes.get(..count).unwrap_or_default())?;
+    let (fd, size) = (lua.int(1)?, lua.integer(2)?);
+    if size <= 0 {
+        return Err(Error::argument(2, "must be greater than 0"));
+    }
+    let room = lua.push_room(size.min(LARGEST_READ) as usize);
+    match calls::read(fd, room) {
+        Ok(bytes) => {
+            lua.push_bytes(bytes);
             Ok(Returns(1))
         }
-        Err(errno) => {
-            drop(bytes);
-            lua.fail_errno(errno)
-        }
+        Err(errno) => lua.fail_errno(errno),
     }
 }
 
@@ -189,20 +190,15 @@ fn seek(fd: i32, offset: i64, whence: i64) -> Result<i64, Errno> {
     unistd::lseek64(calls::borrow(fd)?, offset, whence)
 }
 
-/// `lseek(fd, offset, whence)` -> offset from the start.
+/// `lseek(fd, offset, whence)` -> offset from the start; `seek(...)` of an
+/// object also takes its reader, whose buffer is dropped, and its offsets count
+/// from what the script has read, not from what was read ahead.
 fn lseek(lua: Lua) -> Outcome {
-    let (fd, offset, whence) = (lua.int(1)?, lua.integer(2)?, lua.integer(3)?);
-    integer(lua, seek(fd, offset, whence))
-}
-
-/// `seek(fd, offset, whence, reader)`: the reader's buffer is dropped, and
-/// offsets count from what the script has read, not from what was read ahead.
-fn seek_object(lua: Lua) -> Outcome {
     let (fd, mut offset, whence) = (lua.int(1)?, lua.integer(2)?, lua.integer(3)?);
     let reader = Core::of(lua).reader_at(lua, 4);
     let ahead = reader.map_or(0, |reader| reader.buffered().len());
     if whence == i64::from(libc::SEEK_CUR) {
-        offset = offset.saturating_sub(ahead as i64);
+        offset = offset.wrapping_sub(ahead as i64);
     }
     let moved = seek(fd, offset, whence);
     if let (Ok(_), Some(reader)) = (moved, reader) {
@@ -213,25 +209,26 @@ fn seek_object(lua: Lua) -> Outcome {
 
 /// `access(path [, mode])`: every letter of `mode` must hold.
 fn access(lua: Lua) -> Outcome {
-    let mut wanted = AccessFlags::F_OK;
+    let mut wanted = 0;
     for letter in lua.string_or(2, b"")? {
         wanted |= match letter {
-            b'x' => AccessFlags::X_OK,
-            b'w' => AccessFlags::W_OK,
-            b'r' => AccessFlags::R_OK,
-            _ => AccessFlags::F_OK,
+            b'x' => libc::X_OK,
+            b'w' => libc::W_OK,
+            b'r' => libc::R_OK,
+            _ => 0,
         };
     }
-    let allowed = unistd::access(lua.string(1)?, wanted).is_ok();
-    lua.push_bool(allowed);
+    let allowed = unistd::access(lua.c_string(1)?, AccessFlags::from_bits_retain(wanted));
+    lua.push_bool(allowed.is_ok());
     Ok(Returns(1))
 }
 
 /// `readlink(path)` -> target.
 fn readlink(lua: Lua) -> Outcome {
-    match fcntl::readlink(lua.string(1)?).map(OsStringExt::into_vec) {
+    let path = lua.c_string(1)?;
+    match calls::readlink(path, lua.push_room(LONGEST_PATH)) {
         Ok(target) => {
-            lua.try_push_bytes(&target)?;
+            lua.push_bytes(target);
             Ok(Returns(1))
         }
         Err(errno) => lua.fail_errno(errno),
@@ -240,29 +237,27 @@ fn readlink(lua: Lua) -> Outcome {
 
 /// `stat(path)` -> info.
 fn stat_path(lua: Lua) -> Outcome {
-    described(lua, stat::stat(lua.string(1)?))
+    described(lua, stat::stat(lua.c_string(1)?))
 }
 
 /// `lstat(path)` -> info of a link itself.
 fn lstat(lua: Lua) -> Outcome {
-    described(lua, stat::lstat(lua.string(1)?))
+    described(lua, stat::lstat(lua.c_string(1)?))
 }
 
 /// `fstat(fd)` -> info.
 fn fstat(lua: Lua) -> Outcome {
-    let fd = lua.int(1)?;
-    described(lua, calls::borrow(fd).and_then(stat::fstat))
+    described(lua, calls::borrow(lua.int(1)?).and_then(stat::fstat))
 }
 
 /// `statvfs(path)` -> total, available, used, in KiB.
 fn file_system(lua: Lua) -> Outcome {
-    match statvfs::statvfs(lua.string(1)?) {
+    match statvfs::statvfs(lua.c_string(1)?) {
         Ok(found) => {
-            let unit = found.fragment_size() as f64 / 1024.0;
             let used = found.blocks().saturating_sub(found.blocks_free());
-            lua.push_number(found.blocks() as f64 * unit);
-            lua.push_number(found.blocks_available() as f64 * unit);
-            lua.push_number(used as f64 * unit);
+            for blocks in [found.blocks(), found.blocks_available(), used] {
+                lua.push_number((blocks as u64 * found.fragment_size() as u64) as f64 / 1024.0);
+            }
             Ok(Returns(3))
         }
         Err(errno) => lua.fail_errno(errno),
@@ -271,50 +266,44 @@ fn file_system(lua: Lua) -> Outcome {
 
 /// `chown(path [, uid [, gid]])`.
 fn chown(lua: Lua) -> Outcome {
-    let id = |index| -> Result<Option<u32>, Error> {
-        if lua.is_none_or_nil(index) {
-            return Ok(None);
-        }
-        lua.integer(index).map(|id| Some(id as u32))
-    };
-    let (uid, gid) = (id(2)?.map(Uid::from_raw), id(3)?.map(Gid::from_raw));
-    done(lua, unistd::chown(lua.string(1)?, uid, gid))
+    let (uid, gid) = (lua.integer_or(2, -1)?, lua.integer_or(3, -1)?);
+    done(lua, calls::chown(lua.c_string(1)?, uid as u32, gid as u32))
 }
 
-/// The mode argument at `index`, or `default`.
-fn mode(lua: Lua, index: i32, default: i64) -> Result<Mode, Error> {
-    match u32::try_from(lua.integer_or(index, default)?) {
-        Ok(mode) => Ok(Mode::from_bits_truncate(mode as _)),
-        Err(_) => Err(Error::argument(index, "invalid mode")),
+/// The mode argument, or `default`.
+fn mode(lua: Lua, default: i64) -> Result<u32, Error> {
+    match lua.integer_or(2, default)? {
+        mode if mode >= 0 => Ok(mode as u32),
+        _ => Err(Error::argument(2, "invalid mode")),
     }
 }
 
 /// `chmod(path, mode)`.
 fn chmod(lua: Lua) -> Outcome {
     lua.integer(2)?;
-    let mode = mode(lua, 2, 0)?;
-    done(lua, fchmodat(AT_FDCWD, lua.string(1)?, mode, FchmodatFlags::FollowSymlink))
+    let mode = mode(lua, 0)?;
+    done(lua, calls::chmod(lua.c_string(1)?, mode))
 }
 
 /// `mkdir(path [, mode])`.
 fn mkdir(lua: Lua) -> Outcome {
-    let mode = mode(lua, 2, 0o777)?;
-    done(lua, unistd::mkdir(lua.string(1)?, mode))
+    let mode = Mode::from_bits_retain(mode(lua, 0o777)? as _);
+    done(lua, unistd::mkdir(lua.c_string(1)?, mode))
 }
 
 /// `rmdir(path)`.
 fn rmdir(lua: Lua) -> Outcome {
-    done(lua, unistd::unlinkat(AT_FDCWD, lua.string(1)?, UnlinkatFlags::RemoveDir))
+    done(lua, calls::rmdir(lua.c_string(1)?))
 }
 
 /// `unlink(path)`.
 fn unlink(lua: Lua) -> Outcome {
-    done(lua, unistd::unlink(lua.string(1)?))
+    done(lua, unistd::unlink(lua.c_string(1)?))
 }
 
 /// `rename(from, to)`.
 fn rename(lua: Lua) -> Outcome {
-    done(lua, fcntl::renameat(AT_FDCWD, lua.string(1)?, AT_FDCWD, lua.string(2)?))
+    done(lua, calls::rename(lua.c_string(1)?, lua.c_string(2)?))
 }
 
 /// `dirname(path)`.
@@ -346,17 +335,13 @@ fn flock(lua: Lua) -> Outcome {
 
 /// `inotify_init()` -> fd.
 fn inotify_init(lua: Lua) -> Outcome {
-    let opened = calls::open_inotify();
-    if let Ok(fd) = opened {
-        Core::of(lua).fd_reset(fd);
-    }
-    integer(lua, opened.map(i64::from))
+    opened(lua, calls::open_inotify())
 }
 
 /// `inotify_add_watch(fd, path, mask)` -> watch descriptor.
 fn inotify_add_watch(lua: Lua) -> Outcome {
     let (fd, mask) = (lua.int(1)?, lua.integer(3)? as u32);
-    integer(lua, calls::add_watch(fd, lua.string(2)?, mask).map(i64::from))
+    integer(lua, calls::add_watch(fd, lua.c_string(2)?, mask).map(i64::from))
 }
 
 /// `inotify_rm_watch(fd, watch)`.

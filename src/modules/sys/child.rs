@@ -9,7 +9,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, CStr};
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 
 use nix::errno::Errno;
@@ -26,6 +25,9 @@ const CHILDREN: &CStr = c"eco.children";
 /// First and longest pause between two looks at a child that has no pidfd.
 const FIRST_PAUSE: Nanoseconds = 1_000_000;
 const LONGEST_PAUSE: Nanoseconds = 64_000_000;
+
+/// Of a child whose output is not ours.
+pub const NO_STREAMS: [c_int; 2] = [-1, -1];
 
 /// What is known of a child.
 #[derive(Clone, Copy)]
@@ -46,10 +48,11 @@ pub struct Child {
     state: Cell<State>,
     /// The status was given to a waiter.
     collected: Cell<bool>,
-    pidfd: RefCell<Option<OwnedFd>>,
+    /// -1 when there is none.
+    pidfd: Cell<c_int>,
     pause: Cell<Nanoseconds>,
-    /// Our ends of its output.
-    streams: RefCell<Option<[OwnedFd; 2]>>,
+    /// Our ends of its output, -1 once closed or handed over.
+    streams: Cell<[c_int; 2]>,
     /// Operations to wake when it ends. Each removes itself before it goes.
     waiters: RefCell<Vec<*const Parked>>,
 }
@@ -72,9 +75,9 @@ impl Child {
             pid: Cell::new(0),
             state: Cell::new(State::Lost),
             collected: Cell::new(false),
-            pidfd: RefCell::new(None),
+            pidfd: Cell::new(-1),
             pause: Cell::new(FIRST_PAUSE),
-            streams: RefCell::new(None),
+            streams: Cell::new(NO_STREAMS),
             waiters: RefCell::default(),
         });
         lua.push_pointer(ptr::from_ref(child).cast());
@@ -85,27 +88,18 @@ impl Child {
         child
     }
 
-    /// The child was started. Does not raise.
-    pub fn begin(&self, pid: i32, streams: Option<[OwnedFd; 2]>) {
+    /// The child was started; its streams are ours from now on. Does not raise.
+    pub fn begin(&self, pid: i32, streams: [c_int; 2]) {
         self.pid.set(pid);
         self.state.set(State::Running);
-        for stream in streams.iter().flatten() {
-            self.core.fd_reset(stream.as_raw_fd());
+        self.streams.set(streams);
+        for stream in streams {
+            self.core.fd_reset(stream);
         }
-        *self.streams.borrow_mut() = streams;
         if let Ok(pidfd) = calls::open_pidfd(pid) {
-            let watched = Runtime::of(self.core).watch(&self.alarm, pidfd.as_raw_fd());
-            if watched.is_ok() {
-                *self.pidfd.borrow_mut() = Some(pidfd);
-                return;
-            }
+            self.pidfd.set(pidfd);
         }
-        self.look_again();
-    }
-
-    /// It could not be started: the record is dropped.
-    pub fn give_up(&self, lua: Lua) {
-        self.release(lua);
+        self.watch();
     }
 
     pub fn pid(&self) -> i32 {
@@ -117,16 +111,13 @@ impl Child {
     }
 
     /// Hands its output streams over to the caller.
-    pub fn take_streams(&self) -> Option<[OwnedFd; 2]> {
-        self.streams.borrow_mut().take()
+    pub fn take_streams(&self) -> [c_int; 2] {
+        self.streams.replace(NO_STREAMS)
     }
 
-    /// Numbers of its output streams.
-    pub fn stream_fds(&self) -> [c_int; 2] {
-        match &*self.streams.borrow() {
-            Some([stdout, stderr]) => [stdout.as_raw_fd(), stderr.as_raw_fd()],
-            None => [-1, -1],
-        }
+    /// Its output streams.
+    pub fn streams(&self) -> [c_int; 2] {
+        self.streams.get()
     }
 
     /// The running child with this pid.
@@ -146,23 +137,20 @@ impl Child {
 
     // ---- noticing the end -----------------------------------------------------------
 
-    /// Without a pidfd: looks again after a while.
-    fn look_again(&self) {
-        let pause = self.pause.get();
-        self.pause.set((pause * 2).min(LONGEST_PAUSE));
-        Runtime::of(self.core).set_idle_alarm(&self.alarm, monotonic() + pause);
+    /// Waits for the pidfd; without one, looks again after a while.
+    fn watch(&self) {
+        let runtime = Runtime::of(self.core);
+        let pidfd = self.pidfd.get();
+        if pidfd < 0 || runtime.watch(&self.alarm, pidfd).is_err() {
+            let pause = self.pause.get();
+            self.pause.set((pause * 2).min(LONGEST_PAUSE));
+            runtime.set_idle_alarm(&self.alarm, monotonic() + pause);
+        }
     }
 
     fn fire(&self, lua: Lua) {
-        if self.reap(lua) {
-            return;
-        }
-        let again = match &*self.pidfd.borrow() {
-            Some(pidfd) => Runtime::of(self.core).watch(&self.alarm, pidfd.as_raw_fd()),
-            None => Err(Errno::ENOSYS),
-        };
-        if again.is_err() {
-            self.look_again();
+        if !self.reap(lua) {
+            self.watch();
         }
     }
 
@@ -182,8 +170,7 @@ impl Child {
     /// The child is gone: wakes who waits, then calls the hook. May raise.
     pub fn finish(&self, lua: Lua, status: Option<c_int>) {
         self.state.set(status.map_or(State::Lost, State::Ended));
-        self.core.clear_alarm(&self.alarm);
-        *self.pidfd.borrow_mut() = None;
+        self.forget_pidfd();
         for waiter in &*self.waiters.borrow() {
             // SAFETY: waiters remove themselves before they go.
             self.core.wake(unsafe { &**waiter }, Cause::WAKE);
@@ -200,8 +187,13 @@ impl Child {
         }
     }
 
+    fn forget_pidfd(&self) {
+        self.core.clear_alarm(&self.alarm);
+        calls::close(self.pidfd.replace(-1));
+    }
+
     /// Takes it out of the table of running children.
-    fn release(&self, lua: Lua) {
+    pub fn release(&self, lua: Lua) {
         if lua.get_field(ffi::LUA_REGISTRYINDEX, CHILDREN) == ffi::LUA_TTABLE {
             lua.push_pointer(ptr::from_ref(self).cast());
             lua.push_nil();
@@ -333,8 +325,9 @@ impl Child {
 
     /// Closes our ends of its output.
     fn close_streams(&self) {
-        for stream in self.take_streams().into_iter().flatten() {
-            self.core.fd_reset(stream.as_raw_fd());
+        for stream in self.take_streams() {
+            calls::close(stream);
+            self.core.fd_reset(stream);
         }
     }
 }
@@ -349,7 +342,7 @@ impl UserData for Child {
     ];
 
     fn finalise(&self, _lua: Lua) {
-        self.core.clear_alarm(&self.alarm);
+        self.forget_pidfd();
         self.close_streams();
     }
 }

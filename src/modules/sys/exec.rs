@@ -2,13 +2,12 @@
 //! between fork and exec it makes async-signal-safe calls only.
 #![allow(unsafe_code)]
 
-use std::ffi::{c_char, c_int, CString};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{c_char, c_int, CStr};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::ptr;
 
 use nix::errno::Errno;
-use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::unistd::pipe2;
 
@@ -45,15 +44,15 @@ extern "C" {
     static environ: *const *const c_char;
 }
 
-/// A child that runs a program, and our ends of its output pipes.
+/// A child that runs a program, and our ends of its output pipes, owned by
+/// whoever gets them.
 pub struct Started {
     pub pid: i32,
-    pub stdout: OwnedFd,
-    pub stderr: OwnedFd,
+    pub streams: [c_int; 2],
 }
 
-/// A program to run. Its strings belong to Lua: tables of strings that stay on
-/// the stack while this is in use.
+/// A program to run. Its strings belong to Lua (tables of strings that stay on
+/// the stack while this is in use) and to the environment.
 pub struct Program {
     /// Shell, command, arguments, null.
     words: Vec<*const c_char>,
@@ -61,7 +60,6 @@ pub struct Program {
     environment: Option<Vec<*const c_char>>,
     /// Paths to try in turn, each ended by NUL.
     files: Vec<u8>,
-    shell: CString,
 }
 
 /// Pushes a copy of the words of a command with every word checked to be a
@@ -127,8 +125,13 @@ fn candidates(command: &[u8], path: Option<&[u8]>) -> Vec<u8> {
     files
 }
 
-fn variable(name: &str) -> Option<Vec<u8>> {
-    std::env::var_os(name).map(OsStringExt::into_vec)
+/// A variable of our environment, good until that changes.
+fn variable<'a>(name: &CStr) -> Option<&'a CStr> {
+    // SAFETY: the result is null or a C string.
+    unsafe {
+        let value = libc::getenv(name.as_ptr());
+        (!value.is_null()).then(|| CStr::from_ptr(value))
+    }
 }
 
 /// A pipe for output of a child: our end does not block, the child's does.
@@ -136,7 +139,8 @@ fn variable(name: &str) -> Option<Vec<u8>> {
 fn output_pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     let (ours, theirs) = pipe2(OFlag::O_CLOEXEC)?;
     let (ours, theirs) = (above_standard(ours)?, above_standard(theirs)?);
-    fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    // SAFETY: takes numbers only.
+    Errno::result(unsafe { libc::fcntl(ours.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
     Ok((ours, theirs))
 }
 
@@ -144,22 +148,23 @@ fn above_standard(fd: OwnedFd) -> Result<OwnedFd, Errno> {
     if fd.as_raw_fd() > 2 {
         return Ok(fd);
     }
-    let copy = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(3))?;
-    // SAFETY: a fresh fd that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+    // SAFETY: takes numbers only; the new fd is nobody else's.
+    unsafe {
+        let copy = Errno::result(libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3))?;
+        Ok(OwnedFd::from_raw_fd(copy))
+    }
 }
 
 impl Program {
     /// A program from the table of words at `words` and the table of variables
     /// at `environment` (0: the parent's). Does not raise.
     pub fn new(lua: Lua, words: c_int, environment: c_int) -> Result<Program, Errno> {
-        let shell = variable("SHELL").and_then(|shell| CString::new(shell).ok());
         let mut program = Program {
-            words: vec![ptr::null()],
+            words: Vec::new(),
             environment: None,
             files: Vec::new(),
-            shell: shell.unwrap_or_else(|| c"/bin/sh".into()),
         };
+        program.words.push(variable(c"SHELL").unwrap_or(c"/bin/sh").as_ptr());
         collect(lua, words, &mut program.words)?;
         if environment != 0 {
             let mut variables = Vec::new();
@@ -167,9 +172,8 @@ impl Program {
             program.environment = Some(variables);
         }
         lua.raw_get_index(words, 1);
-        program.files = candidates(lua.to_bytes(-1), variable("PATH").as_deref());
+        program.files = candidates(lua.to_bytes(-1), variable(c"PATH").map(CStr::to_bytes));
         lua.pop(1);
-        program.words[0] = program.shell.as_ptr();
         Ok(program)
     }
 
@@ -191,8 +195,7 @@ impl Program {
         let _ = mask.thread_set_mask();
         Ok(Started {
             pid: forked?,
-            stdout,
-            stderr,
+            streams: [stdout.into_raw_fd(), stderr.into_raw_fd()],
         })
     }
 
@@ -217,7 +220,7 @@ impl Program {
             libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
             let command = self.words[1];
             let errno = self.execute();
-            write_all(std::ffi::CStr::from_ptr(command).to_bytes());
+            write_all(CStr::from_ptr(command).to_bytes());
             write_all(b": ");
             let known = FAILURES.iter().position(|&known| known == errno);
             let text = known.and_then(|at| texts.get(at)).map_or(&b"cannot run"[..], |text| text);

@@ -6,43 +6,41 @@ mod calls;
 mod child;
 mod constants;
 mod exec;
-mod listener;
 mod shell;
 mod status;
 
 use std::ffi::c_int;
-use std::os::fd::IntoRawFd;
+use std::mem::MaybeUninit;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::time::{clock_gettime, ClockId};
-use nix::unistd::{getpid, getppid, sysconf, SysconfVar, User};
+use nix::unistd::{getpid, getppid, sysconf, SysconfVar};
 
-use child::{wait_timeout, Child};
+use child::{wait_timeout, Child, NO_STREAMS};
 use exec::{push_words, Program};
-use listener::Listener;
 use shell::Shell;
 use status::{has_ended, push_status};
 
 use crate::core::runtime::Runtime;
 use crate::core::Core;
 use crate::lua::{ffi, function, Error, Functions, Lua, Outcome, Returns};
+use crate::lua_source;
 use crate::modules::constants::set_constants;
 
 /// Opens `eco.internal.sys`.
 pub fn open_internal(lua: Lua) -> Outcome {
     let core = Runtime::open(lua)?;
     lua.push_module(FUNCTIONS, core.pointer());
-    for constants in [constants::SIGNALS, constants::ERRORS, constants::MISSPELT, constants::ODD] {
-        set_constants(lua, constants);
-    }
+    let tables = [constants::SIGNALS, constants::ERRORS, constants::MISSPELT, constants::ODD];
+    set_constants(lua, &tables);
     Ok(Returns(1))
 }
 
 /// Opens `eco.sys`.
 pub fn open(lua: Lua) -> Outcome {
     let core = Runtime::open(lua)?;
-    lua.push_chunk(c"=eco.sys", include_str!("sys.lua"));
+    lua.push_chunk(c"=eco.sys", lua_source!("sys.lua"));
     lua.require(c"eco");
     lua.require(c"eco.internal.sys");
     lua.push_module(PARTS, core.pointer());
@@ -70,7 +68,7 @@ const FUNCTIONS: Functions = &[
 const PARTS: Functions = &[
     (c"exec", function(start)),
     (c"fork", function(fork_tracked)),
-    (c"listen", function(listen)),
+    (c"close", function(close)),
     (c"sh", function(shell)),
 ];
 
@@ -120,25 +118,11 @@ fn error_text(lua: Lua) -> Outcome {
 
 /// `getpwnam(name)` -> table.
 fn user(lua: Lua) -> Outcome {
-    let found = match std::str::from_utf8(lua.string(1)?) {
-        Ok(name) => User::from_name(name),
-        Err(_) => Ok(None),
-    };
-    match found {
-        Ok(Some(user)) => lua.protect(1, &user, push_user).map(|()| Returns(1)),
-        Ok(None) => lua.fail("not found"),
+    match calls::push_user(lua, lua.c_string(1)?) {
+        Ok(true) => Ok(Returns(1)),
+        Ok(false) => lua.fail("not found"),
         Err(errno) => lua.fail_errno(errno),
     }
-}
-
-fn push_user(lua: Lua, user: &User) {
-    lua.push_table(0, 6);
-    lua.set_bytes(-1, c"username", user.name.as_bytes());
-    lua.set_bytes(-1, c"password", user.passwd.as_bytes());
-    lua.set_integer(-1, c"uid", i64::from(user.uid.as_raw()));
-    lua.set_integer(-1, c"gid", i64::from(user.gid.as_raw()));
-    lua.set_bytes(-1, c"home", user.dir.as_os_str().as_encoded_bytes());
-    lua.set_bytes(-1, c"shell", user.shell.as_os_str().as_encoded_bytes());
 }
 
 /// `kill(pid, signal)`.
@@ -192,13 +176,15 @@ fn prctl(lua: Lua) -> Outcome {
     done(lua, signal.and_then(nix::sys::prctl::set_pdeathsig))
 }
 
-/// The signal numbers in arguments from `first` on.
-fn signals(lua: Lua, first: c_int) -> Result<Result<nix::sys::signal::SigSet, Errno>, Error> {
+/// The set of the signals in arguments from `first` on.
+fn signals(lua: Lua, first: c_int) -> Result<Result<libc::sigset_t, Errno>, Error> {
+    let mut set = calls::no_signals();
     for index in first..=lua.top() {
-        lua.int(index)?;
+        if let Err(errno) = calls::add_signal(&mut set, lua.int(index)?) {
+            return Ok(Err(errno));
+        }
     }
-    let numbers = (first..=lua.top()).filter_map(|index| lua.int(index).ok());
-    Ok(calls::signal_set(numbers))
+    Ok(Ok(set))
 }
 
 /// `sigprocmask(how, signal...)`.
@@ -215,7 +201,6 @@ fn signalfd(lua: Lua) -> Outcome {
     }
     match signals(lua, 1)?.and_then(|set| calls::open_signalfd(&set)) {
         Ok(fd) => {
-            let fd = fd.into_raw_fd();
             Core::of(lua).fd_reset(fd);
             lua.push_integer(i64::from(fd));
             Ok(Returns(1))
@@ -241,11 +226,11 @@ fn launch<'a>(lua: Lua) -> Result<Result<&'a Child, Errno>, Error> {
     let child = Child::push(lua, Core::of(lua));
     match Program::new(lua, words, environment).and_then(Program::start) {
         Ok(started) => {
-            child.begin(started.pid, Some([started.stdout, started.stderr]));
+            child.begin(started.pid, started.streams);
             Ok(Ok(child))
         }
         Err(errno) => {
-            child.give_up(lua);
+            child.release(lua);
             Ok(Err(errno))
         }
     }
@@ -258,8 +243,8 @@ fn exec(lua: Lua) -> Outcome {
         Err(errno) => return lua.fail_errno(errno),
     };
     lua.push_integer(i64::from(child.pid()));
-    for stream in child.take_streams().into_iter().flatten() {
-        lua.push_integer(i64::from(stream.into_raw_fd()));
+    for stream in child.take_streams() {
+        lua.push_integer(i64::from(stream));
     }
     Ok(Returns(3))
 }
@@ -271,7 +256,7 @@ fn start(lua: Lua) -> Outcome {
         Err(errno) => return lua.fail_errno(errno),
     };
     lua.push_integer(i64::from(child.pid()));
-    let fds = child.stream_fds();
+    let fds = child.streams();
     for fd in fds {
         lua.push_integer(i64::from(fd));
     }
@@ -306,33 +291,37 @@ fn shell(lua: Lua) -> Outcome {
 }
 
 /// `fork()` of `spawn`: child, pid in the parent; nil, 0 in the child, with no
-/// signal blocked on behalf of the parent's listeners.
+/// output of the parent waiting to be written.
 fn fork_tracked(lua: Lua) -> Outcome {
     let child = Child::push(lua, Core::of(lua));
     match calls::fork(true) {
         Ok(0) => {
-            listener::unblock_all(lua);
             lua.push_nil();
             lua.push_integer(0);
             Ok(Returns(2))
         }
         Ok(pid) => {
-            child.begin(pid, None);
+            child.begin(pid, NO_STREAMS);
             lua.push_integer(i64::from(pid));
             Ok(Returns(2))
         }
         Err(errno) => {
-            child.give_up(lua);
+            child.release(lua);
             lua.fail_errno(errno)
         }
     }
 }
 
-/// `listen(signal)` -> listener, signalfd.
-fn listen(lua: Lua) -> Outcome {
-    let signal = lua.int(1)?;
-    match Listener::open(lua, Core::of(lua), signal) {
-        Ok(()) => Ok(Returns(2)),
-        Err(errno) => lua.fail_errno(errno),
+/// `close(fd, reader)`: ends what waits on the reader of a signalfd, takes the
+/// signals that have come, and closes the fd.
+fn close(lua: Lua) -> Outcome {
+    let fd = lua.int(1)?;
+    let mut record = [MaybeUninit::uninit(); 128];
+    while calls::read_into(fd, &mut record).is_ok_and(|count| count > 0) {}
+    if let Some(reader) = Core::of(lua).reader_at(lua, 2) {
+        reader.close();
     }
+    calls::close(fd);
+    Core::of(lua).fd_reset(fd);
+    Ok(Returns(0))
 }

@@ -3,13 +3,12 @@
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::ffi::CStr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::ffi::{c_int, CStr};
 use std::ptr;
 
 use nix::errno::Errno;
-use nix::unistd::read;
 
+use super::calls;
 use super::child::Child;
 use crate::core::runtime::Runtime;
 use crate::core::{Alarm, Cause, Core, Interest, Nanoseconds, Parked, Step};
@@ -28,73 +27,74 @@ const LAST_WAIT: Nanoseconds = 1_000_000_000;
 struct Stream {
     alarm: Alarm,
     shell: Cell<*const Shell>,
-    /// None once it has ended.
-    fd: RefCell<Option<OwnedFd>>,
+    /// -1 once it has ended.
+    fd: Cell<c_int>,
     bytes: RefCell<Vec<u8>>,
-    failure: Cell<Option<Errno>>,
+    /// Why it could not be read to its end; 0 when it could.
+    failure: Cell<c_int>,
 }
 
 crate::alarm!(Stream);
 
 impl Stream {
-    fn new(fd: Option<OwnedFd>) -> Stream {
+    fn new(fd: c_int) -> Stream {
         Stream {
             alarm: Alarm::of::<Stream>(),
             shell: Cell::new(ptr::null()),
-            fd: RefCell::new(fd),
+            fd: Cell::new(fd),
             bytes: RefCell::default(),
-            failure: Cell::new(None),
+            failure: Cell::new(0),
         }
     }
 
     fn is_open(&self) -> bool {
-        self.fd.borrow().is_some()
+        self.fd.get() >= 0
     }
 
     fn watch(&self, core: Core) {
-        let watched = match &*self.fd.borrow() {
-            Some(fd) => Runtime::of(core).watch(&self.alarm, fd.as_raw_fd()),
-            None => return,
-        };
-        if let Err(errno) = watched {
-            self.failure.set(Some(errno));
+        if let Err(errno) = Runtime::of(core).watch(&self.alarm, self.fd.get()) {
+            self.failure.set(errno as c_int);
             self.close(core);
         }
     }
 
     fn close(&self, core: Core) {
         core.clear_alarm(&self.alarm);
-        *self.fd.borrow_mut() = None;
+        calls::close(self.fd.replace(-1));
     }
 
-    /// Takes what there is; None when more may come.
-    fn collect(&self) -> Option<Result<(), Errno>> {
-        let fd = self.fd.borrow();
-        let fd = fd.as_ref()?;
-        let mut piece = [0; PIECE];
+    /// Takes what there is; true when the stream has ended.
+    fn collect(&self) -> bool {
+        let mut bytes = self.bytes.borrow_mut();
         for _ in 0..READS {
-            match read(fd, &mut piece) {
-                Ok(0) => return Some(Ok(())),
-                Ok(count) => self.bytes.borrow_mut().extend_from_slice(&piece[..count]),
-                Err(Errno::EAGAIN) => return None,
+            bytes.reserve(PIECE);
+            match calls::read_into(self.fd.get(), bytes.spare_capacity_mut()) {
+                Ok(0) => return true,
+                Ok(count) => {
+                    let length = bytes.len() + count;
+                    // SAFETY: that many more bytes were just written.
+                    unsafe { bytes.set_len(length) };
+                }
+                Err(Errno::EAGAIN) => break,
                 Err(Errno::EINTR) => {}
-                Err(errno) => return Some(Err(errno)),
+                Err(errno) => {
+                    self.failure.set(errno as c_int);
+                    return true;
+                }
             }
         }
-        None
+        false
     }
 
     fn fire(&self, _lua: Lua) {
         // SAFETY: the stream is part of the shell, which clears the alarm
         // before it goes.
         let shell = unsafe { &*self.shell.get() };
-        match self.collect() {
-            None => self.watch(shell.core),
-            Some(result) => {
-                self.failure.set(result.err());
-                self.close(shell.core);
-                shell.core.wake(&shell.parked, Cause::WAKE);
-            }
+        if self.collect() {
+            self.close(shell.core);
+            shell.core.wake(&shell.parked, Cause::WAKE);
+        } else {
+            self.watch(shell.core);
         }
     }
 
@@ -134,7 +134,7 @@ impl Shell {
     pub fn run(lua: Lua, core: Core, child: &Child, timeout: Nanoseconds, with_status: bool) -> Outcome {
         let slot = lua.reserve::<Shell>(1, core.pointer());
         // Only now: nothing is owned when the line above raises.
-        let [stdout, stderr] = child.take_streams().map_or([None, None], |streams| streams.map(Some));
+        let [stdout, stderr] = child.take_streams();
         let shell = slot.fill(Shell {
             parked: Parked::new::<Shell>(),
             core,
@@ -204,33 +204,27 @@ impl Shell {
     /// Results of a command that has ended.
     fn finish(&self, lua: Lua) -> Step {
         self.abandon();
-        let [stdout, stderr] = &self.streams;
-        let mut count = 2;
-        let mut pushed = Ok(());
-        if let Some(errno) = stdout.failure.get() {
-            lua.push_nil();
-            lua.push_nil();
-            lua.push_errno(errno);
-            count = 3;
-        } else {
-            pushed = stdout.push(lua);
-            if let (Some(errno), true) = (stderr.failure.get(), pushed.is_ok()) {
+        for stream in &self.streams {
+            let failure = stream.failure.get();
+            if failure != 0 {
+                // nil for each stream from here on, and why.
                 lua.push_nil();
-                lua.push_errno(errno);
-                count = 3;
-            } else if pushed.is_ok() {
-                pushed = stderr.push(lua);
+                if ptr::eq(stream, &self.streams[0]) {
+                    lua.push_nil();
+                }
+                lua.push_error_text(failure);
+                return Step::Done(3);
+            }
+            if let Err(error) = stream.push(lua) {
+                lua.raise(error);
             }
         }
-        if let Err(error) = pushed {
-            lua.raise(error);
+        if !self.with_status {
+            return Step::Done(2);
         }
-        if self.with_status && count == 2 {
-            lua.push_nil();
-            self.child().push_status(lua);
-            count = 4;
-        }
-        Step::Done(count)
+        lua.push_nil();
+        self.child().push_status(lua);
+        Step::Done(4)
     }
 
     fn close_streams(&self) {

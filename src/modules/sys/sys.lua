@@ -62,6 +62,9 @@ function sys.sh(cmd, timeout, with_status)
     return parts.sh(cmd, timeout, with_status)
 end
 
+-- Listeners of a signal share a signalfd; the source of each, by number.
+local sources = {}
+
 function sys.spawn(f)
     if type(f) ~= 'function' then
         error("bad argument #1 to 'spawn' (function expected)", 2)
@@ -74,6 +77,10 @@ function sys.spawn(f)
         end
         return pid, setmetatable({ child = child, pid = pid }, process)
     end
+    for signum in pairs(sources) do
+        internal.sigprocmask(internal.SIG_UNBLOCK, signum)
+    end
+    sources = {}
     eco._init()
     internal.prctl(internal.PR_SET_PDEATHSIG, internal.SIGKILL)
     if internal.getppid() ~= parent then
@@ -83,12 +90,54 @@ function sys.spawn(f)
     os.exit(eco.loop() == true)
 end
 
+-- Calls back as often as the signal has come since the last time.
+local function call_back(self)
+    while self.pending and self.sfd do
+        self.pending = false
+        self.callback(table.unpack(self, 1, self.n))
+    end
+    self.running = false
+end
+
+-- Tells every listener of a signal, in a coroutine per signal.
+local function serve(source)
+    while source.rd:read(4096) do
+        local idle = {}
+        for _, self in ipairs(source) do
+            self.pending = true
+            if not self.running then
+                self.running = true
+                idle[#idle + 1] = self
+            end
+        end
+        for _, self in ipairs(idle) do
+            eco.run(call_back, self)
+        end
+    end
+end
+
 local listener = {}
 listener.__index = listener
 
 function listener:close()
-    self.rd:close()
+    local source = self.source
+    if not self.sfd then
+        return
+    end
     self.sfd = nil
+    for i, other in ipairs(source) do
+        if other == self then
+            table.remove(source, i)
+        end
+    end
+    if source[1] then
+        return
+    end
+    parts.close(source.fd, source.rd)
+    if sources[self.signum] == source then
+        sources[self.signum] = nil
+        internal.sigprocmask(internal.SIG_UNBLOCK, self.signum)
+    end
 end
 
 listener.cancel = listener.close
@@ -102,17 +151,23 @@ function sys.signal(signum, callback, ...)
     if callback == nil then
         error("bad argument #2 to 'signal' (function expected)", 2)
     end
-    local rd, sfd = parts.listen(signum)
-    if not rd then
-        return nil, sfd
-    end
-    local self = setmetatable({ signum = signum, sfd = sfd, rd = rd }, listener)
-    eco.run(function(...)
-        while self.rd:next() do
-            callback(...)
+    local source = sources[signum]
+    -- A forked child opens its own.
+    if not source or source.pid ~= internal.getpid() then
+        local fd, problem = internal.signalfd(signum)
+        if not fd then
+            return nil, problem
         end
-    end, ...)
-    return self
+        source = { fd = fd, rd = eco.reader(fd), pid = internal.getpid() }
+        internal.sigprocmask(internal.SIG_BLOCK, signum)
+        sources[signum] = source
+        eco.run(serve, source)
+    end
+    local self = table.pack(...)
+    self.signum, self.callback, self.source = signum, callback, source
+    self.sfd, self.rd = source.fd, source.rd
+    source[#source + 1] = self
+    return setmetatable(self, listener)
 end
 
 return sys
