@@ -14,6 +14,8 @@ mod pool;
 #[cfg(feature = "core")]
 mod reactor;
 #[cfg(feature = "core")]
+mod ready;
+#[cfg(feature = "core")]
 pub mod runtime;
 #[cfg(feature = "core")]
 mod signals;

@@ -9,7 +9,7 @@ use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_int;
 use std::ptr;
 
-use super::operation::{Parked, NO_TASK};
+use super::operation::Parked;
 use crate::lua::State;
 
 /// No place in the timer heap.
@@ -151,34 +151,41 @@ impl Tasks {
     }
 }
 
-/// Where the records of threads were found, by address: a cache that grows with
-/// use. An answer counts only if the record still names the thread.
+/// Where the records of threads were found, by address: a cache of pairs that
+/// grows with use. An answer counts only if the record still names the thread;
+/// as records are never freed, any may be asked.
 #[derive(Default)]
-pub struct Found(Vec<u32>);
+pub struct Found(Vec<[*const Task; 2]>);
 
 impl Found {
-    const SMALLEST: usize = 64;
+    const SMALLEST: usize = 32;
     const LARGEST: usize = 1 << 16;
 
     fn place(&self, thread: State) -> usize {
-        // Fibonacci hashing: the high bits of the product are well mixed.
+        // Fibonacci hashing: the high bits of the product are well mixed, and
+        // as a fraction of one they choose the place.
         let mixed = (thread as usize as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 48) as usize & (self.0.len().wrapping_sub(1))
+        (((mixed >> 32) * self.0.len() as u64) >> 32) as usize
     }
 
-    /// The record found for `thread` the last time, or [`NO_TASK`].
-    pub fn get(&self, thread: State) -> u32 {
-        self.0.get(self.place(thread)).copied().unwrap_or(NO_TASK)
+    /// The record of `thread`, if it was looked for before.
+    pub fn get(&self, thread: State) -> Option<&Task> {
+        let pair = self.0.get(self.place(thread))?;
+        // SAFETY: null, or a record, and those are never freed.
+        let tasks = pair.iter().filter_map(|task| unsafe { task.as_ref() });
+        tasks.into_iter().find(|task| task.thread.get() == thread)
     }
 
     /// Remembers a record; `threads` is how many there are to tell apart.
-    pub fn put(&mut self, thread: State, index: u32, threads: usize) {
-        let wanted = (threads * 2).next_power_of_two().clamp(Self::SMALLEST, Self::LARGEST);
+    pub fn put(&mut self, task: &Task, threads: usize) {
+        let wanted = threads.next_power_of_two().clamp(Self::SMALLEST, Self::LARGEST);
         if self.0.len() < wanted {
-            self.0 = vec![NO_TASK; wanted];
+            self.0 = vec![[ptr::null(); 2]; wanted];
         }
-        let place = self.place(thread);
-        self.0[place] = index;
+        let place = self.place(task.thread.get());
+        let pair = &mut self.0[place];
+        pair[1] = pair[0];
+        pair[0] = task;
     }
 }
 
@@ -207,13 +214,16 @@ mod tests {
     #[test]
     fn records_are_found_again() {
         let mut found = Found::default();
+        let tasks = Tasks::new();
         let thread = |n: usize| ptr::without_provenance_mut(n * 208);
-        assert_eq!(found.get(thread(1)), NO_TASK);
-        for n in 0..1000 {
-            found.put(thread(n), n as u32, 1000);
+        assert!(found.get(thread(1)).is_none());
+        for n in 1..1000 {
+            found.put(tasks.get(tasks.claim(thread(n), 0)), 1000);
         }
-        let hits = (0..1000).filter(|&n| found.get(thread(n)) == n as u32).count();
-        assert!(hits > 600, "{hits} of 1000");
+        let hits = (1..1000).filter(|&n| found.get(thread(n)).is_some()).count();
+        assert!(hits > 800, "{hits} of 1000");
+        tasks.release(tasks.iter().next().map_or(0, |(index, _)| index));
+        assert!(found.get(thread(1)).is_none(), "a free record is nobody's");
     }
 
     #[test]

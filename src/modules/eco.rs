@@ -136,10 +136,11 @@ fn unloop(lua: Lua) -> Outcome {
 
 /// `_resume(co)`: queues a coroutine.
 fn resume(lua: Lua) -> Outcome {
-    if lua.to_thread(1).is_null() {
+    let thread = lua.to_thread(1);
+    if thread.is_null() {
         lua.expect(1, ffi::LUA_TTHREAD)?;
     }
-    runtime(lua).resume_later(lua);
+    runtime(lua).resume_later(lua, thread);
     Ok(Returns(0))
 }
 

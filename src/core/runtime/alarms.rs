@@ -165,7 +165,7 @@ impl Runtime {
 
     pub(super) fn enqueue_alarm(&self, index: u32) {
         let generation = self.alarms.borrow()[index as usize].generation;
-        self.ready.borrow_mut().push_back(Entry {
+        self.ready.push(Entry {
             task: ptr::null(),
             generation,
             alarm: index,

@@ -15,7 +15,6 @@ mod running;
 mod waiting;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::ffi::{c_int, CStr};
 use std::ptr;
 
@@ -26,10 +25,11 @@ use crate::core::abi::{Abi, Alarm, Core};
 use crate::core::operation::{Cause, NO_TASK};
 use crate::core::pool::Pool;
 use crate::core::reactor::Reactor;
+use crate::core::ready::Ready;
 use crate::core::tasks::{Found, Task, Tasks, EXPLICIT, NO_TIMER, OWNED};
 use crate::core::timers::{Positions, Timers};
 use crate::core::{Clock, Nanoseconds};
-use crate::lua::{ffi, Error, Lua, Outcome, Returns, UserData};
+use crate::lua::{ffi, Error, Lua, Outcome, Returns, State, UserData};
 use running::{condition, push_thread_of, Condition};
 
 /// Non-blocking operations a coroutine may do in one go (`Core::spend`).
@@ -56,6 +56,14 @@ struct Entry {
     alarm: u32,
 }
 
+impl Entry {
+    const NONE: Entry = Entry {
+        task: ptr::null(),
+        generation: 0,
+        alarm: 0,
+    };
+}
+
 struct AlarmSlot {
     /// Null in a free slot.
     alarm: *const Alarm,
@@ -74,7 +82,7 @@ struct AlarmSlot {
 pub struct Runtime {
     abi: Abi,
     tasks: Tasks,
-    ready: RefCell<VecDeque<Entry>>,
+    ready: Ready<Entry>,
     timers: RefCell<Timers>,
     wall_timers: RefCell<Timers>,
     wall_fd: RefCell<Option<TimerFd>>,
@@ -169,7 +177,7 @@ impl Runtime {
         let runtime = slot.fill(Runtime {
             abi: crate::core::table::TABLE,
             tasks: Tasks::new(),
-            ready: RefCell::default(),
+            ready: Ready::new(Entry::NONE),
             timers: RefCell::default(),
             wall_timers: RefCell::default(),
             wall_fd: RefCell::new(None),
@@ -253,7 +261,7 @@ impl Runtime {
             self.abandon(task.index);
         }
         self.leave_mark(lua, task);
-        self.enqueue(task.index);
+        self.enqueue_task(task);
         Ok(Returns::YIELD)
     }
 
@@ -273,19 +281,23 @@ impl Runtime {
     }
 
     /// `eco._resume(co)`: queues the thread at stack index 1. May raise.
-    pub fn resume_later(&self, lua: Lua) {
-        let thread = lua.to_thread(1);
-        let mut index = self.found.borrow().get(thread);
-        if index == NO_TASK || self.tasks.get(index).thread.get() != thread {
-            lua.push_value(1);
-            index = self.task_of_top(lua);
-            lua.pop(1);
-            self.found
-                .borrow_mut()
-                .put(thread, index, self.count.get() as usize);
+    pub fn resume_later(&self, lua: Lua, thread: State) {
+        if let Some(task) = self.found.borrow().get(thread) {
+            return self.resume_task(task);
         }
-        self.tasks.get(index).set(EXPLICIT);
-        self.wake_task(index, Cause::WAKE);
+        lua.push_value(1);
+        let task = self.tasks.get(self.task_of_top(lua));
+        lua.pop(1);
+        let threads = self.count.get() as usize;
+        self.found.borrow_mut().put(task, threads);
+        self.resume_task(task);
+    }
+
+    #[inline(always)]
+    fn resume_task(&self, task: &Task) {
+        task.set(EXPLICIT);
+        task.cause.set(task.cause.get() | Cause::WAKE.0 as u8);
+        self.enqueue_task(task);
     }
 
     /// Drops the records of coroutines that ended without us, by
@@ -357,7 +369,7 @@ impl Runtime {
                 self.count.set(self.count.get() - 1);
             }
         }
-        self.ready.borrow_mut().clear();
+        self.ready.clear();
         self.deferred.borrow_mut().clear();
         self.timers.borrow_mut().clear();
         self.wall_timers.borrow_mut().clear();

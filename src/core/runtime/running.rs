@@ -37,7 +37,7 @@ impl Runtime {
         self.current.set(ptr::null());
         let group = self.unmeasured.get();
         self.group[group].set(task);
-        if task.has(QUEUED) && group < GROUP - 1 {
+        if group < GROUP - 1 && !self.ready.is_empty() {
             self.unmeasured.set(group + 1);
         } else {
             self.measure(lua, group + 1);
@@ -50,8 +50,8 @@ impl Runtime {
         }
     }
 
-    /// Reads the clock for the watchdog. Coroutines that hand over by
-    /// `eco.yield` are measured in groups, since a reading costs as much as a
+    /// Reads the clock for the watchdog. Coroutines that run one after the
+    /// other are measured in groups, since a reading costs as much as a
     /// tenth of the switch: all members of a slow group are reported.
     #[inline(never)]
     pub(super) fn measure(&self, lua: Lua, members: usize) {
@@ -326,12 +326,19 @@ impl Runtime {
         loop {
             turn = turn.wrapping_add(1);
             self.expire();
-            self.pass(lua);
+            loop {
+                self.pass(lua);
+                // Nothing to wait for, so nothing to look at between the passes.
+                if turn.is_multiple_of(256) || !self.only_ready() {
+                    break;
+                }
+                turn += 1;
+            }
             if self.stop.get() {
                 return Ok(());
             }
             self.wake_deferred();
-            if self.ready.borrow().is_empty() {
+            if self.ready.is_empty() {
                 self.swept.set(self.swept.get() + 1);
                 if self.swept.get() >= self.tasks.len() {
                     self.sweep(lua);
@@ -340,7 +347,7 @@ impl Runtime {
             let waiting = self.reactor.borrow().waiting > 0
                 || self.holds.get() > 0
                 || !self.wall_timers.borrow().is_empty();
-            let ready = !self.ready.borrow().is_empty();
+            let ready = !self.ready.is_empty();
             let next = self.timers.borrow().next_deadline();
             if !waiting && !ready && self.timers.borrow().len() <= self.idle_timers.get() {
                 return Ok(());
@@ -368,6 +375,18 @@ impl Runtime {
         }
     }
 
+    /// True when the ready queue is all there is.
+    #[inline(always)]
+    fn only_ready(&self) -> bool {
+        !self.ready.is_empty()
+            && !self.stop.get()
+            && self.reactor.borrow().waiting == 0
+            && self.timers.borrow().is_empty()
+            && self.holds.get() == 0
+            && self.wall_timers.borrow().is_empty()
+            && self.deferred.borrow().is_empty()
+    }
+
     /// Queues tasks and alarms whose time has come.
     pub(super) fn expire(&self) {
         if self.timers.borrow().is_empty() {
@@ -387,9 +406,9 @@ impl Runtime {
     /// Runs what is queued now; what is queued meanwhile waits for the next pass.
     #[inline(always)]
     pub(super) fn pass(&self, lua: Lua) {
-        let mut left = self.ready.borrow().len();
+        let mut left = self.ready.len();
         while left > 0 && !self.stop.get() {
-            let Some(entry) = self.ready.borrow_mut().pop_front() else {
+            let Some(entry) = self.ready.pop() else {
                 break;
             };
             self.run(lua, entry);

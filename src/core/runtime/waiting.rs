@@ -132,10 +132,14 @@ impl Runtime {
     }
 
     pub(super) fn enqueue(&self, index: u32) {
-        let task = self.tasks.get(index);
+        self.enqueue_task(self.tasks.get(index));
+    }
+
+    #[inline(always)]
+    pub(super) fn enqueue_task(&self, task: &Task) {
         if !task.has(QUEUED) {
             task.set(QUEUED);
-            self.ready.borrow_mut().push_back(Entry {
+            self.ready.push(Entry {
                 task,
                 generation: task.generation.get(),
                 alarm: 0,
