@@ -29,11 +29,20 @@ pub use wait::{is_ready, Io};
 pub use writer::Writer;
 
 use crate::core::{duration, Nanoseconds};
-use crate::lua::Lua;
+use crate::lua::{Error, Lua};
 use std::ffi::c_int;
 
 /// The timeout argument of stream operations: seconds at `index`; anything but
 /// a positive number means for ever.
 pub fn stream_timeout(lua: Lua, index: c_int) -> Nanoseconds {
     lua.to_number(index).map_or(0, duration)
+}
+
+/// The timeout argument of other waits: None is for ever, zero and less is
+/// `Some(0)` and fails at once.
+pub fn wait_timeout(lua: Lua, index: c_int, default: Option<Nanoseconds>) -> Result<Option<Nanoseconds>, Error> {
+    if lua.is_none_or_nil(index) {
+        return Ok(default);
+    }
+    lua.number(index).map(|seconds| Some(duration(seconds)))
 }

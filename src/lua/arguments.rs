@@ -49,11 +49,9 @@ impl Lua {
     /// name, which does not exist either.
     pub fn c_string(&self, index: c_int) -> Result<&CStr, Error> {
         let bytes = self.string(index)?;
-        if bytes.contains(&0) {
-            return Ok(c"");
-        }
-        // SAFETY: Lua ends every string with a NUL, and this one has no other.
-        Ok(unsafe { CStr::from_ptr(bytes.as_ptr().cast()) })
+        // SAFETY: Lua ends every string with a NUL.
+        let name = unsafe { CStr::from_ptr(bytes.as_ptr().cast()) };
+        Ok(if name.count_bytes() == bytes.len() { name } else { c"" })
     }
 
     /// Argument `index` as a byte string, `default` when nil or absent.

@@ -22,8 +22,8 @@ macro_rules! constants {
 /// Sets tables of constants in the table on top. May raise.
 pub fn set_constants(lua: Lua, tables: &[Constants]) {
     for (names, values) in tables {
-        for (name, value) in names.split(' ').zip(*values) {
-            lua.push_str(name);
+        for (name, value) in names.as_bytes().split(|&byte| byte == b' ').zip(*values) {
+            lua.push_bytes(name);
             lua.push_integer(i64::from(*value));
             lua.raw_set(-3);
         }

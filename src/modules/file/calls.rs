@@ -4,7 +4,7 @@
 
 use std::ffi::{c_int, c_void, CStr};
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 use nix::errno::Errno;
 
@@ -76,11 +76,16 @@ pub fn flock(fd: c_int, operation: c_int) -> Result<(), Errno> {
 }
 
 /// A new fd for the same open file, closed on exec.
-pub fn duplicate(fd: c_int) -> Result<OwnedFd, Errno> {
-    // SAFETY: takes numbers only; the new fd is nobody else's.
-    unsafe {
-        let copy = Errno::result(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3))?;
-        Ok(OwnedFd::from_raw_fd(copy))
+pub fn duplicate(fd: c_int) -> Result<c_int, Errno> {
+    // SAFETY: takes numbers only.
+    Errno::result(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) })
+}
+
+/// close(2) of an fd of ours; -1 is none.
+pub fn close_own(fd: c_int) {
+    if fd >= 0 {
+        // SAFETY: callers own the fd and forget it.
+        unsafe { libc::close(fd) };
     }
 }
 

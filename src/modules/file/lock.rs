@@ -1,15 +1,15 @@
 //! Waiting for a file lock without blocking the thread: flock(2) is tried
 //! again and again, at growing intervals.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ffi::{c_int, CStr};
-use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 
 use super::calls;
-use crate::core::{duration, monotonic, Cause, Core, Interest, Nanoseconds, Parked, Step};
+use crate::core::{monotonic, Cause, Core, Interest, Nanoseconds, Parked, Step};
 use crate::lua::{Functions, Lua, Outcome, Returns, UserData};
+use crate::io::wait_timeout;
 
 /// First and longest pause between two tries.
 const FIRST_PAUSE: Nanoseconds = 1_000_000;
@@ -22,11 +22,10 @@ struct Wait {
     core: Core,
     /// An fd of its own for the same open file: the script may close its own
     /// meanwhile, and the number may come to mean another file.
-    fd: RefCell<Option<OwnedFd>>,
+    fd: Cell<c_int>,
     operation: c_int,
     pause: Cell<Nanoseconds>,
-    /// None: for ever.
-    deadline: Option<Nanoseconds>,
+    deadline: Nanoseconds,
 }
 
 crate::operation!(Wait);
@@ -35,31 +34,44 @@ crate::operation!(Wait);
 pub fn flock(lua: Lua) -> Outcome {
     let core = Core::of(lua);
     let (fd, operation) = (lua.int(1)?, lua.int(2)?);
-    let timeout = if lua.is_none_or_nil(3) { None } else { Some(duration(lua.number(3)?)) };
-    match calls::flock(fd, operation) {
-        Ok(()) => {
-            lua.push_bool(true);
-            return Ok(Returns(1));
-        }
-        Err(Errno::EAGAIN | Errno::EINTR) => {}
-        Err(errno) => return lua.fail_errno(errno),
-    }
-    if timeout == Some(0) {
-        return lua.fail("timeout");
+    let timeout = wait_timeout(lua, 3, None)?;
+    let problem = calls::flock(fd, operation).err();
+    if timeout == Some(0) || !is_busy(problem) {
+        return Ok(Returns(push_result(lua, problem)));
     }
     let wait = lua.reserve::<Wait>(0, core.pointer()).fill(Wait {
         parked: Parked::new::<Wait>(),
         core,
-        fd: RefCell::new(None),
+        fd: Cell::new(-1),
         operation,
         pause: Cell::new(FIRST_PAUSE),
-        deadline: timeout.map(|timeout| monotonic().saturating_add(timeout)),
+        deadline: timeout.map_or(Nanoseconds::MAX, |timeout| monotonic().saturating_add(timeout)),
     });
     match calls::duplicate(fd) {
-        Ok(copy) => *wait.fd.borrow_mut() = Some(copy),
+        Ok(copy) => wait.fd.set(copy),
         Err(errno) => return lua.fail_errno(errno),
     }
     core.park(lua, &wait.parked, -1, Interest::NONE, wait.next_pause())
+}
+
+/// True when somebody else holds the lock.
+fn is_busy(problem: Option<Errno>) -> bool {
+    matches!(problem, Some(Errno::EAGAIN | Errno::EINTR))
+}
+
+/// Pushes true, or nil and a message. May raise.
+fn push_result(lua: Lua, problem: Option<Errno>) -> c_int {
+    let Some(errno) = problem else {
+        lua.push_bool(true);
+        return 1;
+    };
+    lua.push_nil();
+    if is_busy(problem) {
+        lua.push_str("timeout");
+    } else {
+        lua.push_errno(errno);
+    }
+    2
 }
 
 impl Wait {
@@ -70,36 +82,21 @@ impl Wait {
         self.pause.set((pause * 2).min(LONGEST_PAUSE));
         let now = monotonic();
         let pause = pause + i64::from(now as u32 % (pause as u32 / 5));
-        self.deadline.map_or(pause, |deadline| pause.min(deadline - now)).max(1)
+        pause.min(self.deadline - now).max(1)
     }
 
     fn poll(&self, lua: Lua, _cause: Cause) -> Step {
-        let fd = self.fd.borrow().as_ref().map_or(-1, AsRawFd::as_raw_fd);
-        let problem = calls::flock(fd, self.operation).err();
-        if matches!(problem, Some(Errno::EAGAIN | Errno::EINTR)) && self.deadline.is_none_or(|at| monotonic() < at) {
+        let problem = calls::flock(self.fd.get(), self.operation).err();
+        if is_busy(problem) && monotonic() < self.deadline {
             self.core.restart_timeout(&self.parked, self.next_pause());
             return Step::Pending;
         }
         self.abandon();
-        match problem {
-            None => {
-                lua.push_bool(true);
-                return Step::Done(1);
-            }
-            Some(Errno::EAGAIN | Errno::EINTR) => {
-                lua.push_nil();
-                lua.push_str("timeout");
-            }
-            Some(errno) => {
-                lua.push_nil();
-                lua.push_errno(errno);
-            }
-        }
-        Step::Done(2)
+        Step::Done(push_result(lua, problem))
     }
 
     fn abandon(&self) {
-        *self.fd.borrow_mut() = None;
+        calls::close_own(self.fd.replace(-1));
     }
 }
 
@@ -109,5 +106,6 @@ impl UserData for Wait {
 
     fn finalise(&self, _lua: Lua) {
         self.core.forget(&self.parked);
+        self.abandon();
     }
 }

@@ -16,8 +16,9 @@ use nix::errno::Errno;
 use super::calls;
 use super::status::push_status;
 use crate::core::runtime::Runtime;
-use crate::core::{duration, monotonic, Alarm, Cause, Core, Interest, Nanoseconds, Parked, Step};
-use crate::lua::{ffi, method, Error, Functions, Lua, Outcome, Returns, UserData};
+use crate::core::{monotonic, Alarm, Cause, Core, Interest, Nanoseconds, Parked, Step};
+use crate::io::wait_timeout;
+use crate::lua::{ffi, method, Functions, Lua, Outcome, Returns, UserData};
 
 /// Registry field of the table of running children, by the address of each.
 const CHILDREN: &CStr = c"eco.children";
@@ -345,14 +346,6 @@ impl UserData for Child {
         self.forget_pidfd();
         self.close_streams();
     }
-}
-
-/// A timeout argument: None for ever, `Some(0)` to fail at once.
-pub fn wait_timeout(lua: Lua, index: c_int, default: Option<Nanoseconds>) -> Result<Option<Nanoseconds>, Error> {
-    if lua.is_none_or_nil(index) {
-        return Ok(default);
-    }
-    lua.number(index).map(|seconds| Some(duration(seconds)))
 }
 
 /// A coroutine that waits for a child. The userdata's user value is the child.

@@ -14,7 +14,10 @@ use nix::unistd::pipe2;
 use crate::lua::{ffi, Error, Lua};
 
 /// Where programs are looked for when PATH is not set.
-const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin:/usr/sbin:/sbin";
+const DEFAULT_PATH: &CStr = c"/bin:/usr/bin:/usr/sbin:/sbin";
+
+/// Longest path of a program, and one more.
+const LONGEST_PATH: usize = 4096;
 
 /// Reasons for which execve(2) fails, whose texts the parent fetches.
 const FAILURES: [c_int; 18] = [
@@ -38,6 +41,7 @@ const FAILURES: [c_int; 18] = [
     libc::ELIBBAD,
 ];
 const TEXT: usize = 64;
+type Texts = [[u8; TEXT]; FAILURES.len()];
 
 extern "C" {
     /// The environment of this process.
@@ -51,24 +55,25 @@ pub struct Started {
     pub streams: [c_int; 2],
 }
 
-/// A program to run. Its strings belong to Lua (tables of strings that stay on
-/// the stack while this is in use) and to the environment.
+/// A program to run. All of it lies in values on the Lua stack and in our
+/// environment, which stay as they are while this is in use.
 pub struct Program {
     /// Shell, command, arguments, null.
-    words: Vec<*const c_char>,
-    /// Variables and null; None means the environment of the parent.
-    environment: Option<Vec<*const c_char>>,
-    /// Paths to try in turn, each ended by NUL.
-    files: Vec<u8>,
+    words: *mut *const c_char,
+    /// Variables and null.
+    environment: *const *const c_char,
+    path: *const c_char,
 }
 
-/// Pushes a copy of the words of a command with every word checked to be a
-/// string: from the array at `index`, or from the values that start there.
-/// May raise.
-pub fn push_words(lua: Lua, index: c_int) -> Result<(), Error> {
+/// Pushes the words of a command, each checked to be a string: from the array
+/// at `index`, or from the values that start there. Then pushes room for their
+/// addresses, one more in front and null at the end, and returns it. May raise.
+fn push_words(lua: Lua, index: c_int) -> Result<*mut *const c_char, Error> {
     let is_array = lua.type_of(index) == ffi::LUA_TTABLE;
     let count = if is_array { lua.raw_len(index) as c_int } else { lua.top() - index + 1 };
     lua.push_table(count, 0);
+    let room = lua.push_room((count as usize + 2) * size_of::<*const c_char>());
+    let addresses: *mut *const c_char = room.as_mut_ptr().cast();
     for word in 1..=count {
         if is_array {
             lua.raw_get_index(index, i64::from(word));
@@ -80,57 +85,29 @@ pub fn push_words(lua: Lua, index: c_int) -> Result<(), Error> {
             let at = if is_array { index } else { index + word - 1 };
             return Err(Error::argument(at, "string expected"));
         }
-        // Makes a number a string.
-        lua.to_bytes(-1);
-        lua.raw_set_index(-2, i64::from(word));
-    }
-    Ok(())
-}
-
-/// Adds pointers to the strings of the table at `index`, and null.
-fn collect(lua: Lua, index: c_int, into: &mut Vec<*const c_char>) -> Result<(), Errno> {
-    let count = lua.raw_len(index);
-    into.reserve_exact(count + 1);
-    for word in 1..=count {
-        lua.raw_get_index(index, word as i64);
+        // Makes a number a string; the table keeps it.
         let bytes = lua.to_bytes(-1);
-        let has_nul = bytes.contains(&0);
-        // Lua ends strings with NUL, and the table keeps them.
-        into.push(bytes.as_ptr().cast());
-        lua.pop(1);
-        if has_nul {
-            return Err(Errno::EINVAL);
+        // SAFETY: the room is long enough, and Lua aligns it for pointers.
+        unsafe { *addresses.add(word as usize) = bytes.as_ptr().cast() };
+        // SAFETY: Lua ends strings with NUL.
+        if unsafe { libc::strlen(bytes.as_ptr().cast()) } != bytes.len() {
+            return Err(Error::argument(index, "string contains zeros"));
         }
+        lua.raw_set_index(-3, i64::from(word));
     }
-    into.push(ptr::null());
-    Ok(())
-}
-
-/// The paths execvp(3) would try, each ended by NUL.
-fn candidates(command: &[u8], path: Option<&[u8]>) -> Vec<u8> {
-    let mut files = Vec::new();
-    if command.contains(&b'/') || command.is_empty() {
-        files.extend_from_slice(command);
-        files.push(0);
-        return files;
-    }
-    for folder in path.unwrap_or(DEFAULT_PATH).split(|&byte| byte == b':') {
-        files.extend_from_slice(folder);
-        if !folder.is_empty() {
-            files.push(b'/');
-        }
-        files.extend_from_slice(command);
-        files.push(0);
-    }
-    files
+    // SAFETY: as above.
+    unsafe { *addresses.add(count as usize + 1) = ptr::null() };
+    Ok(addresses)
 }
 
 /// A variable of our environment, good until that changes.
-fn variable<'a>(name: &CStr) -> Option<&'a CStr> {
+fn variable(name: &CStr, default: &'static CStr) -> *const c_char {
     // SAFETY: the result is null or a C string.
-    unsafe {
-        let value = libc::getenv(name.as_ptr());
-        (!value.is_null()).then(|| CStr::from_ptr(value))
+    let value = unsafe { libc::getenv(name.as_ptr()) };
+    if value.is_null() {
+        default.as_ptr()
+    } else {
+        value
     }
 }
 
@@ -156,29 +133,36 @@ fn above_standard(fd: OwnedFd) -> Result<OwnedFd, Errno> {
 }
 
 impl Program {
-    /// A program from the table of words at `words` and the table of variables
-    /// at `environment` (0: the parent's). Does not raise.
-    pub fn new(lua: Lua, words: c_int, environment: c_int) -> Result<Program, Errno> {
-        let mut program = Program {
-            words: Vec::new(),
-            environment: None,
-            files: Vec::new(),
-        };
-        program.words.push(variable(c"SHELL").unwrap_or(c"/bin/sh").as_ptr());
-        collect(lua, words, &mut program.words)?;
-        if environment != 0 {
-            let mut variables = Vec::new();
-            collect(lua, environment, &mut variables)?;
-            program.environment = Some(variables);
+    /// The program that the arguments of the running function name. Leaves
+    /// values on the stack that keep it. May raise.
+    pub fn new(lua: Lua) -> Result<Program, Error> {
+        let is_array = lua.type_of(1) == ffi::LUA_TTABLE;
+        if lua.top() == 0 || (is_array && lua.raw_len(1) == 0) {
+            return Err(Error::argument(1, "command expected"));
         }
-        lua.raw_get_index(words, 1);
-        program.files = candidates(lua.to_bytes(-1), variable(c"PATH").map(CStr::to_bytes));
-        lua.pop(1);
-        Ok(program)
+        let has_environment = is_array && !lua.is_none_or_nil(2);
+        if has_environment {
+            lua.expect(2, ffi::LUA_TTABLE)?;
+        }
+        let words = push_words(lua, 1)?;
+        let environment = if has_environment {
+            // SAFETY: its first place is not used.
+            unsafe { push_words(lua, 2)?.add(1) }
+        } else {
+            // SAFETY: nobody changes the environment meanwhile.
+            unsafe { environ }
+        };
+        // SAFETY: the first place is for the shell.
+        unsafe { *words = variable(c"SHELL", c"/bin/sh") };
+        Ok(Program {
+            words,
+            environment,
+            path: variable(c"PATH", DEFAULT_PATH),
+        })
     }
 
     /// Runs it with its output in pipes.
-    pub fn start(mut self) -> Result<Started, Errno> {
+    pub fn start(self) -> Result<Started, Errno> {
         let (stdout, their_stdout) = output_pipe()?;
         let (stderr, their_stderr) = output_pipe()?;
         let texts = failure_texts();
@@ -204,7 +188,7 @@ impl Program {
     /// # Safety
     ///
     /// Runs in a forked child, in place of everything else.
-    unsafe fn become_program(&mut self, stdout: c_int, stderr: c_int, texts: &[[u8; TEXT]; 18]) -> ! {
+    unsafe fn become_program(&self, stdout: c_int, stderr: c_int, texts: &Texts) -> ! {
         // SAFETY: system calls on locals and on what `new` laid out.
         unsafe {
             libc::dup2(stdout, 1);
@@ -218,44 +202,73 @@ impl Program {
             let mut none = std::mem::zeroed();
             libc::sigemptyset(&mut none);
             libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
-            let command = self.words[1];
-            let errno = self.execute();
+            let command = *self.words.add(1);
+            let errno = self.search(command);
             write_all(CStr::from_ptr(command).to_bytes());
             write_all(b": ");
-            let known = FAILURES.iter().position(|&known| known == errno);
-            let text = known.and_then(|at| texts.get(at)).map_or(&b"cannot run"[..], |text| text);
-            write_all(text.split(|&byte| byte == 0).next().unwrap_or_default());
+            let known = FAILURES.iter().position(|&known| known == errno).unwrap_or(0);
+            if let Some(text) = texts.get(known) {
+                write_all(CStr::from_ptr(text.as_ptr().cast()).to_bytes());
+            }
             libc::_exit(127)
         }
     }
 
-    /// Tries the candidates; returns why none could be run.
-    unsafe fn execute(&mut self) -> c_int {
-        let is_path = self.files.iter().position(|&byte| byte == 0) == Some(self.files.len() - 1);
-        let mut failure = libc::ENOENT;
-        let mut start = 0;
-        while start < self.files.len() {
-            // SAFETY: each path ends with NUL, the arrays end with null.
-            let errno = unsafe {
-                let file = self.files.as_ptr().add(start).cast();
-                let environment = self.environment.as_ref().map_or(environ, |variables| variables.as_ptr());
-                libc::execve(file, self.words.as_ptr().add(1), environment);
-                if Errno::last_raw() == libc::ENOEXEC {
-                    // A script without an interpreter line.
-                    self.words[1] = file;
-                    libc::execve(self.words[0], self.words.as_ptr(), environment);
-                }
-                Errno::last_raw()
-            };
-            match errno {
-                libc::ENOENT | libc::ENOTDIR if !is_path => {}
-                libc::EACCES => failure = errno,
-                _ => return errno,
-            }
-            start += self.files[start..].iter().position(|&byte| byte == 0).map_or(1, |length| length + 1);
+    /// Looks for the command as execvp(3) does; returns why it cannot be run.
+    unsafe fn search(&self, command: *const c_char) -> c_int {
+        // SAFETY: the strings end with NUL.
+        let (command, mut path) = unsafe { (CStr::from_ptr(command).to_bytes_with_nul(), CStr::from_ptr(self.path).to_bytes()) };
+        if command.len() == 1 || command.contains(&b'/') {
+            // SAFETY: it ends with NUL.
+            return unsafe { self.execute(command.as_ptr().cast()) };
         }
-        failure
+        let mut failure = libc::ENOENT;
+        let mut file = [0; LONGEST_PATH];
+        loop {
+            let length = path.iter().position(|&byte| byte == b':').unwrap_or(path.len());
+            let (folder, rest) = path.split_at(length);
+            let slash: &[u8] = if folder.is_empty() { b"" } else { b"/" };
+            if join(&mut file, [folder, slash, command]) {
+                // SAFETY: the command brought its NUL.
+                match unsafe { self.execute(file.as_ptr().cast()) } {
+                    libc::ENOENT | libc::ENOTDIR => {}
+                    libc::EACCES => failure = libc::EACCES,
+                    errno => return errno,
+                }
+            }
+            match rest.split_first() {
+                Some((_, rest)) => path = rest,
+                None => return failure,
+            }
+        }
     }
+
+    /// Runs a file, or through the shell when it is a script that does not say
+    /// who runs it; returns why not.
+    unsafe fn execute(&self, file: *const c_char) -> c_int {
+        // SAFETY: paths end with NUL, the arrays end with null.
+        unsafe {
+            libc::execve(file, self.words.add(1), self.environment);
+            if Errno::last_raw() == libc::ENOEXEC {
+                *self.words.add(1) = file;
+                libc::execve(*self.words, self.words, self.environment);
+            }
+        }
+        Errno::last_raw()
+    }
+}
+
+/// Writes the parts one after the other; false when there is no room for them.
+fn join(into: &mut [u8], parts: [&[u8]; 3]) -> bool {
+    let mut rest = into;
+    for part in parts {
+        let Some((place, after)) = rest.split_at_mut_checked(part.len()) else {
+            return false;
+        };
+        place.copy_from_slice(part);
+        rest = after;
+    }
+    true
 }
 
 unsafe fn write_all(bytes: &[u8]) {
@@ -264,8 +277,8 @@ unsafe fn write_all(bytes: &[u8]) {
 }
 
 /// The C library's texts for [`FAILURES`], each ended by NUL.
-fn failure_texts() -> [[u8; TEXT]; 18] {
-    let mut texts = [[0; TEXT]; 18];
+fn failure_texts() -> Texts {
+    let mut texts = [[0; TEXT]; FAILURES.len()];
     for (text, errno) in texts.iter_mut().zip(FAILURES) {
         // SAFETY: the buffer is as long as stated; its last byte stays NUL.
         unsafe { libc::strerror_r(errno, text.as_mut_ptr().cast(), TEXT - 1) };
@@ -275,15 +288,16 @@ fn failure_texts() -> [[u8; TEXT]; 18] {
 
 #[cfg(test)]
 mod tests {
-    use super::candidates;
+    use super::join;
 
     #[test]
-    fn commands_are_looked_for_in_path() {
-        let find = |command: &[u8], path| candidates(command, path);
-        assert_eq!(find(b"ls", Some(b"/bin:/usr/bin")), b"/bin/ls\0/usr/bin/ls\0");
-        assert_eq!(find(b"ls", None), b"/bin/ls\0/usr/bin/ls\0/usr/sbin/ls\0/sbin/ls\0");
-        assert_eq!(find(b"ls", Some(b":/x")), b"ls\0/x/ls\0");
-        assert_eq!(find(b"./ls", Some(b"/bin")), b"./ls\0");
-        assert_eq!(find(b"", Some(b"/bin")), b"\0");
+    fn paths_are_put_together_if_they_fit() {
+        let mut room = [9; 9];
+        assert!(join(&mut room, [b"/bin", b"/", b"ls\0"]));
+        assert_eq!(&room, b"/bin/ls\0\x09");
+        assert!(join(&mut room, [b"", b"", b"12345678\0"]));
+        assert_eq!(&room, b"12345678\0");
+        assert!(!join(&mut room, [b"/usr/bin", b"/", b"ls\0"]));
+        assert!(!join(&mut room, [b"", b"", b"1234567890\0"]));
     }
 }

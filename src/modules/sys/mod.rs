@@ -17,14 +17,15 @@ use nix::sys::signal::Signal;
 use nix::time::{clock_gettime, ClockId};
 use nix::unistd::{getpid, getppid, sysconf, SysconfVar};
 
-use child::{wait_timeout, Child, NO_STREAMS};
-use exec::{push_words, Program};
+use child::{Child, NO_STREAMS};
+use exec::Program;
 use shell::Shell;
 use status::{has_ended, push_status};
 
 use crate::core::runtime::Runtime;
 use crate::core::Core;
-use crate::lua::{ffi, function, Error, Functions, Lua, Outcome, Returns};
+use crate::io::wait_timeout;
+use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
 use crate::lua_source;
 use crate::modules::constants::set_constants;
 
@@ -210,21 +211,11 @@ fn signalfd(lua: Lua) -> Outcome {
 }
 
 /// Starts the program that the arguments name and pushes its record.
+#[inline(never)]
 fn launch<'a>(lua: Lua) -> Result<Result<&'a Child, Errno>, Error> {
-    let is_array = lua.type_of(1) == ffi::LUA_TTABLE;
-    let has_environment = is_array && !lua.is_none_or_nil(2);
-    if lua.top() == 0 || (is_array && lua.raw_len(1) == 0) {
-        return Err(Error::argument(1, "command expected"));
-    }
-    if has_environment {
-        lua.expect(2, ffi::LUA_TTABLE)?;
-        push_words(lua, 2)?;
-    }
-    let environment = if has_environment { lua.top() } else { 0 };
-    push_words(lua, 1)?;
-    let words = lua.top();
+    let program = Program::new(lua)?;
     let child = Child::push(lua, Core::of(lua));
-    match Program::new(lua, words, environment).and_then(Program::start) {
+    match program.start() {
         Ok(started) => {
             child.begin(started.pid, started.streams);
             Ok(Ok(child))
