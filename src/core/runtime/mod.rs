@@ -238,7 +238,7 @@ impl Runtime {
         let outer = (self.current.get(), self.budget.get(), self.since.replace(0));
         let unmeasured = self.unmeasured.replace(0);
         let group = self.group.each_ref().map(Cell::get);
-        self.resume(lua, self.tasks.get(index), arguments);
+        self.resume_apart(lua, self.tasks.get(index), arguments);
         self.current.set(outer.0);
         self.budget.set(outer.1);
         self.since.set(outer.2);
