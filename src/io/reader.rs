@@ -189,8 +189,16 @@ impl Reader {
             return result as isize;
         }
         loop {
+            let fd = self.fd.get();
             // SAFETY: `into` has room for `want` bytes.
-            let result = unsafe { libc::read(self.fd.get(), into.cast(), want) };
+            let result = unsafe {
+                // Shorter than the way through the file system.
+                if self.is_tcp.get() == Some(true) {
+                    libc::recv(fd, into.cast(), want, 0)
+                } else {
+                    libc::read(fd, into.cast(), want)
+                }
+            };
             if result >= 0 {
                 return result;
             }
