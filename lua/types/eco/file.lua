@@ -116,6 +116,22 @@ function file.readfile(path, format) end
 ---@return string? problem
 function file.writefile(path, data, append) end
 
+---@param path string
+---@return true? done
+---@return string? problem
+function file.rmdir(path) end
+
+---@param path string
+---@return true? done
+---@return string? problem
+function file.unlink(path) end
+
+---@param from string
+---@param to string
+---@return true? done
+---@return string? problem
+function file.rename(from, to) end
+
 ---@param root string
 ---@param callback fun(path: string, name: string, info: eco.file.Info): false|integer|nil
 function file.walk(root, callback) end
@@ -234,22 +250,6 @@ function internal.chmod(path, mode) end
 ---@return true? done
 ---@return string? problem
 function internal.mkdir(path, mode) end
-
----@param path string
----@return true? done
----@return string? problem
-function internal.rmdir(path) end
-
----@param path string
----@return true? done
----@return string? problem
-function internal.unlink(path) end
-
----@param from string
----@param to string
----@return true? done
----@return string? problem
-function internal.rename(from, to) end
 
 ---@param path string
 ---@return string

@@ -32,7 +32,10 @@ pub fn read(fd: c_int, into: &mut [MaybeUninit<u8>]) -> Result<&[u8], Errno> {
     // SAFETY: writes at most that many bytes, and that many of them are read.
     unsafe {
         let count = Errno::result(libc::read(fd, into.as_mut_ptr().cast(), into.len()))?;
-        Ok(std::slice::from_raw_parts(into.as_ptr().cast(), count as usize))
+        Ok(std::slice::from_raw_parts(
+            into.as_ptr().cast(),
+            count as usize,
+        ))
     }
 }
 
@@ -40,8 +43,15 @@ pub fn read(fd: c_int, into: &mut [MaybeUninit<u8>]) -> Result<&[u8], Errno> {
 pub fn readlink<'a>(path: &CStr, into: &'a mut [MaybeUninit<u8>]) -> Result<&'a [u8], Errno> {
     // SAFETY: writes at most that many bytes, and that many of them are read.
     unsafe {
-        let count = Errno::result(libc::readlink(path.as_ptr(), into.as_mut_ptr().cast(), into.len()))?;
-        Ok(std::slice::from_raw_parts(into.as_ptr().cast(), count as usize))
+        let count = Errno::result(libc::readlink(
+            path.as_ptr(),
+            into.as_mut_ptr().cast(),
+            into.len(),
+        ))?;
+        Ok(std::slice::from_raw_parts(
+            into.as_ptr().cast(),
+            count as usize,
+        ))
     }
 }
 
@@ -55,18 +65,6 @@ pub fn chown(path: &CStr, uid: u32, gid: u32) -> Result<(), Errno> {
 pub fn chmod(path: &CStr, mode: u32) -> Result<(), Errno> {
     // SAFETY: the path ends with NUL.
     Errno::result(unsafe { libc::chmod(path.as_ptr(), mode as _) }).map(drop)
-}
-
-/// rename(2).
-pub fn rename(from: &CStr, to: &CStr) -> Result<(), Errno> {
-    // SAFETY: both paths end with NUL.
-    Errno::result(unsafe { libc::rename(from.as_ptr(), to.as_ptr()) }).map(drop)
-}
-
-/// rmdir(2).
-pub fn rmdir(path: &CStr) -> Result<(), Errno> {
-    // SAFETY: the path ends with NUL.
-    Errno::result(unsafe { libc::rmdir(path.as_ptr()) }).map(drop)
 }
 
 /// flock(2) that never blocks.

@@ -74,6 +74,8 @@ function file.flock(target, operation, timeout)
     return internal.flock(target, operation)
 end
 
+file.unlink, file.rmdir, file.rename = os.remove, os.remove, os.rename
+
 function file.readfile(path, format)
     local stream<close>, problem = io.open(path)
     if not stream then

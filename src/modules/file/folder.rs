@@ -24,7 +24,9 @@ impl Folder {
         let path = lua.c_string(1)?;
         let core = Core::of(lua);
         lua.push_function(function(Folder::next), core.pointer());
-        let folder = lua.reserve::<Folder>(0, core.pointer()).fill(Folder(Cell::new(ptr::null_mut())));
+        let folder = lua
+            .reserve::<Folder>(0, core.pointer())
+            .fill(Folder(Cell::new(ptr::null_mut())));
         // SAFETY: the path ends with NUL.
         folder.0.set(unsafe { libc::opendir(path.as_ptr()) });
         let errno = Errno::last();
@@ -73,7 +75,9 @@ impl Folder {
             let fd = calls::borrow(unsafe { libc::dirfd(dir) }).ok()?;
             let stat = match fstatat(fd, name, AtFlags::empty()) {
                 // A dangling link, or one of a cycle, stands for itself.
-                Err(Errno::ENOENT | Errno::ELOOP) => fstatat(fd, name, AtFlags::AT_SYMLINK_NOFOLLOW),
+                Err(Errno::ENOENT | Errno::ELOOP) => {
+                    fstatat(fd, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+                }
                 other => other,
             };
             if let Ok(stat) = stat {

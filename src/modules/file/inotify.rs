@@ -50,7 +50,10 @@ mod tests {
         let (first, rest) = next_event(&bytes).unwrap();
         assert_eq!((first.watch, first.mask, first.name), (1, 256, &b"new"[..]));
         let (second, rest) = next_event(rest).unwrap();
-        assert_eq!((second.watch, second.mask, second.name), (-1, 0x4000, &b""[..]));
+        assert_eq!(
+            (second.watch, second.mask, second.name),
+            (-1, 0x4000, &b""[..])
+        );
         assert!(rest.is_empty());
     }
 

@@ -8,8 +8,8 @@ use nix::errno::Errno;
 
 use super::calls;
 use crate::core::{monotonic, Cause, Core, Interest, Nanoseconds, Parked, Step};
-use crate::lua::{Functions, Lua, Outcome, Returns, UserData};
 use crate::io::wait_timeout;
+use crate::lua::{Functions, Lua, Outcome, Returns, UserData};
 
 /// First and longest pause between two tries.
 const FIRST_PAUSE: Nanoseconds = 1_000_000;
@@ -45,7 +45,9 @@ pub fn flock(lua: Lua) -> Outcome {
         fd: Cell::new(-1),
         operation,
         pause: Cell::new(FIRST_PAUSE),
-        deadline: timeout.map_or(Nanoseconds::MAX, |timeout| monotonic().saturating_add(timeout)),
+        deadline: timeout.map_or(Nanoseconds::MAX, |timeout| {
+            monotonic().saturating_add(timeout)
+        }),
     });
     match calls::duplicate(fd) {
         Ok(copy) => wait.fd.set(copy),

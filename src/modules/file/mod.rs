@@ -11,6 +11,7 @@ mod lock;
 mod names;
 mod sync;
 
+use std::ffi::CStr;
 use std::os::fd::IntoRawFd;
 
 use nix::errno::Errno;
@@ -35,6 +36,7 @@ const LONGEST_PATH: usize = 4096;
 pub fn open_internal(lua: Lua) -> Outcome {
     let core = Runtime::open(lua)?;
     lua.push_module(FUNCTIONS, core.pointer());
+    set_on_path(lua, core);
     set_constants(lua, &[constants::FILES, constants::WALK, constants::EVENTS]);
     Ok(Returns(1))
 }
@@ -58,16 +60,8 @@ const FUNCTIONS: Functions = &[
     (c"lseek", function(lseek)),
     (c"access", function(access)),
     (c"readlink", function(readlink)),
-    (c"stat", function(stat_path)),
-    (c"lstat", function(lstat)),
     (c"fstat", function(fstat)),
     (c"statvfs", function(file_system)),
-    (c"chown", function(chown)),
-    (c"chmod", function(chmod)),
-    (c"mkdir", function(mkdir)),
-    (c"rmdir", function(rmdir)),
-    (c"unlink", function(unlink)),
-    (c"rename", function(rename)),
     (c"dirname", function(dirname)),
     (c"basename", function(basename)),
     (c"flock", function(flock)),
@@ -132,7 +126,10 @@ fn described(lua: Lua, result: Result<FileStat, Errno>) -> Outcome {
 fn open_file(lua: Lua) -> Outcome {
     let flags = OFlag::from_bits_retain(lua.integer_or(2, 0)? as _);
     let mode = Mode::from_bits_retain(lua.integer_or(3, 0)? as _);
-    opened(lua, fcntl::open(lua.c_string(1)?, flags, mode).map(IntoRawFd::into_raw_fd))
+    opened(
+        lua,
+        fcntl::open(lua.c_string(1)?, flags, mode).map(IntoRawFd::into_raw_fd),
+    )
 }
 
 /// `close(fd)`.
@@ -235,16 +232,6 @@ fn readlink(lua: Lua) -> Outcome {
     }
 }
 
-/// `stat(path)` -> info.
-fn stat_path(lua: Lua) -> Outcome {
-    described(lua, stat::stat(lua.c_string(1)?))
-}
-
-/// `lstat(path)` -> info of a link itself.
-fn lstat(lua: Lua) -> Outcome {
-    described(lua, stat::lstat(lua.c_string(1)?))
-}
-
 /// `fstat(fd)` -> info.
 fn fstat(lua: Lua) -> Outcome {
     described(lua, calls::borrow(lua.int(1)?).and_then(stat::fstat))
@@ -264,46 +251,47 @@ fn file_system(lua: Lua) -> Outcome {
     }
 }
 
-/// `chown(path [, uid [, gid]])`.
-fn chown(lua: Lua) -> Outcome {
-    let (uid, gid) = (lua.integer_or(2, -1)?, lua.integer_or(3, -1)?);
-    done(lua, calls::chown(lua.c_string(1)?, uid as u32, gid as u32))
-}
+/// What [`on_path`] does, by its second upvalue, and the names in that order.
+const STAT: i64 = 0;
+const LSTAT: i64 = 1;
+const MKDIR: i64 = 2;
+const CHMOD: i64 = 3;
+const ON_PATH: [&CStr; 5] = [c"stat", c"lstat", c"mkdir", c"chmod", c"chown"];
 
-/// The mode argument, or `default`.
-fn mode(lua: Lua, default: i64) -> Result<u32, Error> {
-    match lua.integer_or(2, default)? {
-        mode if mode >= 0 => Ok(mode as u32),
-        _ => Err(Error::argument(2, "invalid mode")),
+/// Sets the functions that [`on_path`] stands for in the table on top. May raise.
+fn set_on_path(lua: Lua, core: Core) {
+    for (operation, name) in ON_PATH.iter().enumerate() {
+        lua.push_pointer(core.pointer());
+        lua.push_integer(operation as i64);
+        lua.push_closure(function(on_path), 2);
+        lua.set_field(-2, name);
     }
 }
 
-/// `chmod(path, mode)`.
-fn chmod(lua: Lua) -> Outcome {
-    lua.integer(2)?;
-    let mode = mode(lua, 0)?;
-    done(lua, calls::chmod(lua.c_string(1)?, mode))
-}
-
-/// `mkdir(path [, mode])`.
-fn mkdir(lua: Lua) -> Outcome {
-    let mode = Mode::from_bits_retain(mode(lua, 0o777)? as _);
-    done(lua, unistd::mkdir(lua.c_string(1)?, mode))
-}
-
-/// `rmdir(path)`.
-fn rmdir(lua: Lua) -> Outcome {
-    done(lua, calls::rmdir(lua.c_string(1)?))
-}
-
-/// `unlink(path)`.
-fn unlink(lua: Lua) -> Outcome {
-    done(lua, unistd::unlink(lua.c_string(1)?))
-}
-
-/// `rename(from, to)`.
-fn rename(lua: Lua) -> Outcome {
-    done(lua, calls::rename(lua.c_string(1)?, lua.c_string(2)?))
+/// `stat(path)`, `lstat(path)` -> info; `mkdir(path [, mode])`,
+/// `chmod(path, mode)`, `chown(path [, uid [, gid]])` -> true.
+fn on_path(lua: Lua) -> Outcome {
+    let path = lua.c_string(1)?;
+    let operation = lua.to_integer(Lua::upvalue(2)).unwrap_or(STAT);
+    if operation == STAT || operation == LSTAT {
+        let found = if operation == STAT {
+            stat::stat(path)
+        } else {
+            stat::lstat(path)
+        };
+        return described(lua, found);
+    }
+    if operation == CHMOD {
+        lua.integer(2)?;
+    }
+    let first = lua.integer_or(2, if operation == MKDIR { 0o777 } else { -1 })?;
+    let changed = match operation {
+        MKDIR | CHMOD if first < 0 => return Err(Error::argument(2, "invalid mode")),
+        MKDIR => unistd::mkdir(path, Mode::from_bits_retain(first as _)),
+        CHMOD => calls::chmod(path, first as u32),
+        _ => calls::chown(path, first as u32, lua.integer_or(3, -1)? as u32),
+    };
+    done(lua, changed)
 }
 
 /// `dirname(path)`.
@@ -341,7 +329,10 @@ fn inotify_init(lua: Lua) -> Outcome {
 /// `inotify_add_watch(fd, path, mask)` -> watch descriptor.
 fn inotify_add_watch(lua: Lua) -> Outcome {
     let (fd, mask) = (lua.int(1)?, lua.integer(3)? as u32);
-    integer(lua, calls::add_watch(fd, lua.c_string(2)?, mask).map(i64::from))
+    integer(
+        lua,
+        calls::add_watch(fd, lua.c_string(2)?, mask).map(i64::from),
+    )
 }
 
 /// `inotify_rm_watch(fd, watch)`.

@@ -26,7 +26,8 @@ pub fn sync(lua: Lua) -> Outcome {
             core,
         });
         // SAFETY: the work touches nothing of ours.
-        let outcome = unsafe { core.offload(lua, &wait.parked, calls::sync, std::ptr::null_mut()) }?;
+        let outcome =
+            unsafe { core.offload(lua, &wait.parked, calls::sync, std::ptr::null_mut()) }?;
         if outcome == Returns::YIELD {
             return Ok(outcome);
         }

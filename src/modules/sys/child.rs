@@ -264,7 +264,9 @@ impl Child {
         });
         lua.push_value(1);
         lua.set_user_value(-2, 1);
-        let outcome = self.core.park(lua, &wait.parked, -1, Interest::NONE, timeout)?;
+        let outcome = self
+            .core
+            .park(lua, &wait.parked, -1, Interest::NONE, timeout)?;
         if outcome == Returns::YIELD {
             self.add_waiter(&wait.parked);
         }

@@ -25,7 +25,10 @@ pub const ERRORS: Constants = constants! {
 };
 
 /// Names that scripts know with a letter missing.
-pub const MISSPELT: Constants = ("ELNSYNC ELHLT ELRST", &[libc::EL2NSYNC, libc::EL2HLT, libc::EL3RST]);
+pub const MISSPELT: Constants = (
+    "ELNSYNC ELHLT ELRST",
+    &[libc::EL2NSYNC, libc::EL2HLT, libc::EL3RST],
+);
 
 /// Not on every architecture.
 #[cfg(not(any(target_arch = "mips", target_arch = "mips64")))]

@@ -70,7 +70,11 @@ pub struct Program {
 /// addresses, one more in front and null at the end, and returns it. May raise.
 fn push_words(lua: Lua, index: c_int) -> Result<*mut *const c_char, Error> {
     let is_array = lua.type_of(index) == ffi::LUA_TTABLE;
-    let count = if is_array { lua.raw_len(index) as c_int } else { lua.top() - index + 1 };
+    let count = if is_array {
+        lua.raw_len(index) as c_int
+    } else {
+        lua.top() - index + 1
+    };
     lua.push_table(count, 0);
     let room = lua.push_room((count as usize + 2) * size_of::<*const c_char>());
     let addresses: *mut *const c_char = room.as_mut_ptr().cast();
@@ -172,7 +176,9 @@ impl Program {
         let pid = unsafe { libc::fork() };
         if pid == 0 {
             // SAFETY: in the child of a fork; the texts and fds are in place.
-            unsafe { self.become_program(their_stdout.as_raw_fd(), their_stderr.as_raw_fd(), &texts) }
+            unsafe {
+                self.become_program(their_stdout.as_raw_fd(), their_stderr.as_raw_fd(), &texts)
+            }
         }
         let forked = Errno::result(pid);
         // Cannot fail: it was in force a moment ago.
@@ -206,7 +212,10 @@ impl Program {
             let errno = self.search(command);
             write_all(CStr::from_ptr(command).to_bytes());
             write_all(b": ");
-            let known = FAILURES.iter().position(|&known| known == errno).unwrap_or(0);
+            let known = FAILURES
+                .iter()
+                .position(|&known| known == errno)
+                .unwrap_or(0);
             if let Some(text) = texts.get(known) {
                 write_all(CStr::from_ptr(text.as_ptr().cast()).to_bytes());
             }
@@ -217,7 +226,12 @@ impl Program {
     /// Looks for the command as execvp(3) does; returns why it cannot be run.
     unsafe fn search(&self, command: *const c_char) -> c_int {
         // SAFETY: the strings end with NUL.
-        let (command, mut path) = unsafe { (CStr::from_ptr(command).to_bytes_with_nul(), CStr::from_ptr(self.path).to_bytes()) };
+        let (command, mut path) = unsafe {
+            (
+                CStr::from_ptr(command).to_bytes_with_nul(),
+                CStr::from_ptr(self.path).to_bytes(),
+            )
+        };
         if command.len() == 1 || command.contains(&b'/') {
             // SAFETY: it ends with NUL.
             return unsafe { self.execute(command.as_ptr().cast()) };
@@ -225,7 +239,10 @@ impl Program {
         let mut failure = libc::ENOENT;
         let mut file = [0; LONGEST_PATH];
         loop {
-            let length = path.iter().position(|&byte| byte == b':').unwrap_or(path.len());
+            let length = path
+                .iter()
+                .position(|&byte| byte == b':')
+                .unwrap_or(path.len());
             let (folder, rest) = path.split_at(length);
             let slash: &[u8] = if folder.is_empty() { b"" } else { b"/" };
             if join(&mut file, [folder, slash, command]) {

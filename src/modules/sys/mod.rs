@@ -9,7 +9,7 @@ mod exec;
 mod shell;
 mod status;
 
-use std::ffi::c_int;
+use std::ffi::{c_int, CStr};
 use std::mem::MaybeUninit;
 
 use nix::errno::Errno;
@@ -33,7 +33,18 @@ use crate::modules::constants::set_constants;
 pub fn open_internal(lua: Lua) -> Outcome {
     let core = Runtime::open(lua)?;
     lua.push_module(FUNCTIONS, core.pointer());
-    let tables = [constants::SIGNALS, constants::ERRORS, constants::MISSPELT, constants::ODD];
+    for (which, name) in NUMBERS.iter().enumerate() {
+        lua.push_pointer(core.pointer());
+        lua.push_integer(which as i64);
+        lua.push_closure(function(number), 2);
+        lua.set_field(-2, name);
+    }
+    let tables = [
+        constants::SIGNALS,
+        constants::ERRORS,
+        constants::MISSPELT,
+        constants::ODD,
+    ];
     set_constants(lua, &tables);
     Ok(Returns(1))
 }
@@ -50,10 +61,6 @@ pub fn open(lua: Lua) -> Outcome {
 }
 
 const FUNCTIONS: Functions = &[
-    (c"uptime", function(uptime)),
-    (c"getpid", function(pid)),
-    (c"getppid", function(parent_pid)),
-    (c"get_nprocs", function(processors)),
     (c"strerror", function(error_text)),
     (c"getpwnam", function(user)),
     (c"kill", function(kill)),
@@ -84,30 +91,22 @@ fn done(lua: Lua, result: Result<(), Errno>) -> Outcome {
     }
 }
 
-/// `uptime()` -> whole seconds since boot.
-fn uptime(lua: Lua) -> Outcome {
-    // Every Linux has this clock.
-    let seconds = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |time| time.tv_sec());
-    lua.push_integer(seconds as i64);
-    Ok(Returns(1))
-}
+/// The functions that [`number`] stands for, by its second upvalue.
+const NUMBERS: [&CStr; 4] = [c"uptime", c"getpid", c"getppid", c"get_nprocs"];
 
-/// `getpid()`.
-fn pid(lua: Lua) -> Outcome {
-    lua.push_integer(i64::from(getpid().as_raw()));
-    Ok(Returns(1))
-}
-
-/// `getppid()`.
-fn parent_pid(lua: Lua) -> Outcome {
-    lua.push_integer(i64::from(getppid().as_raw()));
-    Ok(Returns(1))
-}
-
+/// `uptime()` -> whole seconds since boot, `getpid()`, `getppid()`,
 /// `get_nprocs()` -> processors online.
-fn processors(lua: Lua) -> Outcome {
-    let count = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten().unwrap_or(1);
-    lua.push_integer(count as i64);
+fn number(lua: Lua) -> Outcome {
+    lua.push_integer(match lua.to_integer(Lua::upvalue(2)) {
+        // Every Linux has this clock.
+        Some(0) => clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |time| time.tv_sec() as i64),
+        Some(1) => i64::from(getpid().as_raw()),
+        Some(2) => i64::from(getppid().as_raw()),
+        _ => sysconf(SysconfVar::_NPROCESSORS_ONLN)
+            .ok()
+            .flatten()
+            .unwrap_or(1) as i64,
+    });
     Ok(Returns(1))
 }
 

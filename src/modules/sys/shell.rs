@@ -131,7 +131,13 @@ crate::operation!(Shell);
 impl Shell {
     /// Collects the output of the child on top of the stack and waits for its
     /// end, as the last act of a call. May raise.
-    pub fn run(lua: Lua, core: Core, child: &Child, timeout: Nanoseconds, with_status: bool) -> Outcome {
+    pub fn run(
+        lua: Lua,
+        core: Core,
+        child: &Child,
+        timeout: Nanoseconds,
+        with_status: bool,
+    ) -> Outcome {
         let slot = lua.reserve::<Shell>(1, core.pointer());
         // Only now: nothing is owned when the line above raises.
         let [stdout, stderr] = child.take_streams();
