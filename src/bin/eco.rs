@@ -16,8 +16,6 @@ use nix::dir::Dir;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-const PROMPT: &str = include_str!("prompt.lua");
-
 /// The words of the command line.
 #[derive(Clone, Copy)]
 struct Words(&'static [*const c_char]);
@@ -261,7 +259,7 @@ fn start(lua: Lua) -> Outcome {
             })?;
             passed = push_rest(lua, words, index);
         }
-        _ => lua.push_chunk(c"=prompt", PROMPT),
+        _ => lua.push_chunk(c"=prompt", lua_eco::lua_source!("prompt.lua")),
     }
     core.spawn(lua, passed);
     lua.pop(1);

@@ -330,22 +330,25 @@ impl Lua {
         }
     }
 
-    /// Compiles Lua source text and pushes the function. May raise; a syntax
-    /// error of our own embedded text is raised as well.
-    pub fn push_chunk(self, name: &CStr, source: &str) {
-        // SAFETY: source and name outlive the call; lua_error does not return
-        // and nothing droppable is alive.
-        unsafe {
-            let status = ffi::luaL_loadbufferx(
-                self.state,
-                source.as_ptr().cast(),
-                source.len(),
-                name.as_ptr(),
-                c"t".as_ptr(),
-            );
-            if status != ffi::LUA_OK {
-                ffi::lua_error(self.state);
+    /// Compiles embedded Lua source and pushes the function. May raise; a
+    /// syntax error of our own text is raised as well.
+    pub fn push_chunk(self, name: &CStr, source: source::Source) {
+        let status = {
+            let text = source.unpack();
+            // SAFETY: text and name outlive the call, which does not raise.
+            unsafe {
+                ffi::luaL_loadbufferx(
+                    self.state,
+                    text.as_ptr().cast(),
+                    text.len(),
+                    name.as_ptr(),
+                    c"t".as_ptr(),
+                )
             }
+        };
+        if status != ffi::LUA_OK {
+            // SAFETY: lua_error does not return and nothing droppable is alive.
+            unsafe { ffi::lua_error(self.state) };
         }
     }
 

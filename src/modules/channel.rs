@@ -10,6 +10,7 @@ use std::ffi::{c_int, CStr};
 use crate::core::runtime::Runtime;
 use crate::core::{Cause, Core, Step};
 use crate::io::{keep_methods, push_method, Owner, Queue, Waiter};
+use crate::lua_source;
 use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData};
 
 const FUNCTIONS: Functions = &[(c"new", function(create))];
@@ -18,7 +19,7 @@ const FUNCTIONS: Functions = &[(c"new", function(create))];
 pub fn open(lua: Lua) -> Outcome {
     let core = Runtime::open(lua)?;
     keep_methods::<Channel>(lua, core);
-    lua.push_chunk(c"=eco.channel", include_str!("channel.lua"));
+    lua.push_chunk(c"=eco.channel", lua_source!("channel.lua"));
     lua.get_field(-2, c"send");
     lua.call(1, 1);
     lua.set_field(-2, c"send");
