@@ -56,10 +56,24 @@ fn text(lua: &Lua, index: c_int) -> Result<&[u8], Error> {
     Ok(lua.to_bytes(index))
 }
 
-/// Both digits of a byte.
-fn digits(byte: u8) -> [u8; 2] {
-    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
-    [digit(byte >> 4), digit(byte & 15)]
+/// Fills a slice from its beginning; what does not fit is dropped.
+struct Writer<'a> {
+    out: std::slice::IterMut<'a, u8>,
+}
+
+impl Writer<'_> {
+    fn put(&mut self, byte: u8) {
+        if let Some(place) = self.out.next() {
+            *place = byte;
+        }
+    }
+
+    /// Both digits of a byte.
+    fn put_digits(&mut self, byte: u8) {
+        for nibble in [byte >> 4, byte & 15] {
+            self.put(nibble + if nibble < 10 { b'0' } else { b'a' - 10 });
+        }
+    }
 }
 
 /// What a character that is no digit counts: more than any that is one.
@@ -86,11 +100,14 @@ fn hex_length(count: usize, separator: usize) -> Option<usize> {
 
 /// Lower-case digits, `separator` between bytes.
 fn to_hex(data: &[u8], separator: &[u8], out: &mut [u8]) {
-    for (piece, &byte) in out.chunks_mut(separator.len() + 2).zip(data) {
-        let (pair, gap) = piece.split_at_mut(2);
-        pair.copy_from_slice(&digits(byte));
-        for (to, from) in gap.iter_mut().zip(separator) {
-            *to = *from;
+    let mut writer = Writer {
+        out: out.iter_mut(),
+    };
+    for &byte in data {
+        writer.put_digits(byte);
+        // There is no room for the last one.
+        for &byte in separator {
+            writer.put(byte);
         }
     }
 }
@@ -108,34 +125,49 @@ fn from_hex(text: &[u8], out: &mut [u8]) -> bool {
 
 /// Bytes shown on one line of a dump.
 const LINE: usize = 16;
-/// Where a line's text begins, after the offset, the bytes with a gap in their
-/// middle, and a bar.
-const TEXT_COLUMN: usize = 9 + LINE * 3 + 1 + 2;
+/// Length of a line without its text: the offset, the bytes with a gap in
+/// their middle, a bar, the end.
+const COLUMNS: usize = 9 + LINE * 3 + 1 + 2 + 1;
 
-/// Length of the dump of `count` bytes: each line has one more for its end.
+/// Length of the dump of `count` bytes.
 fn dump_length(count: usize) -> Option<usize> {
-    let lines = count.div_ceil(LINE);
-    lines.checked_mul(TEXT_COLUMN + 1)?.checked_add(count)
+    count
+        .div_ceil(LINE)
+        .checked_mul(COLUMNS)?
+        .checked_add(count)
 }
 
 /// A dump, one line for every sixteen bytes.
 fn to_dump(data: &[u8], out: &mut [u8]) {
-    let lines = out
-        .chunks_mut(TEXT_COLUMN + LINE + 1)
-        .zip(data.chunks(LINE));
-    for (number, (line, bytes)) in lines.enumerate() {
-        line.fill(b' ');
-        let offset = ((number * LINE) as u32).to_be_bytes();
-        for (pair, byte) in line.chunks_exact_mut(2).zip(offset) {
-            pair.copy_from_slice(&digits(byte));
+    let mut writer = Writer {
+        out: out.iter_mut(),
+    };
+    let mut offset = 0_u32;
+    for line in data.chunks(LINE) {
+        for byte in offset.to_be_bytes() {
+            writer.put_digits(byte);
         }
-        for (at, &byte) in bytes.iter().enumerate() {
-            let column = 9 + at * 3 + usize::from(at >= LINE / 2);
-            line[column..column + 2].copy_from_slice(&digits(byte));
-            line[TEXT_COLUMN + at] = if byte.is_ascii_control() { b'.' } else { byte };
+        offset = offset.wrapping_add(LINE as u32);
+        for at in 0..LINE {
+            writer.put(b' ');
+            if at == LINE / 2 {
+                writer.put(b' ');
+            }
+            match line.get(at) {
+                Some(&byte) => writer.put_digits(byte),
+                None => {
+                    writer.put(b' ');
+                    writer.put(b' ');
+                }
+            }
         }
-        line[TEXT_COLUMN - 1] = b'|';
-        line[TEXT_COLUMN + bytes.len()] = b'\n';
+        for &byte in b"  |" {
+            writer.put(byte);
+        }
+        for &byte in line {
+            writer.put(if byte.is_ascii_control() { b'.' } else { byte });
+        }
+        writer.put(b'\n');
     }
 }
 
