@@ -189,6 +189,7 @@ pub struct Abi {
     pub writer_send: unsafe extern "C-unwind" fn(This, Handle, *const u8, usize) -> isize,
     pub writer_send_file: unsafe extern "C-unwind" fn(This, Handle, c_int, *mut i64, usize) -> isize,
     pub writer_error: unsafe extern "C-unwind" fn(This, State, Handle),
+    pub timeout: unsafe extern "C-unwind" fn(This, State, c_int) -> Nanoseconds,
 }
 
 /// The scheduler of the state a function runs in.
@@ -289,6 +290,12 @@ impl Core {
             PARK_OUTSIDE_COROUTINE => Err("attempt to yield from outside a coroutine".into()),
             errno => lua.fail_errno(Errno::from_raw(-errno)),
         }
+    }
+
+    /// The timeout argument of stream operations at `index`: here, so that
+    /// modules need no arithmetic with floats, large where there is no unit for it.
+    pub fn timeout(self, lua: Lua, index: c_int) -> Nanoseconds {
+        through!(self.timeout(lua.state(), index))
     }
 
     /// Restarts the parked operation's timeout; 0 removes it.

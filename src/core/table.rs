@@ -111,6 +111,10 @@ entries! {
         writer(handle).send(Core::from_table(this), std::slice::from_raw_parts(data, length));
     writer_send_file(this, handle: Handle, file: c_int, offset: *mut i64, length: usize) -> isize =
         writer(handle).send_file(Core::from_table(this), file, &mut *offset, length);
+    timeout(this, state: State, index: c_int) -> Nanoseconds = {
+        let _ = this;
+        crate::io::stream_timeout(Lua::new(state), index)
+    };
     writer_error(this, state: State, handle: Handle) = {
         let _ = this;
         writer(handle).push_error(Lua::new(state))
@@ -168,4 +172,5 @@ pub const TABLE: Abi = Abi {
     writer_send,
     writer_send_file,
     writer_error,
+    timeout,
 };

@@ -82,7 +82,7 @@ impl SocketAddress {
         if path.len() > LONGEST_PATH {
             return Err(PathError::TooLong);
         }
-        if is_path && path.contains(&0) {
+        if is_path && path.iter().any(|&byte| byte == 0) {
             return Err(PathError::HasNul);
         }
         let end: &[u8] = if is_path { &[0] } else { &[] };

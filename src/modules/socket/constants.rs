@@ -3,10 +3,8 @@
 
 use std::ffi::CStr;
 
-type Constants = &'static [(&'static CStr, i64)];
-
-/// Those the module table itself holds.
-pub const COMMON: Constants = &[
+/// Families, types and protocols are also fields of the module table itself.
+pub const CONSTANTS: &[(&CStr, i64)] = &[
     (c"AF_UNSPEC", libc::AF_UNSPEC as i64),
     (c"AF_UNIX", libc::AF_UNIX as i64),
     (c"AF_INET", libc::AF_INET as i64),
@@ -20,10 +18,6 @@ pub const COMMON: Constants = &[
     (c"IPPROTO_TCP", libc::IPPROTO_TCP as i64),
     (c"IPPROTO_UDP", libc::IPPROTO_UDP as i64),
     (c"IPPROTO_ICMPV6", libc::IPPROTO_ICMPV6 as i64),
-];
-
-/// Those found through its metatable.
-pub const FURTHER: Constants = &[
     (c"ETH_P_ALL", 0x0003),
     (c"ETH_P_IP", 0x0800),
     (c"ETH_P_ARP", 0x0806),

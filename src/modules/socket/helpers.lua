@@ -2,12 +2,19 @@
 -- and `connect` of socket objects (which give the object itself), `sendfile`,
 -- and functions on addresses that need no system call.
 
-local raw, M, methods, object = ...
+local raw, methods, tun_methods, object = ...
 
 local INET, INET6, UNIX, NETLINK = raw.AF_INET, raw.AF_INET6, raw.AF_UNIX, raw.AF_NETLINK
 local STREAM, DGRAM, RAW = raw.SOCK_STREAM, raw.SOCK_DGRAM, raw.SOCK_RAW
 local inet_pton, inet_ntop = raw.inet_pton, raw.inet_ntop
 local pack, unpack = string.pack, string.unpack
+
+local M = setmetatable({}, { __index = raw })
+for name, value in pairs(raw) do
+    if name:find('^AF_') or name:find('^SOCK_') or name:find('^IPPROTO_') then
+        M[name] = value
+    end
+end
 
 function raw.is_ipv4_address(s)
     return inet_pton(INET, s) ~= nil
@@ -265,4 +272,9 @@ function M.connect_unix(server_path, local_path)
     return check(s, s:connect(server_path))
 end
 
-return structure
+-- `require 'eco.internal.socket'` gives the raw module from now on.
+package.loaded['eco.internal.socket'] = raw
+
+return M, structure,
+    { __index = methods, __close = methods.close },
+    { __index = tun_methods, __close = methods.close }

@@ -15,7 +15,6 @@ use super::handle::Handle;
 use super::{address, object, system};
 use crate::core::{Cause, Interest, Nanoseconds, Parked, Step};
 use crate::io::address::SocketAddress;
-use crate::io::stream_timeout;
 use crate::lua::{Error, Lua, Outcome, Returns};
 
 /// Messages up to this size are received on the stack.
@@ -178,12 +177,12 @@ fn message_size(lua: Lua) -> Result<usize, Error> {
 
 /// `s:accept([timeout])`
 pub fn accept_object(lua: Lua, handle: &Handle) -> Outcome {
-    wait(lua, handle, CONNECTION, stream_timeout(lua, 2))
+    wait(lua, handle, CONNECTION, handle.core.timeout(lua, 2))
 }
 
 /// `s:recvfrom(n [, timeout])`
 pub fn recvfrom(lua: Lua, handle: &Handle) -> Outcome {
-    wait(lua, handle, message_size(lua)?, stream_timeout(lua, 3))
+    wait(lua, handle, message_size(lua)?, handle.core.timeout(lua, 3))
 }
 
 /// `accept()` of the raw module: what is there now.

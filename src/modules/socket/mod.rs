@@ -27,26 +27,12 @@ pub fn open(lua: Lua) -> Outcome {
     lua.push_chunk(c"=eco.socket", lua_source!("helpers.lua"));
     lua.push_module(create::FUNCTIONS, core.pointer());
     lua.set_functions(helpers::FUNCTIONS, core.pointer());
-    lua.set_constants(-1, constants::COMMON);
-    lua.set_constants(-1, constants::FURTHER);
-    lua.push_table(0, 0);
-    lua.set_constants(-1, constants::COMMON);
-    lua.push_table(0, 1);
-    lua.push_value(-3);
-    lua.set_field(-2, c"__index");
-    lua.set_metatable(-2);
-    // Stack: chunk, raw module, module. The chunk gets copies of both.
-    lua.push_value(-3);
-    lua.push_value(-3);
-    lua.push_value(-3);
-    object::open(lua, core);
+    lua.set_constants(-1, constants::CONSTANTS);
+    object::push_methods(lua, core);
     lua.push_function(function(create::object), core.pointer());
-    lua.call(4, 1);
-    lua.set_field(ffi::LUA_REGISTRYINDEX, options::STRUCTURE);
-    // `require 'eco.internal.socket'` gives the raw module from now on.
-    lua.get_field(ffi::LUA_REGISTRYINDEX, c"_LOADED");
-    lua.push_value(-3);
-    lua.set_field(-2, c"eco.internal.socket");
-    lua.pop(1);
+    lua.call(4, 4);
+    for field in [object::TUN, object::SOCKET, options::STRUCTURE] {
+        lua.set_field(ffi::LUA_REGISTRYINDEX, field);
+    }
     Ok(Returns(1))
 }

@@ -9,24 +9,16 @@ use super::{incoming, outgoing};
 use crate::core::{Core, ReaderMethod};
 use crate::lua::{ffi, field_method, Functions, Lua, Outcome};
 
-/// Registry fields of the metatables.
-const SOCKET: &CStr = c"eco.socket.object";
-const TUN: &CStr = c"eco.socket.tun";
+/// Registry fields of the metatables, which `helpers.lua` makes.
+pub const SOCKET: &CStr = c"eco.socket.object";
+pub const TUN: &CStr = c"eco.socket.tun";
 
-/// Makes the metatables; pushes the methods of sockets, for more to be added.
-/// May raise.
-pub fn open(lua: Lua, core: Core) {
-    for (key, count) in [(TUN, STREAM_METHODS), (SOCKET, METHODS.len())] {
-        lua.push_table(0, 2);
-        lua.push_field_methods::<Handle>(c"sock", METHODS.get(..count).unwrap_or(METHODS), core.pointer());
-        lua.get_field(-1, c"close");
-        lua.set_field(-3, c"__close");
-        lua.push_value(-1);
-        lua.set_field(-3, c"__index");
-        lua.insert(-2);
-        lua.set_field(ffi::LUA_REGISTRYINDEX, key);
+/// Pushes tables of the methods of sockets and of TUN devices. May raise.
+pub fn push_methods(lua: Lua, core: Core) {
+    for count in [METHODS.len(), STREAM_METHODS] {
+        let methods = METHODS.get(..count).unwrap_or(METHODS);
+        lua.push_field_methods::<Handle>(c"sock", methods, core.pointer());
     }
-    lua.remove(-2);
 }
 
 /// Replaces the handle on top of the stack by an object around it. May raise.

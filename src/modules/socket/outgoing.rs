@@ -17,7 +17,6 @@ use super::{address, system};
 use crate::core::abi::{Attempt, Writer};
 use crate::core::{Cause, Interest, Nanoseconds, Parked, Step};
 use crate::io::address::SocketAddress;
-use crate::io::stream_timeout;
 use crate::lua::{ffi, Error, Functions, Lua, Outcome, Returns, UserData};
 
 /// Limit of each wait of `sendto`.
@@ -312,7 +311,7 @@ pub fn send(lua: Lua, handle: &Handle) -> Outcome {
             return Ok(Returns(1));
         }
     }
-    let timeout = stream_timeout(lua, 3);
+    let timeout = handle.core.timeout(lua, 3);
     let request = Request::Data(rest);
     run(lua, operation(lua, handle, request, data.len(), timeout, &SocketAddress::empty()))
 }
@@ -351,7 +350,7 @@ pub fn lock(lua: Lua, handle: &Handle) -> Outcome {
         lua.push_bool(true);
         return Ok(Returns(1));
     }
-    let timeout = stream_timeout(lua, 2);
+    let timeout = handle.core.timeout(lua, 2);
     let operation = operation(lua, handle, Request::Lock, 0, timeout, &SocketAddress::empty());
     queue(lua, operation, timeout)
 }

@@ -170,7 +170,7 @@ pub fn option(fd: c_int, option: c_int) -> Result<c_int, Errno> {
 /// inside.
 fn terminated<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     let mut room = [0; N];
-    if text.len() >= N || text.contains(&0) {
+    if text.len() >= N || text.iter().any(|&byte| byte == 0) {
         return None;
     }
     room[..text.len()].copy_from_slice(text);
