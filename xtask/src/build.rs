@@ -196,6 +196,7 @@ fn input_key(command: &Command) -> Result<String> {
         root.join("Cargo.toml"),
         root.join("Cargo.lock"),
         root.join("build.rs"),
+        root.join(".cargo/config.toml"),
         root.join("targets/toolchain.toml"),
     ];
     for folder in ["src", "lua", "uci", "ubus"] {
