@@ -216,19 +216,17 @@ impl Lua {
 
     /// Pushes a string of `length` bytes that `fill` writes, zeros at first.
     /// The memory is Lua's all the time: may raise.
-    pub fn push_filled<T>(self, length: usize, fill: impl FnOnce(&mut [u8]) -> T) -> T {
+    pub fn push_filled(self, length: usize, fill: &mut dyn FnMut(&mut [u8])) {
         // SAFETY: the block is at least one byte long, ours alone and on the
         // stack until the string is made of it; nothing droppable is alive
         // when Lua raises.
         unsafe {
             let block = ffi::lua_newuserdatauv(self.state, length.max(1), 0).cast::<u8>();
             block.write_bytes(0, length);
-            let result = fill(std::slice::from_raw_parts_mut(block, length));
+            fill(std::slice::from_raw_parts_mut(block, length));
             ffi::lua_pushlstring(self.state, block.cast(), length);
-            ffi::lua_rotate(self.state, -2, 1);
-            ffi::lua_settop(self.state, -2);
-            result
         }
+        self.remove(-2);
     }
 
     /// Pushes a string. May raise.

@@ -27,14 +27,17 @@ fn encode(lua: Lua) -> Outcome {
         text(&lua, 2)?
     };
     let length = hex_length(data.len(), separator.len()).ok_or("string too long")?;
-    lua.push_filled(length, |out| to_hex(data, separator, out));
+    lua.push_filled(length, &mut |out| to_hex(data, separator, out));
     Ok(Returns(1))
 }
 
 /// `decode(text)` -> bytes, or nil and a message.
 fn decode(lua: Lua) -> Outcome {
     let text = text(&lua, 1)?;
-    let is_hex = text.len() % 2 == 0 && lua.push_filled(text.len() / 2, |out| from_hex(text, out));
+    let mut is_hex = text.len() % 2 == 0;
+    if is_hex {
+        lua.push_filled(text.len() / 2, &mut |out| is_hex = from_hex(text, out));
+    }
     if is_hex {
         Ok(Returns(1))
     } else {
@@ -46,7 +49,7 @@ fn decode(lua: Lua) -> Outcome {
 fn dump(lua: Lua) -> Outcome {
     let data = text(&lua, 1)?;
     let length = dump_length(data.len()).ok_or("string too long")?;
-    lua.push_filled(length, |out| to_dump(data, out));
+    lua.push_filled(length, &mut |out| to_dump(data, out));
     Ok(Returns(1))
 }
 
@@ -62,17 +65,18 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn put(&mut self, byte: u8) {
-        if let Some(place) = self.out.next() {
-            *place = byte;
+    fn put(&mut self, bytes: &[u8]) {
+        for (byte, place) in bytes.iter().zip(self.out.by_ref()) {
+            *place = *byte;
         }
     }
 
     /// Both digits of a byte.
     fn put_digits(&mut self, byte: u8) {
-        for nibble in [byte >> 4, byte & 15] {
-            self.put(nibble + if nibble < 10 { b'0' } else { b'a' - 10 });
-        }
+        self.put(
+            &[byte >> 4, byte & 15]
+                .map(|nibble| nibble + if nibble < 10 { b'0' } else { b'a' - 10 }),
+        );
     }
 }
 
@@ -106,9 +110,7 @@ fn to_hex(data: &[u8], separator: &[u8], out: &mut [u8]) {
     for &byte in data {
         writer.put_digits(byte);
         // There is no room for the last one.
-        for &byte in separator {
-            writer.put(byte);
-        }
+        writer.put(separator);
     }
 }
 
@@ -149,25 +151,17 @@ fn to_dump(data: &[u8], out: &mut [u8]) {
         }
         offset = offset.wrapping_add(LINE as u32);
         for at in 0..LINE {
-            writer.put(b' ');
-            if at == LINE / 2 {
-                writer.put(b' ');
-            }
+            writer.put(if at == LINE / 2 { b"  " } else { b" " });
             match line.get(at) {
                 Some(&byte) => writer.put_digits(byte),
-                None => {
-                    writer.put(b' ');
-                    writer.put(b' ');
-                }
+                None => writer.put(b"  "),
             }
         }
-        for &byte in b"  |" {
-            writer.put(byte);
-        }
+        writer.put(b"  |");
         for &byte in line {
-            writer.put(if byte.is_ascii_control() { b'.' } else { byte });
+            writer.put(&[if byte.is_ascii_control() { b'.' } else { byte }]);
         }
-        writer.put(b'\n');
+        writer.put(b"\n");
     }
 }
 
