@@ -1,5 +1,5 @@
-//! HTTP dates, the preferred form of RFC 9110 (`Wdy, DD Mon YYYY HH:MM:SS GMT`)
-//! only, always in GMT, without the C library.
+//! HTTP dates in the preferred form of RFC 9110 (`Wdy, DD Mon YYYY HH:MM:SS GMT`),
+//! without the C library and its locales.
 
 const DAYS: &[u8; 21] = b"ThuFriSatSunMonTueWed";
 const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -57,38 +57,6 @@ pub fn format(seconds: i64) -> [u8; LENGTH] {
     out
 }
 
-/// Seconds since 1970, or `None` when the text is not exactly such a date.
-pub fn parse(text: &[u8]) -> Option<i64> {
-    let text: &[u8; LENGTH] = text.try_into().ok()?;
-    let number = |at: usize, digits: usize| -> Option<i32> {
-        text.get(at..at + digits)?
-            .iter()
-            .try_fold(0, |number, byte| {
-                byte.is_ascii_digit()
-                    .then(|| number * 10 + i32::from(byte - b'0'))
-            })
-    };
-    let month = MONTHS
-        .chunks_exact(3)
-        .position(|name| name == &text[8..11])? as i32;
-    let (day, year) = (number(5, 2)?, number(12, 4)?);
-    let (hour, minute, second) = (number(17, 2)?, number(20, 2)?, number(23, 2)?);
-    if !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let year = year - i32::from(month < 2);
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 10) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    let days = era * 146_097 + day_of_era - 719_468;
-    let clock = hour * 3600 + minute * 60 + second;
-    let seconds = i64::from(days) * 86400 + i64::from(clock);
-    // Writing it again must give the same text: that checks the weekday, the
-    // length of the month and every separator at once (not a leap second).
-    (second == 60 || format(seconds) == *text).then_some(seconds)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,44 +70,22 @@ mod tests {
             (951_868_799, "Tue, 29 Feb 2000 23:59:59 GMT"),
             (1_709_164_800, "Thu, 29 Feb 2024 00:00:00 GMT"),
             (4_102_444_799, "Thu, 31 Dec 2099 23:59:59 GMT"),
+            (i64::MIN, "Thu, 01 Jan 1970 00:00:00 GMT"),
         ] {
             assert_eq!(format(seconds), text.as_bytes());
-            assert_eq!(parse(text.as_bytes()), Some(seconds));
         }
+        format(i64::MAX);
     }
 
     #[test]
-    fn round_trip_over_centuries() {
+    fn days_follow_each_other() {
+        // One year after the other, the first of January moves by 365 or 366 days.
         let mut seconds = 0;
-        while seconds < 4_294_967_296 {
-            assert_eq!(parse(&format(seconds)), Some(seconds));
-            seconds += 86400 * 3 + 7919;
+        for year in 1970..2105 {
+            let text = String::from_utf8(format(seconds).to_vec()).unwrap();
+            assert!(text.contains(&std::format!(" 01 Jan {year} ")), "{text}");
+            let leap = year % 4 == 0 && year != 2100;
+            seconds += 86400 * if leap { 366 } else { 365 };
         }
-    }
-
-    #[test]
-    fn refuses_other_shapes() {
-        let text = b"Sun, 06 Nov 1994 08:49:37 GMT";
-        for end in 0..text.len() {
-            assert_eq!(parse(&text[..end]), None);
-        }
-        for bad in [
-            "Mon, 06 Nov 1994 08:49:37 GMT",
-            "Sun, 06 Nov 1994 24:49:37 GMT",
-            "Sun, 31 Feb 1994 08:49:37 GMT",
-            "Sun, 06 nov 1994 08:49:37 GMT",
-            "Sun, 06 Nov 1994 08:49:37 UTC",
-            "Sun; 06 Nov 1994 08:49:37 GMT",
-            "Sun, +6 Nov 1994 08:49:37 GMT",
-            "Sunday, 06-Nov-94 08:49:37 GM",
-        ] {
-            assert_eq!(parse(bad.as_bytes()), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn extremes_do_not_panic() {
-        format(i64::MAX / 2);
-        format(i64::MIN / 2);
     }
 }

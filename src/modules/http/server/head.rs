@@ -2,8 +2,6 @@
 //! status to refuse it with. Strict where leniency would let two parties see
 //! different requests: line ends, lengths, transfer codings, header syntax.
 
-use std::mem::MaybeUninit;
-
 use super::response::number;
 
 /// Most header lines any server accepts, whatever its options say.
@@ -125,11 +123,11 @@ pub struct Request<'b> {
     pub expects_continue: bool,
 }
 
-type Slots<'b> = [MaybeUninit<httparse::Header<'b>>; HEADERS];
+type Slots<'b> = [httparse::Header<'b>; HEADERS];
 
 /// Room for the header lines of one head.
 pub fn slots<'b>() -> Slots<'b> {
-    [const { MaybeUninit::uninit() }; HEADERS]
+    [httparse::EMPTY_HEADER; HEADERS]
 }
 
 /// Read a complete head; `Err` is the status to refuse it with.
@@ -137,27 +135,19 @@ pub fn parse<'b, 's>(
     head: &'b [u8],
     slots: &'s mut Slots<'b>,
 ) -> Result<(Request<'b>, &'s [httparse::Header<'b>]), u16> {
-    let mut parsed = httparse::Request::new(&mut []);
-    let mut config = httparse::ParserConfig::default();
-    config.allow_multiple_spaces_in_request_line_delimiters(true);
-    match config.parse_request_with_uninit_headers(&mut parsed, head, slots) {
-        Ok(httparse::Status::Complete(_)) => {}
-        Err(httparse::Error::Version) if other_version(head) => return Err(505),
-        Err(httparse::Error::TooManyHeaders) => return Err(431),
-        _ => return Err(400),
-    }
-    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
-    else {
-        return Err(400);
-    };
-    let headers: &'s [httparse::Header<'b>] = parsed.headers;
-    if !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        return Err(400);
-    }
+    let end = head.iter().position(|&byte| byte == b'\n').unwrap_or(0);
+    let (line, fields) = head.split_at_checked(end).ok_or(400u16)?;
+    let (method, target, minor) = request_line(line.strip_suffix(b"\r").ok_or(400u16)?)?;
+    let headers: &'s [httparse::Header<'b>] =
+        match httparse::parse_headers(fields.get(1..).unwrap_or(b""), slots) {
+            Ok(httparse::Status::Complete((_, headers))) => headers,
+            Err(httparse::Error::TooManyHeaders) => return Err(431),
+            _ => return Err(400),
+        };
 
     let mut request = Request {
-        method: method.as_bytes(),
-        target: target.as_bytes(),
+        method,
+        target,
         minor,
         framing: Framing::Length(0),
         close: minor == 0,
@@ -201,17 +191,36 @@ pub fn parse<'b, 's>(
     Ok((request, headers))
 }
 
-/// Whether the request line ends in `HTTP/` and numbers we do not speak.
-fn other_version(head: &[u8]) -> bool {
-    let line = head.split(|&byte| byte == b'\r').next().unwrap_or(head);
-    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or(line);
-    version.strip_prefix(b"HTTP/").is_some_and(|numbers| {
-        numbers.first().is_some_and(u8::is_ascii_digit)
-            && numbers.last().is_some_and(u8::is_ascii_digit)
-            && numbers
+/// Method, target and minor version; one or more spaces lie between them.
+fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], u8), u16> {
+    let mut words = line
+        .split(|&byte| byte == b' ')
+        .filter(|word| !word.is_empty());
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(400);
+    };
+    let printable = |byte: &u8| *byte > b' ' && *byte != 0x7f;
+    if !line.ends_with(version)
+        || !method.iter().all(u8::is_ascii_uppercase)
+        || !target.iter().all(printable)
+    {
+        return Err(400);
+    }
+    let numbers = version.strip_prefix(b"HTTP/").ok_or(400u16)?;
+    match numbers {
+        b"1.1" => Ok((method, target, 1)),
+        b"1.0" => Ok((method, target, 0)),
+        [b'0'..=b'9', .., b'0'..=b'9']
+            if numbers
                 .iter()
-                .all(|byte| byte.is_ascii_digit() || *byte == b'.')
-    })
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'.')) =>
+        {
+            Err(505)
+        }
+        _ => Err(400),
+    }
 }
 
 /// Whether a comma-separated list holds `token`, in any letter case.

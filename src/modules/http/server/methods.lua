@@ -15,6 +15,80 @@ local read_body, remaining = take 'read_body', take 'remaining'
 local start_form, next_part = take 'start_form', take 'next_part'
 native.next_request = take 'next_request'
 
+-- Content types and the suffixes they stand for.
+local types = [[
+
+text/plain txt log lua README md cfg conf
+text/html htm html
+text/javascript js mjs
+text/css css
+text/x-patch diff patch
+text/x-csrc c
+text/x-chdr h
+text/x-object o ko
+image/bmp bmp
+image/gif gif
+image/png png
+image/jpeg jpg jpeg
+image/svg+xml svg
+image/webp webp
+image/x-icon ico
+font/woff2 woff2
+application/json json
+application/javascript jsonp
+application/wasm wasm
+application/zip zip
+application/pdf pdf
+application/xml xml xsl
+application/msword doc
+application/vnd.ms-powerpoint ppt
+application/vnd.ms-excel xls
+application/vnd.oasis.opendocument.text odt
+application/vnd.oasis.opendocument.presentation odp
+application/x-perl pl
+application/x-shellscript sh
+application/x-php php
+application/x-deb deb
+application/x-cd-image iso
+application/x-compressed-tar tgz
+application/x-gzip gz
+application/x-bzip-compressed-tar tbz
+application/x-bzip bz2
+application/x-tar tar
+application/x-rar-compressed rar
+audio/mpeg mp3
+audio/x-vorbis+ogg ogg
+audio/x-wav wav
+video/mpeg mpg mpeg
+video/mp4 mp4
+video/x-msvideo avi
+]]
+
+-- By what stands behind the last dot of the file name, or by the whole name.
+local function content_type(path)
+    local suffix = path:match('[/.](%w+)$')
+    return suffix and types:match('\n(%S+)[^\n]* ' .. suffix .. '[ \n]') or 'application/octet-stream'
+end
+
+local function format_date(seconds)
+    return os.date('!%a, %d %b %Y %H:%M:%S GMT', seconds)
+end
+
+-- Seconds since 1970; nil unless the text is exactly what `format_date` writes.
+local function parse_date(text)
+    local day, name, year, hour, minute, second = text:match('^%a+, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$')
+    local month = name and ('  JanFebMarAprMayJunJulAugSepOctNovDec'):find(name, 1, true)
+    if not month then
+        return nil
+    end
+    -- Years begin in March here, so that leap days come last.
+    month = month // 3
+    year = month > 2 and year + 0 or year - 1
+    local days = (153 * ((month + 9) % 12) + 2) // 5 + day - 1 + 365 * year + year // 4 - year // 100 + year // 400
+    local seconds = (days - 719468) * 86400 + hour * 3600 + minute * 60 + second
+    return format_date(seconds) == text and seconds or nil
+end
+
 -- Seconds as the scheduler counts them; 0 stands for ever.
 local function nanoseconds(seconds)
     seconds = tonumber(seconds)
@@ -182,14 +256,14 @@ function methods:serve_file(req)
 
     local size, modified = info.size, info.mtime
     local etag = ('"%x-%x-%x"'):format(info.ino, size, modified)
-    local date = native.format_date(modified)
+    local date = format_date(modified)
     self:add_header('etag', etag)
     self:add_header('last-modified', date)
     if gzip then
         self:add_header('vary', 'accept-encoding')
     end
     local match, since = headers['if-none-match'], headers['if-modified-since']
-    if match and names(match, etag) or not match and since and (native.parse_date(since) or -1) >= modified then
+    if match and names(match, etag) or not match and since and (parse_date(since) or -1) >= modified then
         self:set_status(304)
         return self:send()
     end
@@ -210,7 +284,7 @@ function methods:serve_file(req)
             return self:send()
         end
     end
-    self:add_header('content-type', native.content_type(path))
+    self:add_header('content-type', content_type(path))
     if zipped then
         self:add_header('content-encoding', 'gzip')
     end

@@ -8,7 +8,6 @@ pub mod date;
 mod exchange;
 pub mod head;
 mod methods;
-pub mod mime;
 pub mod multipart;
 mod pump;
 mod request;
@@ -29,9 +28,6 @@ const NATIVE: Functions = &[
     (c"debugging", function(debugging)),
     (c"connection", function(connection::new)),
     (c"settings", function(settings::new)),
-    (c"content_type", function(content_type)),
-    (c"format_date", function(format_date)),
-    (c"parse_date", function(parse_date)),
 ];
 
 /// Pushes the module's table.
@@ -56,27 +52,6 @@ pub fn open(lua: Lua) -> Outcome {
     lua.call(3, 0);
     lua.call(2, 1);
     lua.set_field(-2, c"listen");
-    Ok(Returns(1))
-}
-
-/// `content_type(path)`, for the methods.
-fn content_type(lua: Lua) -> Outcome {
-    lua.push_bytes(mime::content_type(lua.string(1)?));
-    Ok(Returns(1))
-}
-
-/// `format_date(seconds)`, for the methods.
-fn format_date(lua: Lua) -> Outcome {
-    lua.push_bytes(&date::format(lua.integer(1)?));
-    Ok(Returns(1))
-}
-
-/// `parse_date(text)`: seconds or nil, for the methods.
-fn parse_date(lua: Lua) -> Outcome {
-    match date::parse(lua.string(1)?) {
-        Some(seconds) => lua.push_integer(seconds),
-        None => lua.push_nil(),
-    }
     Ok(Returns(1))
 }
 

@@ -19,20 +19,20 @@ pub struct Url<'a> {
     pub fragment: Option<&'a [u8]>,
 }
 
-/// Split at the first byte that `stop` accepts; the second half keeps that byte.
-fn split(text: &[u8], stop: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+/// Split at the first of `stops`; the second half keeps that byte.
+#[inline(never)]
+fn split<'a>(text: &'a [u8], stops: &[u8]) -> (&'a [u8], &'a [u8]) {
     let at = text
         .iter()
-        .position(|&byte| stop(byte))
+        .position(|byte| stops.contains(byte))
         .unwrap_or(text.len());
     text.split_at_checked(at).unwrap_or((text, b""))
 }
 
 /// What follows the first `mark`, up to the next `;` or `?`.
-fn after(text: &[u8], mark: u8) -> Option<&[u8]> {
-    let (_, tail) = split(text, |byte| byte == mark);
-    let (_, tail) = tail.split_first()?;
-    Some(split(tail, |byte| byte == b';' || byte == b'?').0)
+fn after<'a>(text: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
+    let (_, tail) = split(text, mark).1.split_first()?;
+    Some(split(tail, b";?").0)
 }
 
 fn digits(text: &[u8]) -> Option<i64> {
@@ -45,14 +45,14 @@ fn digits(text: &[u8]) -> Option<i64> {
 /// `None` means the text is not a URL.
 pub fn parse(text: &[u8]) -> Option<Url<'_>> {
     let mut url = Url::default();
-    let (scheme, tail) = split(text, |byte| byte == b':');
+    let (scheme, tail) = split(text, b":");
     if !scheme.first()?.is_ascii_alphabetic() || !scheme.iter().all(u8::is_ascii_alphanumeric) {
         return None;
     }
     url.scheme = scheme;
     let tail = tail.strip_prefix(b"://")?;
 
-    let (authority, rest) = split(tail, |byte| matches!(byte, b'/' | b'?' | b'#'));
+    let (authority, rest) = split(tail, b"/?#");
     url.rest = rest;
 
     // The last '@' ends the user information, as in browsers.
@@ -62,7 +62,7 @@ pub fn parse(text: &[u8]) -> Option<Url<'_>> {
         address = authority.get(at + 1..)?;
         url.user = Some(user);
         if !user.contains(&b'@') {
-            let (name, secret) = split(user, |byte| byte == b':');
+            let (name, secret) = split(user, b":");
             if let Some((_, secret)) = secret.split_first() {
                 if !secret.contains(&b':') {
                     url.user = Some(name);
@@ -74,10 +74,10 @@ pub fn parse(text: &[u8]) -> Option<Url<'_>> {
 
     let port;
     if let Some(inside) = address.strip_prefix(b"[") {
-        (url.host, port) = split(inside, |byte| byte == b']');
+        (url.host, port) = split(inside, b"]");
         address = port.strip_prefix(b"]")?;
     } else {
-        (url.host, address) = split(address, |byte| byte == b':');
+        (url.host, address) = split(address, b":");
     }
     if url.host.is_empty() {
         return None;
@@ -89,13 +89,13 @@ pub fn parse(text: &[u8]) -> Option<Url<'_>> {
         _ => return None,
     }
 
-    let (before, fragment) = split(rest, |byte| byte == b'#');
+    let (before, fragment) = split(rest, b"#");
     url.fragment = fragment.strip_prefix(b"#");
     if before.first() == Some(&b'/') {
-        url.path = split(before, |byte| byte == b';' || byte == b'?').0;
+        url.path = split(before, b";?").0;
     }
-    url.params = after(before, b';');
-    url.query = after(before, b'?');
+    url.params = after(before, b";");
+    url.query = after(before, b"?");
     Some(url)
 }
 
