@@ -126,12 +126,13 @@ impl Compiler {
     pub fn cross_cargo(&self, target: &Target, subcommand: &str, link: Link) -> Result<Command> {
         self.check_std(target)?;
         let mut command = zig_cargo(target, self.rebuilds_std)?;
-        self.finish(
-            &mut command,
-            subcommand,
-            "panic_abort",
-            &router_flags(target, link),
-        );
+        let mut flags = router_flags(target, link);
+        if self.rebuilds_std && link == Link::Static {
+            // Left to the linker, so that one build of std serves both.
+            flags = router_flags(target, Link::Dynamic);
+            command.env("ECO_LINK", "static");
+        }
+        self.finish(&mut command, subcommand, "panic_abort", &flags);
         Ok(command)
     }
 
@@ -276,22 +277,15 @@ fn linker(target: &Target, small: bool) -> Result<PathBuf> {
         let discard = folder.join("discard.ld");
         write_changed(&discard, DISCARD)?;
         let stubs = unwinder_stubs(target, &folder)?;
-        replace = format!(
-            "    -lgcc_s|-lunwind) set -- \"$@\" '{}' ;;\n",
-            stubs.display()
-        );
+        replace = format!("-lgcc_s|-lunwind) argument='{}' ;;", stubs.display());
         script = format!(" '-Wl,-T,{}'", discard.display());
     }
-    let text = format!(
-        "#!/bin/sh\n# Links for {arch} with zig. zig would link musl statically into a program that does not ask for -dynamic.\n\
-         kind=-dynamic\n\
-         for argument do\n  shift\n  case \"$argument\" in\n    -shared|-static|-static-pie) kind= ; set -- \"$@\" \"$argument\" ;;\n\
-         {replace}    *) set -- \"$@\" \"$argument\" ;;\n  esac\ndone\n\
-         exec cargo-zigbuild zig cc -- -fno-sanitize=all -target {zig} {cflags} \"$@\" $kind{script}\n",
-        arch = target.arch,
-        zig = target.zig,
-        cflags = target.cflags.join(" "),
-    );
+    let text = LINKER
+        .replace("@ARCH@", &target.arch)
+        .replace("@ZIG@", &target.zig)
+        .replace("@CFLAGS@", &target.cflags.join(" "))
+        .replace("@REPLACE@", &replace)
+        .replace("@SCRIPT@", &script);
     let file = folder.join(format!(
         "zigcc-{}{}",
         target.arch,
@@ -302,6 +296,23 @@ fn linker(target: &Target, small: bool) -> Result<PathBuf> {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
     Ok(file)
 }
+
+/// zig links musl statically into a program that does not ask for -dynamic.
+const LINKER: &str = r#"#!/bin/sh
+# Links for @ARCH@ with zig. ECO_LINK=static makes a static program of what the compiler links dynamically.
+kind=-dynamic
+for argument do
+    shift
+    case "$argument" in
+        -shared|-static|-static-pie) kind= ;;
+        -pie|-rdynamic|-Wl,-Bdynamic) [ "$ECO_LINK" = static ] && continue ;;
+        @REPLACE@
+    esac
+    set -- "$@" "$argument"
+done
+[ "$ECO_LINK" = static ] && kind=-static
+exec cargo-zigbuild zig cc -- -fno-sanitize=all -target @ZIG@ @CFLAGS@ "$@" $kind @SCRIPT@
+"#;
 
 /// Sections that only an unwinder or a debugger reads, and the personality function of std, which only the first of them name.
 const DISCARD: &str = "SECTIONS { /DISCARD/ : {\n\
