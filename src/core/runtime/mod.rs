@@ -35,7 +35,7 @@ use running::{condition, push_thread_of, Condition};
 /// Non-blocking operations a coroutine may do in one go (`Core::spend`).
 const BUDGET: u32 = 64;
 /// Coroutines measured by one reading of the clock, at most.
-const GROUP: usize = 8;
+const GROUP: usize = 16;
 /// Watchdog limit until a script sets another.
 const WATCHDOG: Nanoseconds = 5_000_000_000;
 /// Marks an alarm in a queue entry or a timer's owner.
@@ -95,7 +95,8 @@ pub struct Runtime {
     deferred: RefCell<Vec<(u32, u32)>>,
     reactor: RefCell<Reactor>,
     pool: RefCell<Option<Pool>>,
-    /// The task being resumed, null outside.
+    /// The task resumed last. It counts as long as its thread is the one that
+    /// runs; null before the first.
     current: Cell<*const Task>,
     /// Operations the current task may still do before it lets others run.
     budget: Cell<u32>,

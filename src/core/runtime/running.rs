@@ -34,9 +34,8 @@ impl Runtime {
         // SAFETY: the thread is suspended or fresh and kept alive by the table
         // of threads; errors in it come back as a status.
         let status = unsafe { ffi::lua_resume(thread, lua.state(), arguments, &mut results) };
-        self.current.set(ptr::null());
         let group = self.unmeasured.get();
-        self.group[group].set(task);
+        self.group[group % GROUP].set(task);
         if group < GROUP - 1 && !self.ready.is_empty() {
             self.unmeasured.set(group + 1);
         } else {
