@@ -195,7 +195,7 @@ case('user calls to popen and waitpid keep their children', function()
         if found == 0 then T.eq(status, {}) eco.sleep(0.005) end
     until found ~= 0 or time.now() > deadline
     T.eq({ found, status }, { pid, { exited = true, status = 6 } })
-    T.fails('No child processes', sys.waitpid(pid))
+    T.fails('No child process', sys.waitpid(pid))
 end)
 
 case('many processes at once', function()
@@ -411,4 +411,62 @@ case('internal modules resolve to the same functions', function()
     local fd = assert(require 'eco.internal.sync'.eventfd(3))
     T.eq(string.unpack('=I8', eco.reader(fd):read(8)), 3)
     file.close(fd)
+end)
+
+case('sh gives the status to who asks', function()
+    T.eq(table.pack(sys.sh('echo out; exit 3', 10, true)), { 'out\n', '', nil, { exited = true, status = 3 }, n = 4 })
+end)
+
+case('spawn gives a process to wait for', function()
+    local pid, process = sys.spawn(function() os.exit(9) end)
+    T.eq({ process:wait(10) }, { pid, { exited = true, status = 9 } })
+    process:close()
+end)
+
+case('several coroutines wait for one process', function()
+    local process<close> = assert(sys.exec('sleep', '0.05'))
+    local group, seen = T.gather(), 0
+    for _ = 1, 3 do
+        group:run(function()
+            T.eq({ process:wait(10) }, { process.pid, { exited = true, status = 0 } })
+            seen = seen + 1
+        end)
+    end
+    group:wait()
+    T.eq(seen, 3)
+    T.fails('timeout', process:wait(0.01))
+end)
+
+case('a signal that came before its last listener closed is taken', function()
+    local listener = assert(sys.signal(sys.SIGUSR2, function() error('must not run') end))
+    sys.kill(sys.getpid(), sys.SIGUSR2)
+    -- Unblocking it with the signal still pending would end the process.
+    listener:close()
+end)
+
+case('a forked child that ends cleanly disturbs no watch of its parent', function()
+    local process<close> = assert(sys.exec('sh', '-c', 'sleep 0.1; exit 4'))
+    local heard = 0
+    local listener<close> = assert(sys.signal(sys.SIGUSR1, function() heard = heard + 1 end))
+    local pid = assert(sys.fork())
+    if pid == 0 then os.exit(0, true) end
+    repeat
+        eco.sleep(0.005)
+    until sys.waitpid(pid) ~= 0
+    sys.kill(sys.getpid(), sys.SIGUSR1)
+    wait_for(function() return heard == 1 end)
+    T.eq({ process:wait(10) }, { process.pid, { exited = true, status = 4 } })
+end)
+
+case('coroutines closed while they wait leave nothing behind', function()
+    for _, f in ipairs {
+        function() sys.sh('sleep 0.3') end,
+        function() sys.exec('sleep', '0.3'):wait() end,
+        function() sys.exec('sleep', '0.3'):read_stdout('l') end,
+    } do
+        local co = eco.run(f)
+        eco.sleep(0.005)
+        coroutine.close(co)
+    end
+    T.settle()
 end)
