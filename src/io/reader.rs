@@ -516,9 +516,9 @@ pub(super) fn failed(lua: Lua, message: &str) -> Step {
 /// The format argument of `read`.
 fn read_format(lua: Lua, index: c_int) -> Result<Request, Error> {
     if lua.is_integer(index) {
-        return match usize::try_from(lua.integer(index)?) {
-            Ok(size) if size > 0 => Ok(Request::Some(size)),
-            _ => Err(Error::argument(index, "expected size must be greater than 0")),
+        return match byte_count(lua, index)? {
+            Some(size) => Ok(Request::Some(size)),
+            None => Err(Error::argument(index, "expected size must be greater than 0")),
         };
     }
     let format = lua.bytes(index).unwrap_or_default();
@@ -530,10 +530,16 @@ fn read_format(lua: Lua, index: c_int) -> Result<Request, Error> {
     }
 }
 
+/// A positive number of bytes; more than this machine can address means all it can.
+fn byte_count(lua: Lua, index: c_int) -> Result<Option<usize>, Error> {
+    let size = lua.integer(index)?;
+    Ok((size > 0).then(|| usize::try_from(size).unwrap_or(usize::MAX)))
+}
+
 fn full_size(lua: Lua, index: c_int) -> Result<Request, Error> {
-    match usize::try_from(lua.integer(index)?) {
-        Ok(size) if size > 0 => Ok(Request::Full(size)),
-        _ => Err(Error::argument(index, "size must be greater than 0")),
+    match byte_count(lua, index)? {
+        Some(size) => Ok(Request::Full(size)),
+        None => Err(Error::argument(index, "size must be greater than 0")),
     }
 }
 
