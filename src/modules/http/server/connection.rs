@@ -144,8 +144,9 @@ fn set_field(lua: Lua, _: &Connection) -> Outcome {
 }
 
 /// `next_request(con, ok, result)`: finishes the response to the last request
-/// (`ok` and `result` are what became of its handler) and gives the next one, or
-/// nothing and perhaps a reason when there is none. Never raises: an error here
+/// (`ok` and `result` are what became of its handler) and gives method, target,
+/// path, query, its pairs, headers and minor version of the next one; or nothing,
+/// or nil and a reason, when there is none. Never raises: an error here
 /// would end the process.
 fn next(lua: Lua, connection: &Connection) -> Outcome {
     if let Some(mut guard) = connection.exchange() {
@@ -282,7 +283,7 @@ impl Connection {
         let mut event = event;
         if let Event::Request = event {
             match request::push(self, lua)? {
-                None => return Ok(Settled::Results(1)),
+                None => return Ok(Settled::Results(request::VALUES)),
                 Some(status) => event = self.refuse(status),
             }
         }

@@ -88,20 +88,27 @@ return function(ipaddr, port, options, handler)
 
     local function serve(sock, peer)
         local con = connection(shared, { sock = sock, peer = peer, options = options }, sock.rd, sock.wr)
-        local req, problem = next_request(con, true)
-        while req do
+        local verbose = debugging()
+        local method, target, path, query_string, query, headers, minor = next_request(con, true)
+        while method do
+            local req = {
+                method = method, raw_path = target, path = path, query_string = query_string, query = query,
+                headers = headers, major_version = 1, minor_version = minor,
+            }
+            if method == 'POST' then
+                req.form = {}
+            end
             local ok, result = xpcall(handler, traceback, con, req)
             if not ok then
                 log.err(prefix(peer) .. tostring(result))
             end
-            if debugging() then
-                log.debug(('%s"%s %s HTTP/%d.%d %d'):format(prefix(peer), req.method,
-                    req.raw_path:match('^[^?]*'), req.major_version, req.minor_version, con.resp.code))
+            if verbose then
+                log.debug(('%s"%s %s HTTP/1.%d %d'):format(prefix(peer), method, target:match('^[^?]*'), minor, con.resp.code))
             end
-            req, problem = next_request(con, ok, result)
+            method, target, path, query_string, query, headers, minor = next_request(con, ok, result)
         end
-        if problem then
-            log.err(prefix(peer) .. problem)
+        if target then
+            log.err(prefix(peer) .. target)
         end
         sock:close()
         active = active - 1
