@@ -121,6 +121,12 @@ impl Child {
         self.streams.get()
     }
 
+    /// In a forked child: the children of the parent are no business of ours.
+    pub fn forget_all(lua: Lua) {
+        lua.push_nil();
+        lua.set_field(ffi::LUA_REGISTRYINDEX, CHILDREN);
+    }
+
     /// The running child with this pid.
     pub fn find<'a>(lua: Lua, pid: i32) -> Option<&'a Child> {
         let mut found = None;

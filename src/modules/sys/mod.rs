@@ -286,6 +286,7 @@ fn fork_tracked(lua: Lua) -> Outcome {
     let child = Child::push(lua, Core::of(lua));
     match calls::fork(true) {
         Ok(0) => {
+            Child::forget_all(lua);
             lua.push_nil();
             lua.push_integer(0);
             Ok(Returns(2))
