@@ -18,6 +18,11 @@ local function pair()
     return client, accepted
 end
 
+-- Emulators pass SO_ERROR on in the numbers of the machine they run on.
+local function refused(...)
+    T.fails(T.emulated and '' or 'Connection refused', ...)
+end
+
 case('constants', function()
     T.eq({ socket.AF_UNSPEC, socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET }, { 0, 1, 2, 10, 16, 17 })
     T.eq({ socket.IPPROTO_ICMP, socket.IPPROTO_TCP, socket.IPPROTO_UDP, socket.IPPROTO_ICMPV6 }, { 1, 6, 17, 58 })
@@ -172,9 +177,9 @@ end)
 case('connection refused', function()
     local server, port = listen()
     server:close()
-    T.fails('Connection refused', socket.connect_tcp('127.0.0.1', port))
+    refused(socket.connect_tcp('127.0.0.1', port))
     local s<close> = assert(socket.tcp())
-    T.fails('Connection refused', s:connect('127.0.0.1', port))
+    refused(s:connect('127.0.0.1', port))
 end)
 
 case('IPv6 and dual stack', function()
@@ -185,7 +190,7 @@ case('IPv6 and dual stack', function()
     T.all(function() local s<close>, peer = assert(dual:accept(5)) T.eq(peer.ipaddr, '::ffff:127.0.0.1') end,
         function() local s<close> = assert(socket.connect_tcp('127.0.0.1', dual:getsockname().port)) end)
     local only<close> = assert(socket.listen_tcp(nil, 0, { ipv6 = true, ipv6_v6only = true }))
-    T.fails('Connection refused', socket.connect_tcp('127.0.0.1', only:getsockname().port))
+    refused(socket.connect_tcp('127.0.0.1', only:getsockname().port))
 end)
 
 case('reading', function()

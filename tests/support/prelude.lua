@@ -3,6 +3,7 @@
 --   T.eq(actual, expected [, what])      deep equality
 --   T.raises(text, f, ...)               f(...) raises an error holding the text
 --   T.fails(text, ...)                   ... are nil and a message holding the text:  T.fails('timeout', c:wait(0.1))
+--   T.text(text)                         an error's text, given in glibc's words, in those of the C library at work
 --   T.took(low, high, f, ...)            f(...) takes at least low and at most high seconds; gives its results
 --   T.all(f, g, ...)                     runs the functions as coroutines and waits until all have ended
 --   T.gather()                           an object with :run(f, ...) and :wait()
@@ -25,6 +26,7 @@ local T = {
     interpreter = {},
 }
 T.slow = T.emulated and 20 or 1
+T.musl = require 'eco.sys'.strerror(9999):find('^No error information') ~= nil
 
 for word in (os.getenv('TEST_INTERPRETER') or ''):gmatch('[^\n]+') do
     T.interpreter[#T.interpreter + 1] = word
@@ -78,7 +80,30 @@ function T.raises(text, f, ...)
     return results[2]
 end
 
+-- How musl words what the scripts state in the words of glibc.
+local wordings = {
+    ['Too many open files'] = 'No file descriptors available',
+    ['Message too long'] = 'Message too large',
+    ['Operation not supported'] = 'Not supported',
+    ['Transport endpoint is not connected'] = 'Socket not connected',
+    ['Address already in use'] = 'Address in use',
+    ['Cannot assign requested address'] = 'Address not available',
+    ['No child processes'] = 'No child process',
+    ['Input/output error'] = 'I/O error',
+}
+
+-- The text of an error in the words of the C library at work.
+function T.text(text)
+    if T.musl then
+        for glibc, musl in pairs(wordings) do
+            text = text:gsub(glibc, musl)
+        end
+    end
+    return text
+end
+
 function T.fails(text, ...)
+    text = T.text(text)
     local count, first, message = select('#', ...), ...
     if count < 2 or first ~= nil or type(message) ~= 'string' or not message:find(text, 1, true) then
         error(('%s, expected nil and %s'):format(show({ n = count, first, message }), show(text)), 2)
