@@ -16,6 +16,7 @@
 
 mod arguments;
 mod error;
+pub mod ffi;
 mod function;
 mod protect;
 pub mod source;
@@ -25,7 +26,6 @@ use std::ffi::{c_char, c_int, c_void, CStr};
 
 pub use error::{Error, Outcome, Returns};
 pub use function::{function, CFunction, Functions};
-pub use mlua::ffi;
 pub use userdata::{field_method, method, Slot, UserData};
 
 /// A raw Lua thread, as the C API knows it.
