@@ -18,12 +18,22 @@ pub struct SocketAddress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parts<'a> {
     /// The first four bytes count.
-    Inet { ip: &'a [u8; 16], port: u16 },
-    Inet6 { ip: &'a [u8; 16], port: u16 },
+    Inet {
+        ip: &'a [u8; 16],
+        port: u16,
+    },
+    Inet6 {
+        ip: &'a [u8; 16],
+        port: u16,
+    },
     /// A path without its final NUL, or an abstract name with its leading one.
     Unix(&'a [u8]),
-    Netlink { process: u32 },
-    Packet { interface: i32 },
+    Netlink {
+        process: u32,
+    },
+    Packet {
+        interface: i32,
+    },
     /// Nothing but its family is known.
     Other(u16),
 }
@@ -45,35 +55,41 @@ impl SocketAddress {
         }
     }
 
-    /// The parts after the family, which must fit.
+    /// Starts an address of that family.
     #[inline(never)]
-    fn assemble(family: i32, parts: &[&[u8]]) -> SocketAddress {
-        let mut address = SocketAddress::empty();
-        let family = (family as u16).to_ne_bytes();
-        for part in std::iter::once(&family[..]).chain(parts.iter().copied()) {
-            let start = address.length as usize;
-            if let Some(room) = address.bytes.get_mut(start..start + part.len()) {
-                room.copy_from_slice(part);
-                address.length += part.len() as u32;
-            }
+    fn begin(&mut self, family: i32) {
+        self.length = 0;
+        self.put(&(family as u16).to_ne_bytes());
+    }
+
+    /// Appends what fits, and all that is appended here does.
+    #[inline(never)]
+    fn put(&mut self, part: &[u8]) {
+        let start = self.length as usize;
+        if let Some(room) = self.bytes.get_mut(start..start + part.len()) {
+            room.copy_from_slice(part);
+            self.length += part.len() as u32;
         }
-        address
     }
 
-    /// Of the bytes given the first four count.
-    pub fn inet(ip: &[u8], port: u16) -> SocketAddress {
-        let ip = ip.get(..4).unwrap_or(&[0; 4]);
-        SocketAddress::assemble(libc::AF_INET, &[&port.to_be_bytes(), ip, &[0; 8]])
-    }
-
-    pub fn inet6(ip: &[u8; 16], port: u16) -> SocketAddress {
-        // Flow label before, scope id after.
-        SocketAddress::assemble(libc::AF_INET6, &[&port.to_be_bytes(), &[0; 4], ip, &[0; 4]])
+    /// AF_INET, where the first four bytes of the IP address count, or
+    /// AF_INET6, without flow label and scope id.
+    pub fn set_inet(&mut self, family: i32, ip: &[u8; 16], port: u16) {
+        self.begin(family);
+        self.put(&port.to_be_bytes());
+        if family == libc::AF_INET {
+            self.put(&ip[..4]);
+            self.put(&[0; 8]);
+        } else {
+            self.put(&[0; 4]);
+            self.put(ip);
+            self.put(&[0; 4]);
+        }
     }
 
     /// A path, an abstract name (leading NUL), or no name at all. One final
     /// NUL of a path is taken for its end, as the kernel reports paths.
-    pub fn unix(path: &[u8]) -> Result<SocketAddress, PathError> {
+    pub fn set_unix(&mut self, path: &[u8]) -> Result<(), PathError> {
         let is_path = path.first().is_some_and(|&byte| byte != 0);
         let path = match path {
             [start @ .., 0] if is_path => start,
@@ -85,23 +101,34 @@ impl SocketAddress {
         if is_path && path.iter().any(|&byte| byte == 0) {
             return Err(PathError::HasNul);
         }
-        let end: &[u8] = if is_path { &[0] } else { &[] };
-        Ok(SocketAddress::assemble(libc::AF_UNIX, &[path, end]))
+        self.begin(libc::AF_UNIX);
+        self.put(path);
+        if is_path {
+            self.put(&[0]);
+        }
+        Ok(())
     }
 
-    pub fn netlink(process: u32, groups: u32) -> SocketAddress {
-        let (process, groups) = (process.to_ne_bytes(), groups.to_ne_bytes());
-        SocketAddress::assemble(libc::AF_NETLINK, &[&[0; 2], &process, &groups])
+    pub fn set_netlink(&mut self, process: u32, groups: u32) {
+        self.begin(libc::AF_NETLINK);
+        self.put(&[0; 2]);
+        self.put(&process.to_ne_bytes());
+        self.put(&groups.to_ne_bytes());
     }
 
-    pub fn packet(interface: i32) -> SocketAddress {
-        // Protocol before; hardware type, packet type and address after.
-        SocketAddress::assemble(libc::AF_PACKET, &[&[0; 2], &interface.to_ne_bytes(), &[0; 12]])
+    /// Any protocol, any hardware.
+    pub fn set_packet(&mut self, interface: i32) {
+        self.begin(libc::AF_PACKET);
+        self.put(&[0; 2]);
+        self.put(&interface.to_ne_bytes());
+        self.put(&[0; 12]);
     }
 
     /// The bytes to hand to the kernel.
     pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length as usize).unwrap_or(&self.bytes)
+        self.bytes
+            .get(..self.length as usize)
+            .unwrap_or(&self.bytes)
     }
 
     /// Room and its length, for the kernel to write both.
@@ -139,7 +166,11 @@ impl SocketAddress {
     fn inet_parts(&self) -> Option<Parts<'_>> {
         Some(Parts::Inet {
             port: u16::from_be_bytes(self.field(2)?),
-            ip: self.bytes().get(4..8).and(self.bytes.get(4..20))?.first_chunk()?,
+            ip: self
+                .bytes()
+                .get(4..8)
+                .and(self.bytes.get(4..20))?
+                .first_chunk()?,
         })
     }
 
@@ -163,6 +194,36 @@ fn trim(path: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
+    fn made(set: impl FnOnce(&mut SocketAddress)) -> SocketAddress {
+        let mut address = SocketAddress::empty();
+        set(&mut address);
+        address
+    }
+
+    fn inet(ip: [u8; 4], port: u16) -> SocketAddress {
+        let mut all = [0; 16];
+        all[..4].copy_from_slice(&ip);
+        made(|address| address.set_inet(libc::AF_INET, &all, port))
+    }
+
+    fn inet6(ip: &[u8; 16], port: u16) -> SocketAddress {
+        made(|address| address.set_inet(libc::AF_INET6, ip, port))
+    }
+
+    fn unix(path: &[u8]) -> Result<SocketAddress, PathError> {
+        let mut address = SocketAddress::empty();
+        address.set_unix(path)?;
+        Ok(address)
+    }
+
+    fn netlink(process: u32, groups: u32) -> SocketAddress {
+        made(|address| address.set_netlink(process, groups))
+    }
+
+    fn packet(interface: i32) -> SocketAddress {
+        made(|address| address.set_packet(interface))
+    }
+
     /// The address as it comes back from the kernel, cut to `length` bytes.
     fn cut(address: SocketAddress, length: usize) -> SocketAddress {
         let bytes = *address.bytes.first_chunk().unwrap();
@@ -175,10 +236,16 @@ mod tests {
 
     #[test]
     fn layouts_are_the_c_librarys() {
-        assert_eq!(SocketAddress::inet(&[0; 4], 0).bytes().len(), size_of::<libc::sockaddr_in>());
-        assert_eq!(SocketAddress::inet6(&[0; 16], 0).bytes().len(), size_of::<libc::sockaddr_in6>());
-        assert_eq!(SocketAddress::netlink(0, 0).bytes().len(), size_of::<libc::sockaddr_nl>());
-        assert_eq!(SocketAddress::packet(0).bytes().len(), size_of::<libc::sockaddr_ll>());
+        assert_eq!(
+            inet([0; 4], 0).bytes().len(),
+            size_of::<libc::sockaddr_in>()
+        );
+        assert_eq!(
+            inet6(&[0; 16], 0).bytes().len(),
+            size_of::<libc::sockaddr_in6>()
+        );
+        assert_eq!(netlink(0, 0).bytes().len(), size_of::<libc::sockaddr_nl>());
+        assert_eq!(packet(0).bytes().len(), size_of::<libc::sockaddr_ll>());
         assert_eq!(size_of::<libc::sockaddr_storage>(), SIZE);
         assert_eq!(std::mem::offset_of!(libc::sockaddr_in6, sin6_addr), 8);
         assert_eq!(std::mem::offset_of!(libc::sockaddr_nl, nl_pid), 4);
@@ -189,43 +256,45 @@ mod tests {
 
     #[test]
     fn internet_addresses_come_back() {
-        let address = SocketAddress::inet(&[127, 0, 0, 1], 0x1234);
+        let address = inet([127, 0, 0, 1], 0x1234);
         assert_eq!(&address.bytes()[2..8], [0x12, 0x34, 127, 0, 0, 1]);
-        let Parts::Inet { ip, port } = address.parts() else { panic!() };
+        let Parts::Inet { ip, port } = address.parts() else {
+            panic!()
+        };
         assert_eq!((&ip[..4], port), (&[127, 0, 0, 1][..], 0x1234));
         let ip = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
-        assert_eq!(SocketAddress::inet6(&ip, 80).parts(), Parts::Inet6 { ip: &ip, port: 80 });
-        assert_eq!(SocketAddress::netlink(7, 1).parts(), Parts::Netlink { process: 7 });
-        assert_eq!(SocketAddress::packet(3).parts(), Parts::Packet { interface: 3 });
+        assert_eq!(inet6(&ip, 80).parts(), Parts::Inet6 { ip: &ip, port: 80 });
+        assert_eq!(netlink(7, 1).parts(), Parts::Netlink { process: 7 });
+        assert_eq!(packet(3).parts(), Parts::Packet { interface: 3 });
     }
 
     #[test]
     fn unix_paths_lose_their_final_nul() {
-        let address = SocketAddress::unix(b"/tmp/x").unwrap();
+        let address = unix(b"/tmp/x").unwrap();
         assert_eq!(address.bytes().len(), 2 + 6 + 1);
         assert_eq!(address.parts(), Parts::Unix(b"/tmp/x"));
-        let same = SocketAddress::unix(b"/tmp/x\0").unwrap();
+        let same = unix(b"/tmp/x\0").unwrap();
         assert_eq!(same.bytes(), address.bytes());
         let longest = [b'x'; LONGEST_PATH];
-        assert_eq!(SocketAddress::unix(&longest).unwrap().parts(), Parts::Unix(&longest));
+        assert_eq!(unix(&longest).unwrap().parts(), Parts::Unix(&longest));
         // The kernel may report a path that fills the structure, without NUL.
-        let full = cut(SocketAddress::unix(&longest).unwrap(), 2 + LONGEST_PATH);
+        let full = cut(unix(&longest).unwrap(), 2 + LONGEST_PATH);
         assert_eq!(full.parts(), Parts::Unix(&longest));
     }
 
     #[test]
     fn abstract_names_are_kept_whole() {
-        let address = SocketAddress::unix(b"\0a\0b\0").unwrap();
+        let address = unix(b"\0a\0b\0").unwrap();
         assert_eq!(address.bytes().len(), 2 + 5);
         assert_eq!(address.parts(), Parts::Unix(b"\0a\0b\0"));
-        let unnamed = SocketAddress::unix(b"").unwrap();
+        let unnamed = unix(b"").unwrap();
         assert_eq!(unnamed.bytes().len(), 2);
         assert_eq!(unnamed.parts(), Parts::Unix(b""));
     }
 
     #[test]
     fn bad_paths_are_refused() {
-        let error = |path: &[u8]| SocketAddress::unix(path).err();
+        let error = |path: &[u8]| unix(path).err();
         assert_eq!(error(&[b'x'; LONGEST_PATH + 1]), Some(PathError::TooLong));
         assert_eq!(error(&[0; LONGEST_PATH + 1]), Some(PathError::TooLong));
         assert_eq!(error(b"/tmp\0x"), Some(PathError::HasNul));
@@ -235,11 +304,11 @@ mod tests {
     #[test]
     fn every_length_is_taken_apart() {
         let samples = [
-            SocketAddress::inet(&[1; 4], 1),
-            SocketAddress::inet6(&[1; 16], 1),
-            SocketAddress::unix(b"/x").unwrap(),
-            SocketAddress::netlink(1, 1),
-            SocketAddress::packet(1),
+            inet([1; 4], 1),
+            inet6(&[1; 16], 1),
+            unix(b"/x").unwrap(),
+            netlink(1, 1),
+            packet(1),
         ];
         for sample in samples {
             let family = sample.family();
@@ -253,7 +322,13 @@ mod tests {
                 let _ = address.parts();
             }
         }
-        assert_eq!(cut(samples[0], 7).parts(), Parts::Other(libc::AF_INET as u16));
-        assert_eq!(cut(samples[1], 23).parts(), Parts::Other(libc::AF_INET6 as u16));
+        assert_eq!(
+            cut(samples[0], 7).parts(),
+            Parts::Other(libc::AF_INET as u16)
+        );
+        assert_eq!(
+            cut(samples[1], 23).parts(),
+            Parts::Other(libc::AF_INET6 as u16)
+        );
     }
 }

@@ -119,15 +119,25 @@ impl Lua {
 
     /// Pushes a table of functions made by [`field_method`], for tables that
     /// keep a `T` in `field`. May raise.
-    pub fn push_field_methods<T: UserData>(self, field: &CStr, functions: Functions, core: *const c_void) {
+    pub fn push_field_methods<T: UserData>(
+        self,
+        field: &CStr,
+        functions: Functions,
+        core: *const c_void,
+    ) {
         self.push_table(0, functions.len() as c_int);
         for (name, function) in functions {
-            self.push_pointer(core);
-            self.push_metatable::<T>(core);
-            self.push_bytes(field.to_bytes());
-            self.push_closure(*function, 3);
+            self.push_field_method::<T>(field, *function, core);
             self.set_field(-2, name);
         }
+    }
+
+    /// Pushes one such function. May raise.
+    pub fn push_field_method<T: UserData>(self, field: &CStr, function: CFunction, core: *const c_void) {
+        self.push_pointer(core);
+        self.push_metatable::<T>(core);
+        self.push_bytes(field.to_bytes());
+        self.push_closure(function, 3);
     }
 
     /// The `T` at `index`, or None for anything else.
@@ -142,7 +152,8 @@ impl Lua {
 
     /// Argument `index` as a `T`.
     pub fn expect_userdata<'a, T: UserData>(self, index: c_int) -> Result<&'a T, Error> {
-        self.userdata(index).ok_or_else(|| Error::wrong_type(index, T::NAME))
+        self.userdata(index)
+            .ok_or_else(|| Error::wrong_type(index, T::NAME))
     }
 }
 

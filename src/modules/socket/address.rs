@@ -4,78 +4,77 @@ use std::ffi::c_int;
 
 use super::system::{format_ip, interface_index, interface_name, parse_ip};
 use crate::io::address::{Parts, PathError, SocketAddress};
-use crate::lua::{ffi, Error, Lua};
+use crate::lua::{ffi, Error, Lua, Outcome, Returns};
 
-/// Reads the address whose arguments start at `index`. False when there is no
-/// such address: `nil, message` has been pushed then. May raise.
-pub fn read(lua: Lua, index: c_int, family: c_int, address: &mut SocketAddress) -> Result<bool, Error> {
-    *address = match family {
-        libc::AF_INET => {
-            let ip = literal(lua, index, family, "not a valid IPv4 address")?;
-            SocketAddress::inet(&ip, lua.int(index + 1)? as u16)
-        }
-        libc::AF_INET6 => {
-            let ip = literal(lua, index, family, "not a valid IPv6 address")?;
-            SocketAddress::inet6(&ip, lua.int(index + 1)? as u16)
-        }
-        libc::AF_UNIX => match SocketAddress::unix(lua.string(index)?) {
-            Ok(address) => address,
-            Err(PathError::TooLong) => return Err(Error::argument(index, "path too long")),
-            Err(PathError::HasNul) => {
-                lua.fail_errno(nix::errno::Errno::EINVAL)?;
-                return Ok(false);
+/// Reads the address whose arguments start at `index`. Nothing is returned
+/// to Lua then; when there is no such address, `nil, message`. May raise.
+pub fn read(lua: Lua, index: c_int, family: c_int, address: &mut SocketAddress) -> Outcome {
+    match family {
+        libc::AF_INET | libc::AF_INET6 => {
+            let mut ip = [0; 16];
+            if !lua.is_none_or_nil(index) && !parse_ip(family, lua.string(index)?, &mut ip) {
+                let is_four = family == libc::AF_INET;
+                let message = if is_four {
+                    "not a valid IPv4 address"
+                } else {
+                    "not a valid IPv6 address"
+                };
+                return Err(Error::argument(index, message));
             }
+            address.set_inet(family, &ip, lua.int(index + 1)? as u16);
+        }
+        libc::AF_UNIX => match address.set_unix(lua.string(index)?) {
+            Ok(()) => {}
+            Err(PathError::TooLong) => return Err(Error::argument(index, "path too long")),
+            Err(PathError::HasNul) => return lua.fail_errno(nix::errno::Errno::EINVAL),
         },
         libc::AF_NETLINK => {
-            let groups = lua.integer_or(index, 0)? as u32;
-            let process = lua.integer_or(index + 1, 0)? as u32;
-            SocketAddress::netlink(process, groups)
+            let groups = optional(lua, index)?;
+            address.set_netlink(optional(lua, index + 1)? as u32, groups as u32);
         }
-        libc::AF_PACKET => match interface(lua, index)? {
-            Some(interface) => SocketAddress::packet(interface),
-            None => return Ok(false),
-        },
+        libc::AF_PACKET => return interface(lua, index, address),
         _ => return Err("invalid domain".into()),
-    };
-    Ok(true)
-}
-
-fn literal(lua: Lua, index: c_int, family: c_int, message: &'static str) -> Result<[u8; 16], Error> {
-    if lua.is_none_or_nil(index) {
-        return Ok([0; 16]);
     }
-    parse_ip(family, lua.string(index)?).ok_or_else(|| Error::argument(index, message))
+    Ok(Returns(0))
 }
 
-/// `{ifname = string, ifindex = int}`: the name counts, none means any. None
-/// when there is no such interface: `nil, message` has been pushed then.
-fn interface(lua: Lua, index: c_int) -> Result<Option<c_int>, Error> {
+/// An integer argument, 0 when absent.
+fn optional(lua: Lua, index: c_int) -> Result<c_int, Error> {
+    if lua.is_none_or_nil(index) {
+        Ok(0)
+    } else {
+        lua.int(index)
+    }
+}
+
+/// `{ifname = string, ifindex = int}`: the name counts, none means any.
+#[inline(never)]
+fn interface(lua: Lua, index: c_int, address: &mut SocketAddress) -> Outcome {
     lua.expect(index, ffi::LUA_TTABLE)?;
     lua.get_field(index, c"ifindex");
-    let mut interface = lua.integer_or(-1, 0)? as c_int;
+    let mut interface = optional(lua, -1)?;
     if !lua.is_none_or_nil(-1) && interface_name(interface as u32, <[u8]>::is_empty) {
-        refuse(lua, "no device with ifindex '", lua.to_bytes(-1), "'");
-        return Ok(None);
+        return refuse(lua, "no device with ifindex '", "'");
     }
     lua.get_field(index, c"ifname");
     if !lua.is_none_or_nil(-1) {
-        let name = lua.string(-1)?;
-        interface = interface_index(name) as c_int;
+        interface = interface_index(lua.string(-1)?) as c_int;
         if interface == 0 {
-            refuse(lua, "device '", name, "' not exists");
-            return Ok(None);
+            return refuse(lua, "device '", "' not exists");
         }
     }
-    Ok(Some(interface))
+    address.set_packet(interface);
+    Ok(Returns(0))
 }
 
-/// Pushes nil and a message about `what`. May raise.
-pub fn refuse(lua: Lua, before: &str, what: &[u8], after: &str) {
+/// `nil` and a message about the value on top of the stack. May raise.
+fn refuse(lua: Lua, before: &str, after: &str) -> Outcome {
     lua.push_nil();
     lua.push_str(before);
-    lua.push_bytes(what);
+    lua.push_value(-3);
     lua.push_str(after);
     lua.concat(3);
+    Ok(Returns(2))
 }
 
 /// Pushes the table of an address. May raise.

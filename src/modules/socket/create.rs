@@ -11,7 +11,6 @@ use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
 pub const FUNCTIONS: Functions = &[
     (c"socket", function(socket)),
     (c"socketpair", function(socketpair)),
-    (c"open_tun", function(open_tun)),
 ];
 
 /// Pushes a handle without a descriptor: it exists before it owns one. May
@@ -54,20 +53,18 @@ fn socketpair(lua: Lua) -> Outcome {
     }
 }
 
-/// `open_tun([device [, flags]])` -> fd, name.
-fn open_tun(lua: Lua) -> Outcome {
-    let mut name = [0; libc::IF_NAMESIZE];
-    let given = lua.string_or(1, b"")?;
-    if given.len() >= libc::IF_NAMESIZE {
-        return Err(Error::argument(1, "device name too long"));
+/// `tun(request)`, for the helpers: opens a device as a `struct ifreq` says;
+/// gives the descriptor and the structure as the kernel left it.
+pub fn tun(lua: Lua) -> Outcome {
+    let mut request = [0; system::REQUEST_SIZE];
+    if let Some(given) = lua.string(1)?.first_chunk() {
+        request = *given;
     }
-    name[..given.len()].copy_from_slice(given);
-    let flags = lua.integer_or(2, i64::from(libc::IFF_TUN | libc::IFF_NO_PI))?;
-    match system::open_tun(&mut name, flags as u16) {
+    match system::open_tun(&mut request) {
         Ok(fd) => {
             Core::of(lua).fd_reset(fd);
             lua.push_integer(i64::from(fd));
-            lua.push_bytes(system::until_nul(&name));
+            lua.push_bytes(&request);
             Ok(Returns(2))
         }
         Err(errno) => lua.fail_errno(errno),

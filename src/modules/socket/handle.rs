@@ -10,7 +10,6 @@ use std::ffi::{c_int, CStr};
 use nix::errno::Errno;
 
 use super::incoming::Incoming;
-use super::options::{setoption, unsupported};
 use super::outgoing::{self, Turns};
 use super::system::{self, file_id, unlink, End, FileId};
 use super::{address, incoming};
@@ -128,8 +127,11 @@ impl Handle {
 
     /// Refuses when a coroutine waits for something to come in.
     pub fn check_reader(&self) -> Result<(), Error> {
-        self.core.check_idle(&self.incoming.parked, self.fd.get(), Interest::NONE)?;
-        self.streams.get().map_or(Ok(()), |(reader, _)| reader.check_idle())
+        self.core
+            .check_idle(&self.incoming.parked, self.fd.get(), Interest::NONE)?;
+        self.streams
+            .get()
+            .map_or(Ok(()), |(reader, _)| reader.check_idle())
     }
 }
 
@@ -147,8 +149,9 @@ fn done(lua: Lua, result: Result<(), Errno>) -> Outcome {
 /// `bind(address…)`
 fn bind(lua: Lua, this: &Handle) -> Outcome {
     let mut address = SocketAddress::empty();
-    if !address::read(lua, 2, this.family, &mut address)? {
-        return Ok(Returns(2));
+    let refused = address::read(lua, 2, this.family, &mut address)?;
+    if refused != Returns(0) {
+        return Ok(refused);
     }
     let result = this.open_fd().and_then(|fd| system::bind(fd, &address));
     if result.is_ok() {
@@ -165,14 +168,19 @@ fn bind(lua: Lua, this: &Handle) -> Outcome {
 /// `listen([backlog])`
 fn listen(lua: Lua, this: &Handle) -> Outcome {
     let backlog = lua.integer_or(2, i64::from(libc::SOMAXCONN))?;
-    done(lua, this.open_fd().and_then(|fd| system::listen(fd, backlog as c_int)))
+    done(
+        lua,
+        this.open_fd()
+            .and_then(|fd| system::listen(fd, backlog as c_int)),
+    )
 }
 
 /// `connect(address…)` -> true, false when it is under way, or nil and a message.
 fn connect(lua: Lua, this: &Handle) -> Outcome {
     let mut address = SocketAddress::empty();
-    if !address::read(lua, 2, this.family, &mut address)? {
-        return Ok(Returns(2));
+    let refused = address::read(lua, 2, this.family, &mut address)?;
+    if refused != Returns(0) {
+        return Ok(refused);
     }
     match this.open_fd().and_then(|fd| system::connect(fd, &address)) {
         Err(Errno::EINPROGRESS) => {
@@ -186,11 +194,15 @@ fn connect(lua: Lua, this: &Handle) -> Outcome {
 /// `sendto(data, address…)` -> bytes, at once or not at all.
 fn sendto(lua: Lua, this: &Handle) -> Outcome {
     let mut address = SocketAddress::empty();
-    if !address::read(lua, 3, this.family, &mut address)? {
-        return Ok(Returns(2));
+    let refused = address::read(lua, 3, this.family, &mut address)?;
+    if refused != Returns(0) {
+        return Ok(refused);
     }
     let data = lua.string(2)?;
-    match this.open_fd().and_then(|fd| system::send_to(fd, data, &address)) {
+    match this
+        .open_fd()
+        .and_then(|fd| system::send_to(fd, data, &address))
+    {
         Ok(count) => {
             lua.push_integer(count as i64);
             Ok(Returns(1))
@@ -219,13 +231,13 @@ fn name(lua: Lua, this: &Handle, end: End) -> Outcome {
     }
 }
 
-/// `getoption('error')` -> nil, or the text of the pending error.
+/// `getoption()` -> nil, or the text of the pending error. `helpers.lua` checks
+/// the name.
 fn getoption(lua: Lua, this: &Handle) -> Outcome {
-    let name = lua.string(2)?;
-    if name != b"error" {
-        return Err(unsupported(lua, name));
-    }
-    match this.open_fd().and_then(|fd| system::option(fd, libc::SO_ERROR)) {
+    match this
+        .open_fd()
+        .and_then(|fd| system::option(fd, libc::SO_ERROR))
+    {
         Ok(0) => lua.push_nil(),
         Ok(error) => lua.push_errno(Errno::from_raw(error)),
         Err(errno) => lua.push_errno(errno),
@@ -262,7 +274,6 @@ impl UserData for Handle {
         (c"recvfrom", method(incoming::recvfrom_raw)),
         (c"getoption", method(getoption)),
         // Those that objects have too.
-        (c"setoption", field_method(setoption)),
         (c"getsockname", field_method(getsockname)),
         (c"getpeername", field_method(getpeername)),
         (c"getfd", field_method(getfd)),

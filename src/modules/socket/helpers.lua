@@ -2,7 +2,7 @@
 -- and `connect` of socket objects (which give the object itself), `sendfile`,
 -- and functions on addresses that need no system call.
 
-local raw, methods, tun_methods, object = ...
+local raw, methods, tun_methods, handle, object, tun, set_option, numbers = ...
 
 local INET, INET6, UNIX, NETLINK = raw.AF_INET, raw.AF_INET6, raw.AF_UNIX, raw.AF_NETLINK
 local STREAM, DGRAM, RAW = raw.SOCK_STREAM, raw.SOCK_DGRAM, raw.SOCK_RAW
@@ -47,25 +47,108 @@ local function binary(family, text, message)
     return inet_pton(family, text or '') or error(message, 3)
 end
 
--- The structure of an option that takes a table.
-local function structure(name, t)
-    if name:find('^ipv6') then
-        return binary(INET6, t.multiaddr, 'multiaddr: not a valid IPv6 address') .. pack('=I4', t.interface or 0)
-    elseif name:find('^ip_') then
-        return binary(INET, t.multiaddr, 'multiaddr: not a valid IP address')
-            .. binary(INET, t.interface or '0.0.0.0', 'interface: not a valid IP address')
-    end
-    local index, address = t.ifindex or 0, t.address or ''
-    if t.ifname then
-        index = raw.if_nametoindex(t.ifname)
-        if not index then
-            return nil, ("No interface found with given name '%s'"):format(t.ifname)
+-- Name, level, number and kind of each option. Numbers that differ between
+-- architectures come from the C library.
+local OPTIONS = ([[
+reuseaddr %d %d b
+reuseport %d %d b
+keepalive %d %d b
+broadcast %d %d b
+sndbuf %d %d i
+rcvbuf %d %d i
+mark %d %d i
+bindtodevice %d %d d
+tcp_keepidle 6 4 i
+tcp_keepintvl 6 5 i
+tcp_keepcnt 6 6 i
+tcp_fastopen 6 23 i
+tcp_nodelay 6 1 b
+ip_add_membership 0 35 4
+ip_drop_membership 0 36 4
+ipv6_v6only 41 26 b
+ipv6_add_membership 41 20 6
+ipv6_drop_membership 41 21 6
+netlink_add_membership 270 1 i
+netlink_drop_membership 270 2 i
+packet_add_membership 263 1 p
+packet_drop_membership 263 2 p
+]]):format(unpack(('i4'):rep(16), numbers))
+
+local function misuse(position, message, level)
+    error(("bad argument #%d (%s)"):format(position, message), level)
+end
+
+local function unsupported(name)
+    misuse(1, ("unsupported option '%s'"):format(tostring(name):sub(1, 35)), 4)
+end
+
+local function literal(family, text, message)
+    return inet_pton(family, text or '') or misuse(2, message, 5)
+end
+
+-- What the kernel gets for a value, by kind; or nil and a message.
+local pack_value = {
+    b = function(value)
+        return pack('i4', value and 1 or 0)
+    end,
+    i = function(value)
+        return pack('I4', (value + 0) & 0xffffffff)
+    end,
+    d = function(name)
+        return #name < 16 and name or misuse(2, 'ifname too long', 4)
+    end,
+    ['4'] = function(t)
+        return literal(INET, t.multiaddr, 'multiaddr: not a valid IP address')
+            .. literal(INET, t.interface or '0.0.0.0', 'interface: not a valid IP address')
+    end,
+    ['6'] = function(t)
+        return literal(INET6, t.multiaddr, 'multiaddr: not a valid IPv6 address') .. pack('I4', t.interface or 0)
+    end,
+    p = function(t)
+        local index, address = t.ifindex or 0, t.address or ''
+        if t.ifname then
+            index = raw.if_nametoindex(t.ifname)
+            if not index then
+                return nil, ("No interface found with given name '%s'"):format(t.ifname)
+            end
         end
+        if #address > 8 then
+            misuse(2, 'address too long', 4)
+        end
+        return pack('i4I2I2c8', index, t.type or 0, #address, address)
+    end,
+}
+
+local type_names = { b = 'boolean', i = 'number', d = 'string' }
+
+local function setoption(self, name, value)
+    local level, number, kind
+    if type(name) == 'string' and name:find('^[%w_]+$') then
+        level, number, kind = OPTIONS:match('%f[%w_]' .. name .. ' (%d+) (%d+) (%w)')
     end
-    if #address > 8 then
-        error('address too long', 2)
+    if not kind then
+        unsupported(name)
     end
-    return pack('=i4I2I2c8', index, t.type or 0, #address, address)
+    local expected = type_names[kind] or 'table'
+    if type(value) ~= expected and not (kind == 'i' and tonumber(value)) then
+        misuse(2, ('%s expected, got %s'):format(expected, type(value)), 3)
+    end
+    local bytes, err = pack_value[kind](value)
+    if not bytes then
+        return nil, err
+    end
+    return set_option(self, level, number, bytes)
+end
+
+methods.setoption, handle.setoption = setoption, setoption
+
+local pending = handle.getoption
+
+function handle:getoption(name)
+    if name ~= 'error' then
+        unsupported(name)
+    end
+    return pending(self)
 end
 
 -- Sets what an option table says; closes the socket when something fails.
@@ -116,6 +199,19 @@ function M.socketpair(family, kind, protocol, opts)
         end
     end
     return object(a), object(b)
+end
+
+-- Name and flags are the first fields of the structure the kernel wants.
+function raw.open_tun(device, flags)
+    device = device or ''
+    if #device > 15 then
+        error("bad argument #1 to 'open_tun' (device name too long)", 2)
+    end
+    local fd, request = tun(pack('c16I2c22', device, flags or raw.IFF_TUN | raw.IFF_NO_PI, ''))
+    if not fd then
+        return nil, request
+    end
+    return fd, (unpack('z', request))
 end
 
 function M.open_tun(device, opts)
@@ -275,6 +371,6 @@ end
 -- `require 'eco.internal.socket'` gives the raw module from now on.
 package.loaded['eco.internal.socket'] = raw
 
-return M, structure,
+return M,
     { __index = methods, __close = methods.close },
     { __index = tun_methods, __close = methods.close }

@@ -30,9 +30,11 @@ fn family(lua: Lua) -> Result<(c_int, usize), Error> {
 
 fn inet_pton(lua: Lua) -> Outcome {
     let (family, size) = family(lua)?;
-    match parse_ip(family, lua.string(2)?) {
-        Some(binary) => lua.push_bytes(&binary[..size]),
-        None => lua.push_nil(),
+    let mut binary = [0; 16];
+    if parse_ip(family, lua.string(2)?, &mut binary) {
+        lua.push_bytes(&binary[..size]);
+    } else {
+        lua.push_nil();
     }
     Ok(Returns(1))
 }

@@ -70,13 +70,17 @@ impl Incoming {
         }
         if cause.has(Cause::WAKE) {
             // It may not have waited for the descriptor yet (see `wait`).
-            let changed = handle.core.change_interest(&self.parked, handle.fd(), Interest::READ);
+            let changed = handle
+                .core
+                .change_interest(&self.parked, handle.fd(), Interest::READ);
             if let Err(errno) = changed {
                 lua.push_nil();
                 lua.push_errno(errno);
                 return Step::Done(2);
             }
-            handle.core.restart_timeout(&self.parked, self.timeout.get());
+            handle
+                .core
+                .restart_timeout(&self.parked, self.timeout.get());
         }
         Step::Pending
     }
@@ -133,7 +137,11 @@ fn accept(lua: Lua, handle: &Handle, fd: c_int, as_object: bool) -> Result<(), E
 /// Pushes the next message and its sender's address. May raise.
 fn receive(lua: Lua, fd: c_int, wanted: usize) -> Result<(), Errno> {
     let mut sender = SocketAddress::empty();
-    let size = if wanted > SMALL { system::next_length(fd)?.min(wanted) } else { wanted };
+    let size = if wanted > SMALL {
+        system::next_length(fd)?.min(wanted)
+    } else {
+        wanted
+    };
     if size <= SMALL {
         let mut room = [MaybeUninit::uninit(); SMALL];
         let length = wanted.min(SMALL);

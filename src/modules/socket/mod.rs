@@ -18,8 +18,9 @@ mod system;
 mod turns;
 
 use crate::core::Core;
-use crate::lua::{ffi, function, Lua, Outcome, Returns};
+use crate::lua::{ffi, field_method, function, Lua, Outcome, Returns};
 use crate::lua_source;
+use handle::Handle;
 
 /// Opens both modules; leaves `eco.socket`. May raise.
 pub fn open(lua: Lua) -> Outcome {
@@ -29,9 +30,15 @@ pub fn open(lua: Lua) -> Outcome {
     lua.set_functions(helpers::FUNCTIONS, core.pointer());
     lua.set_constants(-1, constants::CONSTANTS);
     object::push_methods(lua, core);
+    lua.push_metatable::<Handle>(core.pointer());
+    lua.get_field(-1, c"__index");
+    lua.remove(-2);
     lua.push_function(function(create::object), core.pointer());
-    lua.call(4, 4);
-    for field in [object::TUN, object::SOCKET, options::STRUCTURE] {
+    lua.push_function(function(create::tun), core.pointer());
+    lua.push_field_method::<Handle>(c"sock", field_method(options::set_option), core.pointer());
+    options::push_numbers(lua);
+    lua.call(8, 3);
+    for field in [object::TUN, object::SOCKET] {
         lua.set_field(ffi::LUA_REGISTRYINDEX, field);
     }
     Ok(Returns(1))

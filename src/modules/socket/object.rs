@@ -4,7 +4,6 @@
 use std::ffi::CStr;
 
 use super::handle::{self, Handle};
-use super::options::setoption;
 use super::{incoming, outgoing};
 use crate::core::{Core, ReaderMethod};
 use crate::lua::{ffi, field_method, Functions, Lua, Outcome};
@@ -63,7 +62,6 @@ const METHODS: Functions = &[
     (c"accept", field_method(incoming::accept_object)),
     (c"recvfrom", field_method(incoming::recvfrom)),
     (c"sendto", field_method(outgoing::sendto)),
-    (c"setoption", field_method(setoption)),
     (c"getsockname", field_method(handle::getsockname)),
     (c"getpeername", field_method(handle::getpeername)),
 ];

@@ -113,7 +113,9 @@ impl Outgoing {
                 lua.push_bool(true);
                 return Step::Done(1);
             }
-            Phase::Active if cause.has(Cause::CANCEL) || handle.fd() < 0 => return self.fail(lua, "canceled"),
+            Phase::Active if cause.has(Cause::CANCEL) || handle.fd() < 0 => {
+                return self.fail(lua, "canceled")
+            }
             Phase::Active if cause.has(Cause::TIMEOUT) => return self.fail(lua, "timeout"),
             Phase::Granted | Phase::Active => {}
         }
@@ -125,7 +127,11 @@ impl Outgoing {
             Progress::Blocked(moved) => moved,
         };
         if self.phase.replace(Phase::Active) == Phase::Granted {
-            if let Err(errno) = handle.core.change_interest(&self.parked, handle.fd(), Interest::WRITE) {
+            if let Err(errno) =
+                handle
+                    .core
+                    .change_interest(&self.parked, handle.fd(), Interest::WRITE)
+            {
                 self.abandon();
                 lua.push_nil();
                 lua.push_errno(errno);
@@ -161,7 +167,8 @@ impl Outgoing {
                     }
                     let attempt = writer.send(data);
                     if let Attempt::Moved(count) = attempt {
-                        self.request.set(Request::Data(data.get(count..).unwrap_or_default()));
+                        self.request
+                            .set(Request::Data(data.get(count..).unwrap_or_default()));
                     }
                     attempt
                 }
@@ -234,7 +241,9 @@ fn operation<'a>(
 /// Parks the call until it is its turn.
 fn queue(lua: Lua, operation: &Outgoing, timeout: Nanoseconds) -> Outcome {
     let handle = operation.handle();
-    let outcome = handle.core.park(lua, &operation.parked, -1, Interest::NONE, timeout)?;
+    let outcome = handle
+        .core
+        .park(lua, &operation.parked, -1, Interest::NONE, timeout)?;
     if outcome == Returns::YIELD {
         operation.phase.set(Phase::Queued);
         handle.turns.join(operation);
@@ -270,10 +279,13 @@ fn run(lua: Lua, operation: &Outgoing) -> Outcome {
 /// Waits for room.
 fn park(lua: Lua, operation: &Outgoing) -> Outcome {
     let handle = operation.handle();
-    let outcome =
-        handle
-            .core
-            .park(lua, &operation.parked, handle.fd(), Interest::WRITE, operation.timeout)?;
+    let outcome = handle.core.park(
+        lua,
+        &operation.parked,
+        handle.fd(),
+        Interest::WRITE,
+        operation.timeout,
+    )?;
     if outcome == Returns::YIELD {
         handle.turns.take();
         operation.phase.set(Phase::Active);
@@ -313,15 +325,26 @@ pub fn send(lua: Lua, handle: &Handle) -> Outcome {
     }
     let timeout = handle.core.timeout(lua, 3);
     let request = Request::Data(rest);
-    run(lua, operation(lua, handle, request, data.len(), timeout, &SocketAddress::empty()))
+    run(
+        lua,
+        operation(
+            lua,
+            handle,
+            request,
+            data.len(),
+            timeout,
+            &SocketAddress::empty(),
+        ),
+    )
 }
 
 /// `s:sendto(data, address…)`
 pub fn sendto(lua: Lua, handle: &Handle) -> Outcome {
     lua.expect(2, ffi::LUA_TSTRING)?;
     let mut address = SocketAddress::empty();
-    if !address::read(lua, 3, handle.family(), &mut address)? {
-        return Ok(Returns(2));
+    let refused = address::read(lua, 3, handle.family(), &mut address)?;
+    if refused != Returns(0) {
+        return Ok(refused);
     }
     if idle_writer(handle)?.is_none() {
         return lua.fail_errno(Errno::EBADF);
@@ -341,7 +364,17 @@ pub fn sendto(lua: Lua, handle: &Handle) -> Outcome {
             Err(errno) => return lua.fail_errno(errno),
         }
     }
-    run(lua, operation(lua, handle, Request::Message(data), data.len(), LIMIT, &address))
+    run(
+        lua,
+        operation(
+            lua,
+            handle,
+            Request::Message(data),
+            data.len(),
+            LIMIT,
+            &address,
+        ),
+    )
 }
 
 /// `mutex:lock([timeout])` -> true, or nil and a message.
@@ -351,7 +384,14 @@ pub fn lock(lua: Lua, handle: &Handle) -> Outcome {
         return Ok(Returns(1));
     }
     let timeout = handle.core.timeout(lua, 2);
-    let operation = operation(lua, handle, Request::Lock, 0, timeout, &SocketAddress::empty());
+    let operation = operation(
+        lua,
+        handle,
+        Request::Lock,
+        0,
+        timeout,
+        &SocketAddress::empty(),
+    );
     queue(lua, operation, timeout)
 }
 

@@ -13,7 +13,12 @@ use crate::io::address::{SocketAddress, LONGEST_PATH};
 
 extern "C" {
     fn inet_pton(family: c_int, text: *const c_char, binary: *mut c_void) -> c_int;
-    fn inet_ntop(family: c_int, binary: *const c_void, text: *mut c_char, size: libc::socklen_t) -> *const c_char;
+    fn inet_ntop(
+        family: c_int,
+        binary: *const c_void,
+        text: *mut c_char,
+        size: libc::socklen_t,
+    ) -> *const c_char;
     fn inet_aton(text: *const c_char, binary: *mut u32) -> c_int;
 }
 
@@ -145,15 +150,21 @@ pub fn receive_from<'a>(
         match Errno::result(count) {
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
-            // SAFETY: that many bytes at the front of `room` were written.
-            Ok(count) => return Ok(unsafe { std::slice::from_raw_parts(room.as_ptr().cast(), count as usize) }),
+            Ok(count) => {
+                let front = room.as_ptr().cast();
+                // SAFETY: that many bytes at the front of `room` were written.
+                return Ok(unsafe { std::slice::from_raw_parts(front, count as usize) });
+            }
         }
     }
 }
 
 pub fn set_option(fd: c_int, level: c_int, option: c_int, value: &[u8]) -> Result<(), Errno> {
     // SAFETY: the value is readable for its length.
-    Errno::result(unsafe { libc::setsockopt(fd, level, option, value.as_ptr().cast(), value.len() as u32) }).map(drop)
+    Errno::result(unsafe {
+        libc::setsockopt(fd, level, option, value.as_ptr().cast(), value.len() as u32)
+    })
+    .map(drop)
 }
 
 /// An integer option at SOL_SOCKET.
@@ -193,7 +204,8 @@ pub fn file_id(path: &[u8]) -> Option<FileId> {
         let mut status: libc::stat = std::mem::zeroed();
         (libc::lstat(path.as_ptr().cast(), &mut status), status)
     };
-    (result == 0 && status.st_mode & libc::S_IFMT == libc::S_IFSOCK).then_some((status.st_dev as u64, status.st_ino as u64))
+    (result == 0 && status.st_mode & libc::S_IFMT == libc::S_IFSOCK)
+        .then_some((status.st_dev as u64, status.st_ino as u64))
 }
 
 /// Removes a file. It may be gone by now, which is as good.
@@ -209,13 +221,16 @@ pub fn unlink(path: &[u8]) {
 /// Longest text of an IP address, with its NUL.
 const IP_TEXT: usize = 46;
 
-/// The binary form of an IP literal; four bytes of it count for AF_INET.
-pub fn parse_ip(family: c_int, text: &[u8]) -> Option<[u8; 16]> {
-    let text = terminated::<IP_TEXT>(text)?;
-    let mut binary = [0; 16];
-    // SAFETY: text ends with NUL, binary has room for either family.
-    let result = unsafe { inet_pton(family, text.as_ptr().cast(), binary.as_mut_ptr().cast()) };
-    (result == 1).then_some(binary)
+/// Puts the binary form of an IP literal, four bytes of it for AF_INET, into
+/// `binary`; false when it is none.
+pub fn parse_ip(family: c_int, text: &[u8], binary: &mut [u8; 16]) -> bool {
+    match terminated::<IP_TEXT>(text) {
+        // SAFETY: text ends with NUL, binary has room for either family.
+        Some(text) => unsafe {
+            inet_pton(family, text.as_ptr().cast(), binary.as_mut_ptr().cast()) == 1
+        },
+        None => false,
+    }
 }
 
 /// inet_aton(3): old spellings too. Zero when it is none.
@@ -239,7 +254,12 @@ pub fn format_ip<R>(family: c_int, binary: &[u8; 16], take: impl FnOnce(&[u8]) -
     // a failure leaves it empty.
     unsafe {
         let room = text.as_mut_ptr().cast();
-        inet_ntop(family, binary.as_ptr().cast(), room, IP_TEXT as libc::socklen_t);
+        inet_ntop(
+            family,
+            binary.as_ptr().cast(),
+            room,
+            IP_TEXT as libc::socklen_t,
+        );
     }
     take(until_nul(&text))
 }
@@ -247,7 +267,9 @@ pub fn format_ip<R>(family: c_int, binary: &[u8; 16], take: impl FnOnce(&[u8]) -
 /// Index of a network interface, 0 when there is none of that name.
 pub fn interface_index(name: &[u8]) -> u32 {
     // SAFETY: the name ends with NUL.
-    terminated::<{ libc::IF_NAMESIZE }>(name).map_or(0, |name| unsafe { libc::if_nametoindex(name.as_ptr().cast()) })
+    terminated::<{ libc::IF_NAMESIZE }>(name).map_or(0, |name| unsafe {
+        libc::if_nametoindex(name.as_ptr().cast())
+    })
 }
 
 /// Hands the name of a network interface to `take`, empty when there is none.
@@ -260,31 +282,26 @@ pub fn interface_name<R>(index: u32, take: impl FnOnce(&[u8]) -> R) -> R {
     take(until_nul(&name))
 }
 
-/// Opens a TUN or TAP device; `name` is replaced by the one it got.
-pub fn open_tun(name: &mut [u8; libc::IF_NAMESIZE], flags: u16) -> Result<c_int, Errno> {
-    /// `struct ifreq`: name, flags, and what other requests have there.
+/// Bytes of `struct ifreq`, at least.
+pub const REQUEST_SIZE: usize = 40;
+
+/// Opens the TUN or TAP device that a `struct ifreq` describes.
+pub fn open_tun(request: &mut [u8; REQUEST_SIZE]) -> Result<c_int, Errno> {
+    /// Aligned as the kernel's structure.
     #[repr(C, align(8))]
-    struct Request {
-        name: [u8; libc::IF_NAMESIZE],
-        flags: u16,
-        rest: [u8; 22],
-    }
+    struct Request([u8; REQUEST_SIZE]);
     // SAFETY: the path ends with NUL.
     let fd = retry(|| unsafe {
         libc::open(c"/dev/net/tun".as_ptr(), libc::O_RDWR | libc::O_NONBLOCK | libc::O_CLOEXEC)
     })?;
-    let mut request = Request {
-        name: *name,
-        flags,
-        rest: [0; 22],
-    };
+    let mut aligned = Request(*request);
     // SAFETY: the kernel reads and writes one `struct ifreq`.
-    let done = Errno::result(unsafe { libc::ioctl(fd, libc::TUNSETIFF as _, &mut request) });
+    let done = Errno::result(unsafe { libc::ioctl(fd, libc::TUNSETIFF as _, &mut aligned) });
     if let Err(errno) = done {
         close(fd);
         return Err(errno);
     }
-    *name = request.name;
+    *request = aligned.0;
     Ok(fd)
 }
 
@@ -294,13 +311,22 @@ mod tests {
 
     #[test]
     fn literals_are_strict() {
-        let four = |text: &[u8]| parse_ip(libc::AF_INET, text).map(|ip| [ip[0], ip[1], ip[2], ip[3]]);
-        assert_eq!(four(b"127.0.0.1"), Some([127, 0, 0, 1]));
-        for text in [&b"127.1"[..], b"", b"1.2.3.4 ", b"1.2.3.4\0", b"256.0.0.1", b"::1", &[b'1'; 100]] {
-            assert_eq!(four(text), None);
+        let mut ip = [0; 16];
+        assert!(parse_ip(libc::AF_INET, b"127.0.0.1", &mut ip));
+        assert_eq!(&ip[..4], [127, 0, 0, 1]);
+        for text in [
+            &b"127.1"[..],
+            b"",
+            b"1.2.3.4 ",
+            b"1.2.3.4\0",
+            b"256.0.0.1",
+            b"::1",
+            &[b'1'; 100],
+        ] {
+            assert!(!parse_ip(libc::AF_INET, text, &mut ip));
         }
-        assert!(parse_ip(libc::AF_INET6, b"fe80::1").is_some());
-        assert!(parse_ip(libc::AF_INET6, b"fe80::1%eth0").is_none());
+        assert!(parse_ip(libc::AF_INET6, b"fe80::1", &mut ip));
+        assert!(!parse_ip(libc::AF_INET6, b"fe80::1%eth0", &mut ip));
         assert_eq!(parse_loosely(b"127.1"), u32::from_ne_bytes([127, 0, 0, 1]));
         assert_eq!(parse_loosely(b"x"), 0);
     }
@@ -311,6 +337,11 @@ mod tests {
         assert_eq!(format_ip(libc::AF_INET6, &ip, <[u8]>::to_vec), b"::");
         ip[..4].copy_from_slice(&[10, 0, 0, 1]);
         assert_eq!(format_ip(libc::AF_INET, &ip, <[u8]>::to_vec), b"10.0.0.1");
+    }
+
+    #[test]
+    fn requests_are_large_enough() {
+        assert!(size_of::<libc::ifreq>() <= REQUEST_SIZE);
     }
 
     #[test]
