@@ -61,17 +61,52 @@ mod tests {
             ("tcp_keepcnt", libc::IPPROTO_TCP, libc::TCP_KEEPCNT),
             ("tcp_fastopen", libc::IPPROTO_TCP, libc::TCP_FASTOPEN),
             ("tcp_nodelay", libc::IPPROTO_TCP, libc::TCP_NODELAY),
-            ("ip_add_membership", libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP),
-            ("ip_drop_membership", libc::IPPROTO_IP, libc::IP_DROP_MEMBERSHIP),
+            (
+                "ip_add_membership",
+                libc::IPPROTO_IP,
+                libc::IP_ADD_MEMBERSHIP,
+            ),
+            (
+                "ip_drop_membership",
+                libc::IPPROTO_IP,
+                libc::IP_DROP_MEMBERSHIP,
+            ),
             ("ipv6_v6only", libc::IPPROTO_IPV6, libc::IPV6_V6ONLY),
-            ("ipv6_add_membership", libc::IPPROTO_IPV6, libc::IPV6_ADD_MEMBERSHIP),
-            ("ipv6_drop_membership", libc::IPPROTO_IPV6, libc::IPV6_DROP_MEMBERSHIP),
-            ("netlink_add_membership", libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP),
-            ("netlink_drop_membership", libc::SOL_NETLINK, libc::NETLINK_DROP_MEMBERSHIP),
-            ("packet_add_membership", libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP),
-            ("packet_drop_membership", libc::SOL_PACKET, libc::PACKET_DROP_MEMBERSHIP),
+            (
+                "ipv6_add_membership",
+                libc::IPPROTO_IPV6,
+                libc::IPV6_ADD_MEMBERSHIP,
+            ),
+            (
+                "ipv6_drop_membership",
+                libc::IPPROTO_IPV6,
+                libc::IPV6_DROP_MEMBERSHIP,
+            ),
+            (
+                "netlink_add_membership",
+                libc::SOL_NETLINK,
+                libc::NETLINK_ADD_MEMBERSHIP,
+            ),
+            (
+                "netlink_drop_membership",
+                libc::SOL_NETLINK,
+                libc::NETLINK_DROP_MEMBERSHIP,
+            ),
+            (
+                "packet_add_membership",
+                libc::SOL_PACKET,
+                libc::PACKET_ADD_MEMBERSHIP,
+            ),
+            (
+                "packet_drop_membership",
+                libc::SOL_PACKET,
+                libc::PACKET_DROP_MEMBERSHIP,
+            ),
         ] {
-            assert!(source.contains(&format!("\n{name} {level} {number} ")), "{name}");
+            assert!(
+                source.contains(&format!("\n{name} {level} {number} ")),
+                "{name}"
+            );
         }
     }
 

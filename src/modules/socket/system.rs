@@ -292,7 +292,10 @@ pub fn open_tun(request: &mut [u8; REQUEST_SIZE]) -> Result<c_int, Errno> {
     struct Request([u8; REQUEST_SIZE]);
     // SAFETY: the path ends with NUL.
     let fd = retry(|| unsafe {
-        libc::open(c"/dev/net/tun".as_ptr(), libc::O_RDWR | libc::O_NONBLOCK | libc::O_CLOEXEC)
+        libc::open(
+            c"/dev/net/tun".as_ptr(),
+            libc::O_RDWR | libc::O_NONBLOCK | libc::O_CLOEXEC,
+        )
     })?;
     let mut aligned = Request(*request);
     // SAFETY: the kernel reads and writes one `struct ifreq`.
