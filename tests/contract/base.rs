@@ -50,10 +50,24 @@ fn bufio() {
 #[test]
 fn any_module_may_be_required_first() {
     for module in [
-        "eco.time", "eco.sync", "eco.channel", "eco.sys", "eco.file", "eco.bufio", "eco.encoding.hex",
-        "eco.internal.file", "eco.internal.sys", "eco.internal.time", "eco.internal.sync", "eco.log", "eco.cli",
+        "eco.time",
+        "eco.sync",
+        "eco.channel",
+        "eco.sys",
+        "eco.file",
+        "eco.bufio",
+        "eco.encoding.hex",
+        "eco.internal.file",
+        "eco.internal.sys",
+        "eco.internal.time",
+        "eco.internal.sync",
+        "eco.log",
+        "eco.cli",
     ] {
-        raw(&format!("assert(require '{module}'); assert(require 'eco' == package.loaded.eco)")).both();
+        raw(&format!(
+            "assert(require '{module}'); assert(require 'eco' == package.loaded.eco)"
+        ))
+        .both();
     }
 }
 

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(workspace().join(folder)).expect("a folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());
-    let mut found: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|is| is == extension)).collect();
+    let mut found: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|is| is == extension))
+        .collect();
     found.sort();
     found
 }
@@ -15,7 +17,11 @@ fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
 /// A port nobody listens on.
 fn free_port() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
-    listener.local_addr().expect("its address").port().to_string()
+    listener
+        .local_addr()
+        .expect("its address")
+        .port()
+        .to_string()
 }
 
 /// Servers go on until they are interrupted; the others end by themselves. Neither complains.
@@ -24,8 +30,17 @@ fn examples_run() {
     for path in files("examples", "lua") {
         let text = std::fs::read_to_string(&path).expect("an example");
         let name = path.display().to_string();
-        assert!(text.contains(&format!("eco examples/{}", path.file_name().unwrap_or_default().display())), "{name} does not say how to run it");
-        command(&[&name, &free_port()]).stdout_has("").interrupt(400).eco();
+        assert!(
+            text.contains(&format!(
+                "eco examples/{}",
+                path.file_name().unwrap_or_default().display()
+            )),
+            "{name} does not say how to run it"
+        );
+        command(&[&name, &free_port()])
+            .stdout_has("")
+            .interrupt(400)
+            .eco();
     }
 }
 
@@ -55,7 +70,10 @@ fn lua_in_documents_compiles() {
     documents.extend(files(".", "md"));
     for path in documents {
         for block in lua_blocks(&path) {
-            let checker = format!("assert(load(io.read('a'):gsub('^#[^\\n]*', ''), '={}'))", path.display());
+            let checker = format!(
+                "assert(load(io.read('a'):gsub('^#[^\\n]*', ''), '={}'))",
+                path.display()
+            );
             raw(&checker).stdin(&block).eco();
         }
     }

@@ -51,7 +51,10 @@ fn pcall_inside_the_coroutine_does() {
 #[test]
 fn error_values_of_any_type() {
     for value in ["nil", "{}", "true", "print", "42"] {
-        raw(&format!("error({value})")).stderr_has("stack traceback:").status(1).eco();
+        raw(&format!("error({value})"))
+            .stderr_has("stack traceback:")
+            .status(1)
+            .eco();
     }
 }
 
@@ -74,12 +77,17 @@ fn the_hook_gets_both_texts() {
 
 #[test]
 fn the_hook_may_choose_the_status() {
-    raw("eco.set_panic_hook(function() os.exit(5) end) error('x')").status(5).eco();
+    raw("eco.set_panic_hook(function() os.exit(5) end) error('x')")
+        .status(5)
+        .eco();
 }
 
 #[test]
 fn a_failing_hook() {
-    raw("eco.set_panic_hook(function() error('hook failed') end) error('x')").stderr_has("hook failed").status(1).eco();
+    raw("eco.set_panic_hook(function() error('hook failed') end) error('x')")
+        .stderr_has("hook failed")
+        .status(1)
+        .eco();
     raw("eco.set_panic_hook(function() error('hook failed') end) eco.sleep(0.001) error('x')")
         .stderr_has("hook failed")
         .status(1)
@@ -88,7 +96,10 @@ fn a_failing_hook() {
 
 #[test]
 fn the_hook_field_of_old_scripts() {
-    raw("eco.panic_hook = function(message) print(message:match('boom')) end error('boom')").stdout("boom\n").status(1).eco();
+    raw("eco.panic_hook = function(message) print(message:match('boom')) end error('boom')")
+        .stdout("boom\n")
+        .status(1)
+        .eco();
 }
 
 #[test]
@@ -151,5 +162,8 @@ fn the_watchdog_reports_and_goes_on() {
 
 #[test]
 fn a_timer_callback_that_fails() {
-    raw("require 'eco.time'.at(0.001, function() error('callback') end)").stderr_has("callback").status(1).eco();
+    raw("require 'eco.time'.at(0.001, function() error('callback') end)")
+        .stderr_has("callback")
+        .status(1)
+        .eco();
 }

@@ -7,12 +7,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A peer of the script: accepts one connection and treats it as `behaviour` says.
-fn peer<T: Send + 'static>(behaviour: impl FnOnce(TcpStream) -> T + Send + 'static) -> (String, JoinHandle<T>) {
+fn peer<T: Send + 'static>(
+    behaviour: impl FnOnce(TcpStream) -> T + Send + 'static,
+) -> (String, JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
-    let port = listener.local_addr().expect("its address").port().to_string();
+    let port = listener
+        .local_addr()
+        .expect("its address")
+        .port()
+        .to_string();
     let thread = std::thread::spawn(move || {
         let (stream, _) = listener.accept().expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time limit");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .expect("a time limit");
         behaviour(stream)
     });
     (port, thread)
@@ -136,7 +144,11 @@ fn a_slow_reader_gets_a_whole_file() {
         std::thread::sleep(Duration::from_millis(50));
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).expect("the file");
-        bytes.len() == 6_000_000 && bytes.iter().enumerate().all(|(at, byte)| *byte == b'0' + (at % 10) as u8)
+        bytes.len() == 6_000_000
+            && bytes
+                .iter()
+                .enumerate()
+                .all(|(at, byte)| *byte == b'0' + (at % 10) as u8)
     });
     with_peer(
         &port,

@@ -15,8 +15,14 @@ fn help() {
 
 #[test]
 fn version() {
-    command(&["-v"]).stderr_has("Lua 5.4.").stderr_has("\nLua-eco 5.0.0\n").eco();
-    command(&["-ve", "print(1)"]).stderr_has("Lua-eco").stdout("").eco();
+    command(&["-v"])
+        .stderr_has("Lua 5.4.")
+        .stderr_has("\nLua-eco 5.0.0\n")
+        .eco();
+    command(&["-ve", "print(1)"])
+        .stderr_has("Lua-eco")
+        .stdout("")
+        .eco();
 }
 
 #[test]
@@ -27,10 +33,17 @@ fn unknown_options() {
 
 #[test]
 fn a_statement() {
-    command(&["-e", "print(arg, eco == require 'eco', 'x' == nil)"]).stdout("nil\ttrue\tfalse\n").eco();
-    command(&["-e", "eco.sleep(0.01) print('slept')", "ignored"]).stdout("slept\n").eco();
+    command(&["-e", "print(arg, eco == require 'eco', 'x' == nil)"])
+        .stdout("nil\ttrue\tfalse\n")
+        .eco();
+    command(&["-e", "eco.sleep(0.01) print('slept')", "ignored"])
+        .stdout("slept\n")
+        .eco();
     command(&["-eprint(1)"]).stdout("1\n").eco();
-    command(&["-e", "syntax error here"]).stderr_has("syntax error").status(1).eco();
+    command(&["-e", "syntax error here"])
+        .stderr_has("syntax error")
+        .status(1)
+        .eco();
 }
 
 #[test]
@@ -39,20 +52,37 @@ fn a_script_and_its_arguments() {
         .args(&["one", "-e"])
         .stdout("script.lua\t2\tone\t-e\ttrue\tone\t-e\n")
         .eco();
-    raw("#!/usr/bin/env eco\nprint('second line')").stdout("second line\n").eco();
+    raw("#!/usr/bin/env eco\nprint('second line')")
+        .stdout("second line\n")
+        .eco();
     raw("return 1, 2, error").eco();
 }
 
 #[test]
 fn double_dash_ends_options() {
-    command(&["--", "-e"]).file("-e", "print('the file named -e')").stdout("the file named -e\n").eco();
+    command(&["--", "-e"])
+        .file("-e", "print('the file named -e')")
+        .stdout("the file named -e\n")
+        .eco();
 }
 
 #[test]
 fn standard_input() {
-    command(&["-"]).stdin("print('from', 'stdin', ...)").args(&["a"]).stdout("from\tstdin\ta\n").eco();
-    command(&["-"]).stdin("eco.sleep(0.01) print(#arg)").args(&["a", "b"]).stdout("2\n").eco();
-    command(&["-"]).stdin("oops oops").stderr_has("syntax error").status(1).eco();
+    command(&["-"])
+        .stdin("print('from', 'stdin', ...)")
+        .args(&["a"])
+        .stdout("from\tstdin\ta\n")
+        .eco();
+    command(&["-"])
+        .stdin("eco.sleep(0.01) print(#arg)")
+        .args(&["a", "b"])
+        .stdout("2\n")
+        .eco();
+    command(&["-"])
+        .stdin("oops oops")
+        .stderr_has("syntax error")
+        .status(1)
+        .eco();
 }
 
 #[test]
@@ -81,8 +111,14 @@ fn precompiled_chunks() {
 
 #[test]
 fn missing_and_broken_scripts() {
-    command(&["absent.lua"]).stderr_has("cannot open absent.lua").status(1).eco();
-    raw("\n\nx = = 1").stderr_has("script.lua:3:").status(1).eco();
+    command(&["absent.lua"])
+        .stderr_has("cannot open absent.lua")
+        .status(1)
+        .eco();
+    raw("\n\nx = = 1")
+        .stderr_has("script.lua:3:")
+        .status(1)
+        .eco();
     command(&["."]).stderr_has("").status(1).eco();
 }
 
@@ -90,18 +126,24 @@ fn missing_and_broken_scripts() {
 fn exit_status() {
     raw("os.exit(7)").status(7).eco();
     raw("eco.sleep(0.001) os.exit(8, true)").status(8).eco();
-    raw("eco.run(function() eco.sleep(0.001) os.exit(9) end)").status(9).eco();
+    raw("eco.run(function() eco.sleep(0.001) os.exit(9) end)")
+        .status(9)
+        .eco();
     raw("eco.run(function() eco.sleep(1000) end) eco.sleep(0.001) eco.unloop()").eco();
 }
 
 #[test]
 fn finalizers_run_at_the_end() {
-    raw("keep = setmetatable({}, { __gc = function() print('finalized') end }) eco.sleep(0.001)").stdout("finalized\n").eco();
+    raw("keep = setmetatable({}, { __gc = function() print('finalized') end }) eco.sleep(0.001)")
+        .stdout("finalized\n")
+        .eco();
 }
 
 #[test]
 fn the_collector_is_generational() {
-    raw("print(collectgarbage('incremental'))").stdout("generational\n").eco();
+    raw("print(collectgarbage('incremental'))")
+        .stdout("generational\n")
+        .eco();
 }
 
 #[test]
@@ -129,7 +171,9 @@ fn the_environment_finds_lua_modules() {
         .file("mine.lua", "return { value = 42 }")
         .stdout("42\n")
         .eco();
-    raw("eco.sleep(0) local ok = pcall(require, 'absent') print(ok)").stdout("false\n").eco();
+    raw("eco.sleep(0) local ok = pcall(require, 'absent') print(ok)")
+        .stdout("false\n")
+        .eco();
 }
 
 #[test]

@@ -5,7 +5,9 @@ use crate::support::{emulated, lua, skip};
 /// The hard limit of open descriptors.
 fn descriptor_limit() -> u32 {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let line = limits.lines().find(|line| line.starts_with("Max open files"));
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
     let hard = line.and_then(|line| line.split_whitespace().nth(4));
     hard.map_or(1024, |word| word.parse().unwrap_or(u32::MAX))
 }
@@ -34,7 +36,10 @@ fn ten_thousand_connections() {
     let wanted = if emulated() { 1_000 } else { 10_000 };
     let limit = descriptor_limit();
     if limit < wanted + 100 {
-        skip("ten thousand connections", "the limit of open files is lower");
+        skip(
+            "ten thousand connections",
+            "the limit of open files is lower",
+        );
         return;
     }
     lua(r#"

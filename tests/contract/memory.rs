@@ -21,7 +21,11 @@ fn starve(script: &str, mode: &str) {
         .args(["-Wl,-E", "-llua5.4"])
         .output()
         .expect("gcc; `cargo xtask setup` installs it");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
     let output = Command::new(&program)
         .arg(folder_of_tests().join("lua").join(script))
         .arg(mode)

@@ -18,7 +18,11 @@ impl fmt::Display for Outcome {
             Some(status) => writeln!(formatter, "status {status}")?,
             None => writeln!(formatter, "killed: it took too long")?,
         }
-        write!(formatter, "--- stdout\n{}\n--- stderr\n{}\n---", self.stdout, self.stderr)
+        write!(
+            formatter,
+            "--- stdout\n{}\n--- stderr\n{}\n---",
+            self.stdout, self.stderr
+        )
     }
 }
 
@@ -39,12 +43,19 @@ impl Text {
     }
 
     fn check(&self, title: &str, stream: &str, actual: &str, outcome: &Outcome) {
-        if let Some(missing) = self.parts.iter().find(|part| !actual.contains(part.as_str())) {
+        if let Some(missing) = self
+            .parts
+            .iter()
+            .find(|part| !actual.contains(part.as_str()))
+        {
             panic!("{title}: {stream} lacks {missing:?}\n{outcome}");
         }
         if self.whole.is_some() || self.parts.is_empty() {
             let whole = self.whole.as_deref().unwrap_or_default();
-            assert!(actual == whole, "{title}: {stream} should be {whole:?}\n{outcome}");
+            assert!(
+                actual == whole,
+                "{title}: {stream} should be {whole:?}\n{outcome}"
+            );
         }
     }
 }
@@ -59,7 +70,10 @@ pub struct Expected {
 
 impl Expected {
     pub fn check(&self, title: &str, outcome: &Outcome) {
-        assert!(outcome.status.is_some(), "{title}: killed after its time limit\n{outcome}");
+        assert!(
+            outcome.status.is_some(),
+            "{title}: killed after its time limit\n{outcome}"
+        );
         assert!(
             outcome.status == Some(self.status),
             "{title}: status should be {}\n{outcome}",

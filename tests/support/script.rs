@@ -45,7 +45,8 @@ pub fn lua(source: &str) -> Script {
 /// A script of `tests/lua/` behind the prelude.
 pub fn lua_file(name: &str) -> Script {
     let path = folder_of_tests().join("lua").join(name);
-    let source = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let source = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     Script::new(Source::Checked(source), name)
 }
 
@@ -77,7 +78,8 @@ impl Script {
 
     /// Words after the script's name.
     pub fn args(mut self, arguments: &[&str]) -> Script {
-        self.arguments.extend(arguments.iter().map(|word| (*word).to_owned()));
+        self.arguments
+            .extend(arguments.iter().map(|word| (*word).to_owned()));
         self
     }
 
@@ -154,7 +156,10 @@ impl Script {
     /// Runs in the distribution's `lua5.4` and checks.
     pub fn lua54(self) {
         if emulated() {
-            skip(&self.name, "the stock lua5.4 is not of the emulated machine");
+            skip(
+                &self.name,
+                "the stock lua5.4 is not of the emulated machine",
+            );
             return;
         }
         self.run(&["lua5.4".to_owned()], "lua5.4");
@@ -181,7 +186,14 @@ impl Script {
         let factor = if emulated() { 10 } else { 1 };
         self.interrupt = self.interrupt.map(|pause| pause * factor);
         let outcome = self.execute(&words, &scratch.0, self.limit * factor);
-        let title = format!("{} in {host}", if self.name.is_empty() { words.join(" ") } else { self.name.clone() });
+        let title = format!(
+            "{} in {host}",
+            if self.name.is_empty() {
+                words.join(" ")
+            } else {
+                self.name.clone()
+            }
+        );
         self.expected.check(&title, &outcome);
         if matches!(self.source, Source::Checked(_)) {
             Self::check_end(&title, &scratch.0, &outcome, factor);
@@ -193,7 +205,8 @@ impl Script {
     fn check_end(title: &str, folder: &Path, outcome: &Outcome, factor: u32) {
         let mark = folder.join("finished");
         let reached = std::fs::metadata(mark).and_then(|metadata| metadata.modified());
-        let reached = reached.unwrap_or_else(|_| panic!("{title}: never reached its end\n{outcome}"));
+        let reached =
+            reached.unwrap_or_else(|_| panic!("{title}: never reached its end\n{outcome}"));
         let lingered = outcome.ended.duration_since(reached).unwrap_or_default();
         assert!(
             lingered < Duration::from_secs(2) * factor,
@@ -213,7 +226,10 @@ impl Script {
             // On one line with the script's first, so that line numbers in messages hold.
             Source::Checked(text) => format!(
                 "local T = dofile {:?} local case = T.case T.main(function() {text}\nend)",
-                folder_of_tests().join("support/prelude.lua").display().to_string()
+                folder_of_tests()
+                    .join("support/prelude.lua")
+                    .display()
+                    .to_string()
             ),
         };
         let path = folder.join(&self.name);
@@ -240,7 +256,9 @@ impl Script {
         for (name, value) in &self.environment {
             command.env(name, value);
         }
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", words[0]));
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", words[0]));
         let group = i32::try_from(child.id()).expect("a process id");
         let mut stdin = child.stdin.take().expect("a pipe");
         let stdout = drain(child.stdout.take().expect("a pipe"));
@@ -285,7 +303,9 @@ fn wait(child: &mut Child, limit: Duration) -> Option<i32> {
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait().expect("a child") {
-            return status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+            return status
+                .code()
+                .or_else(|| status.signal().map(|signal| 128 + signal));
         }
         if Instant::now() > deadline {
             return None;

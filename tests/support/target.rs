@@ -26,7 +26,11 @@ fn existing(variable: &str, default: &str) -> PathBuf {
 /// The words that start the interpreter: the emulator, if any, comes first.
 pub fn interpreter() -> Vec<String> {
     let mut words = runner();
-    words.push(existing("ECO_BIN", "target/dist/host/bin/eco").display().to_string());
+    words.push(
+        existing("ECO_BIN", "target/dist/host/bin/eco")
+            .display()
+            .to_string(),
+    );
     words
 }
 
