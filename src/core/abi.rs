@@ -125,7 +125,10 @@ unsafe extern "C-unwind" fn fire<T: Fires>(alarm: *const Alarm, state: State) {
 #[macro_export]
 macro_rules! alarm {
     ($type:ty) => {
-        const _: () = assert!(std::mem::offset_of!($type, alarm) == 0, "the alarm comes first");
+        const _: () = assert!(
+            std::mem::offset_of!($type, alarm) == 0,
+            "the alarm comes first"
+        );
         #[allow(unsafe_code)]
         // SAFETY: the alarm is the first field (checked above); types with
         // alarms live in userdata, which does not move.
@@ -152,7 +155,14 @@ pub struct Abi {
     pub version: u32,
     /// Bytes in this table.
     pub size: u32,
-    pub park: unsafe extern "C-unwind" fn(This, State, *const Parked, c_int, Interest, Nanoseconds) -> c_int,
+    pub park: unsafe extern "C-unwind" fn(
+        This,
+        State,
+        *const Parked,
+        c_int,
+        Interest,
+        Nanoseconds,
+    ) -> c_int,
     pub restart_timeout: unsafe extern "C-unwind" fn(This, *const Parked, Nanoseconds),
     pub change_interest: unsafe extern "C-unwind" fn(This, *const Parked, c_int, Interest) -> c_int,
     pub wake: unsafe extern "C-unwind" fn(This, *const Parked, Cause),
@@ -168,8 +178,15 @@ pub struct Abi {
     pub set_alarm: unsafe extern "C-unwind" fn(This, *const Alarm, Clock, Nanoseconds) -> c_int,
     pub clear_alarm: unsafe extern "C-unwind" fn(This, *const Alarm),
     pub hold: unsafe extern "C-unwind" fn(This, c_int),
-    pub offload: unsafe extern "C-unwind" fn(This, State, *const Parked, WorkFunction, *mut c_void) -> c_int,
-    pub new_reader: unsafe extern "C-unwind" fn(This, State, c_int, Option<ReadFunction>, *mut c_void) -> Handle,
+    pub offload:
+        unsafe extern "C-unwind" fn(This, State, *const Parked, WorkFunction, *mut c_void) -> c_int,
+    pub new_reader: unsafe extern "C-unwind" fn(
+        This,
+        State,
+        c_int,
+        Option<ReadFunction>,
+        *mut c_void,
+    ) -> Handle,
     pub reader_at: unsafe extern "C-unwind" fn(This, State, c_int) -> Handle,
     pub reader_call: unsafe extern "C-unwind" fn(This, State, Handle, ReaderMethod, c_int) -> c_int,
     pub reader_cancel: unsafe extern "C-unwind" fn(This, Handle),
@@ -180,14 +197,21 @@ pub struct Abi {
     pub reader_fill: unsafe extern "C-unwind" fn(This, Handle, usize) -> isize,
     pub reader_error: unsafe extern "C-unwind" fn(This, State, Handle),
     pub reader_fd: unsafe extern "C-unwind" fn(This, Handle) -> c_int,
-    pub new_writer: unsafe extern "C-unwind" fn(This, State, c_int, Option<WriteFunction>, *mut c_void) -> Handle,
+    pub new_writer: unsafe extern "C-unwind" fn(
+        This,
+        State,
+        c_int,
+        Option<WriteFunction>,
+        *mut c_void,
+    ) -> Handle,
     pub writer_at: unsafe extern "C-unwind" fn(This, State, c_int) -> Handle,
     pub writer_call: unsafe extern "C-unwind" fn(This, State, Handle, WriterMethod, c_int) -> c_int,
     pub writer_cancel: unsafe extern "C-unwind" fn(This, Handle),
     pub writer_close: unsafe extern "C-unwind" fn(This, Handle),
     pub writer_check: unsafe extern "C-unwind" fn(This, Handle) -> c_int,
     pub writer_send: unsafe extern "C-unwind" fn(This, Handle, *const u8, usize) -> isize,
-    pub writer_send_file: unsafe extern "C-unwind" fn(This, Handle, c_int, *mut i64, usize) -> isize,
+    pub writer_send_file:
+        unsafe extern "C-unwind" fn(This, Handle, c_int, *mut i64, usize) -> isize,
     pub writer_error: unsafe extern "C-unwind" fn(This, State, Handle),
     pub timeout: unsafe extern "C-unwind" fn(This, State, c_int) -> Nanoseconds,
 }
@@ -304,7 +328,12 @@ impl Core {
     }
 
     /// From inside a poll: goes on to wait for `interest` on `fd` (-1 for none).
-    pub fn change_interest(self, operation: &Parked, fd: c_int, interest: Interest) -> Result<(), Errno> {
+    pub fn change_interest(
+        self,
+        operation: &Parked,
+        fd: c_int,
+        interest: Interest,
+    ) -> Result<(), Errno> {
         match through!(self.change_interest(operation, fd, interest)) {
             0 => Ok(()),
             errno => Err(Errno::from_raw(-errno)),
@@ -336,7 +365,12 @@ impl Core {
     }
 
     /// Refuses a second waiter per handle and per direction of an fd.
-    pub fn check_idle(self, operation: &Parked, fd: c_int, interest: Interest) -> Result<(), Error> {
+    pub fn check_idle(
+        self,
+        operation: &Parked,
+        fd: c_int,
+        interest: Interest,
+    ) -> Result<(), Error> {
         if self.is_parked(operation) {
             Err("another coroutine is already waiting on this I/O object".into())
         } else if interest.wants(Interest::READ) && self.is_busy(fd, Interest::READ) {
@@ -408,7 +442,10 @@ impl Core {
     /// Pushes a new reader of `fd`, which is non-blocking already. May raise.
     pub fn new_reader(self, lua: Lua, fd: c_int) -> Reader {
         let context = std::ptr::null_mut();
-        Reader(self, through!(self.new_reader(lua.state(), fd, None, context)))
+        Reader(
+            self,
+            through!(self.new_reader(lua.state(), fd, None, context)),
+        )
     }
 
     /// Pushes a new reader that moves its bytes through `read`. May raise.
@@ -423,7 +460,10 @@ impl Core {
         read: ReadFunction,
         context: *mut c_void,
     ) -> Reader {
-        Reader(self, through!(self.new_reader(lua.state(), fd, Some(read), context)))
+        Reader(
+            self,
+            through!(self.new_reader(lua.state(), fd, Some(read), context)),
+        )
     }
 
     /// The reader at `index`, if it is one.
@@ -435,7 +475,10 @@ impl Core {
     /// Pushes a new writer of `fd`, which is non-blocking already. May raise.
     pub fn new_writer(self, lua: Lua, fd: c_int) -> Writer {
         let context = std::ptr::null_mut();
-        Writer(self, through!(self.new_writer(lua.state(), fd, None, context)))
+        Writer(
+            self,
+            through!(self.new_writer(lua.state(), fd, None, context)),
+        )
     }
 
     /// Pushes a new writer that moves its bytes through `write`. May raise.
@@ -450,7 +493,10 @@ impl Core {
         write: WriteFunction,
         context: *mut c_void,
     ) -> Writer {
-        Writer(self, through!(self.new_writer(lua.state(), fd, Some(write), context)))
+        Writer(
+            self,
+            through!(self.new_writer(lua.state(), fd, Some(write), context)),
+        )
     }
 
     /// The writer at `index`, if it is one.
@@ -491,7 +537,12 @@ impl Reader {
     /// of the calling function. May raise.
     pub fn call(self, lua: Lua, method: ReaderMethod, first: c_int) -> Outcome {
         let (core, handle) = (self.0, self.1);
-        Ok(Returns(through!(core.reader_call(lua.state(), handle, method, first))))
+        Ok(Returns(through!(core.reader_call(
+            lua.state(),
+            handle,
+            method,
+            first
+        ))))
     }
 
     /// Wakes the waiting coroutine with `canceled`.
@@ -561,7 +612,12 @@ impl Writer {
     /// of the calling function. May raise.
     pub fn call(self, lua: Lua, method: WriterMethod, first: c_int) -> Outcome {
         let (core, handle) = (self.0, self.1);
-        Ok(Returns(through!(core.writer_call(lua.state(), handle, method, first))))
+        Ok(Returns(through!(core.writer_call(
+            lua.state(),
+            handle,
+            method,
+            first
+        ))))
     }
 
     /// Wakes the waiting coroutine with `canceled`.
@@ -589,7 +645,11 @@ impl Writer {
     /// Writes once.
     pub fn send(self, data: &[u8]) -> Attempt {
         let (core, handle) = (self.0, self.1);
-        attempt(through!(core.writer_send(handle, data.as_ptr(), data.len())))
+        attempt(through!(core.writer_send(
+            handle,
+            data.as_ptr(),
+            data.len()
+        )))
     }
 
     /// Sends once from a file, at most `length` bytes at `*offset`, which

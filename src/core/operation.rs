@@ -162,7 +162,11 @@ macro_rules! operation {
         // SAFETY: the header is the first field (checked above); operations
         // live in userdata, which does not move.
         unsafe impl $crate::core::Operation for $type {
-            fn poll(&self, lua: $crate::lua::Lua, cause: $crate::core::Cause) -> $crate::core::Step {
+            fn poll(
+                &self,
+                lua: $crate::lua::Lua,
+                cause: $crate::core::Cause,
+            ) -> $crate::core::Step {
                 <$type>::poll(self, lua, cause)
             }
             fn abandon(&self) {

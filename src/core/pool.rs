@@ -51,7 +51,9 @@ struct Shared {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn serve(&self) {
@@ -100,7 +102,13 @@ impl Pool {
     }
 
     /// Queues work of the wait `mark` of `task`.
-    pub fn submit(&self, run: WorkFunction, context: *mut c_void, task: u32, mark: u32) -> Result<(), Errno> {
+    pub fn submit(
+        &self,
+        run: WorkFunction,
+        context: *mut c_void,
+        task: u32,
+        mark: u32,
+    ) -> Result<(), Errno> {
         let mut state = self.0.lock();
         if state.idle <= state.queue.len() && state.threads < THREADS && self.start().is_ok() {
             state.threads += 1;

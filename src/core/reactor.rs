@@ -87,7 +87,13 @@ impl Reactor {
         Ok(fd)
     }
 
-    fn control(&mut self, operation: c_int, fd: RawFd, events: u32, data: u64) -> Result<(), Errno> {
+    fn control(
+        &mut self,
+        operation: c_int,
+        fd: RawFd,
+        events: u32,
+        data: u64,
+    ) -> Result<(), Errno> {
         let epoll = self.epoll()?;
         let mut event = libc::epoll_event { events, u64: data };
         // SAFETY: `event` is a local the kernel only reads.
@@ -106,19 +112,28 @@ impl Reactor {
     }
 
     fn slot(&mut self, fd: RawFd) -> Option<&mut Slot> {
-        usize::try_from(fd).ok().and_then(|fd| self.slots.get_mut(fd))
+        usize::try_from(fd)
+            .ok()
+            .and_then(|fd| self.slots.get_mut(fd))
     }
 
     /// Makes sure that edges of `fd` are reported.
     pub fn register(&mut self, fd: RawFd) -> Result<(), Errno> {
         let index = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
-        if self.slots.get(index).is_some_and(|slot| slot.state & REGISTERED != 0) {
+        if self
+            .slots
+            .get(index)
+            .is_some_and(|slot| slot.state & REGISTERED != 0)
+        {
             return Ok(());
         }
-        let edges = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLPRI | libc::EPOLLET;
+        let edges =
+            libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLPRI | libc::EPOLLET;
         match self.control(libc::EPOLL_CTL_ADD, fd, edges as u32, index as u64) {
             // Known from before we forgot it: setting it again re-arms its edges.
-            Err(Errno::EEXIST) => self.control(libc::EPOLL_CTL_MOD, fd, edges as u32, index as u64)?,
+            Err(Errno::EEXIST) => {
+                self.control(libc::EPOLL_CTL_MOD, fd, edges as u32, index as u64)?
+            }
             other => other?,
         }
         if self.slots.len() <= index {
@@ -266,9 +281,17 @@ struct KernelTimespec {
 }
 
 /// `epoll_pwait2` (Linux 5.11): since then waits are exact to the nanosecond.
-fn wait_exact(epoll: RawFd, timeout: Option<Nanoseconds>, events: &mut Events) -> Result<usize, Errno> {
+fn wait_exact(
+    epoll: RawFd,
+    timeout: Option<Nanoseconds>,
+    events: &mut Events,
+) -> Result<usize, Errno> {
     /// Same number everywhere, after the base of MIPS' o32 calls.
-    const NUMBER: libc::c_long = if cfg!(target_arch = "mips") { 4441 } else { 441 };
+    const NUMBER: libc::c_long = if cfg!(target_arch = "mips") {
+        4441
+    } else {
+        441
+    };
     let time = timeout.map(|left| KernelTimespec {
         seconds: left / 1_000_000_000,
         nanoseconds: left % 1_000_000_000,
@@ -289,14 +312,25 @@ fn wait_exact(epoll: RawFd, timeout: Option<Nanoseconds>, events: &mut Events) -
 }
 
 /// `epoll_wait`: milliseconds, rounded up so that no sleep ends early.
-fn wait_milliseconds(epoll: RawFd, timeout: Option<Nanoseconds>, events: &mut Events) -> Result<usize, Errno> {
+fn wait_milliseconds(
+    epoll: RawFd,
+    timeout: Option<Nanoseconds>,
+    events: &mut Events,
+) -> Result<usize, Errno> {
     let milliseconds = timeout.map_or(-1, |left| {
         left.saturating_add(999_999)
             .checked_div(1_000_000)
             .map_or(c_int::MAX, |ms| ms.min(i64::from(c_int::MAX)) as c_int)
     });
     // SAFETY: the buffer has BATCH events.
-    let count = unsafe { libc::epoll_wait(epoll, events.list.as_mut_ptr(), BATCH as c_int, milliseconds) };
+    let count = unsafe {
+        libc::epoll_wait(
+            epoll,
+            events.list.as_mut_ptr(),
+            BATCH as c_int,
+            milliseconds,
+        )
+    };
     Errno::result(count).map(|count| count as usize)
 }
 

@@ -4,7 +4,10 @@
 
 use std::ffi::{c_int, c_void};
 
-use super::abi::{self, Abi, Alarm, Core, Handle, ReadFunction, ReaderMethod, WorkFunction, WriteFunction, WriterMethod};
+use super::abi::{
+    self, Abi, Alarm, Core, Handle, ReadFunction, ReaderMethod, WorkFunction, WriteFunction,
+    WriterMethod,
+};
 use super::operation::{Cause, Interest, Parked};
 use super::runtime::Runtime;
 use super::{Clock, Nanoseconds};

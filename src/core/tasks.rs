@@ -178,7 +178,9 @@ impl Found {
 
     /// Remembers a record; `threads` is how many there are to tell apart.
     pub fn put(&mut self, task: &Task, threads: usize) {
-        let wanted = threads.next_power_of_two().clamp(Self::SMALLEST, Self::LARGEST);
+        let wanted = threads
+            .next_power_of_two()
+            .clamp(Self::SMALLEST, Self::LARGEST);
         if self.0.len() < wanted {
             self.0 = vec![[ptr::null(); 2]; wanted];
         }
@@ -220,7 +222,9 @@ mod tests {
         for n in 1..1000 {
             found.put(tasks.get(tasks.claim(thread(n), 0)), 1000);
         }
-        let hits = (1..1000).filter(|&n| found.get(thread(n)).is_some()).count();
+        let hits = (1..1000)
+            .filter(|&n| found.get(thread(n)).is_some())
+            .count();
         assert!(hits > 800, "{hits} of 1000");
         tasks.release(tasks.iter().next().map_or(0, |(index, _)| index));
         assert!(found.get(thread(1)).is_none(), "a free record is nobody's");

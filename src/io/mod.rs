@@ -40,7 +40,11 @@ pub fn stream_timeout(lua: Lua, index: c_int) -> Nanoseconds {
 
 /// The timeout argument of other waits: None is for ever, zero and less is
 /// `Some(0)` and fails at once.
-pub fn wait_timeout(lua: Lua, index: c_int, default: Option<Nanoseconds>) -> Result<Option<Nanoseconds>, Error> {
+pub fn wait_timeout(
+    lua: Lua,
+    index: c_int,
+    default: Option<Nanoseconds>,
+) -> Result<Option<Nanoseconds>, Error> {
     if lua.is_none_or_nil(index) {
         return Ok(default);
     }

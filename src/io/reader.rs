@@ -164,7 +164,10 @@ impl Reader {
         }
         buffer.reserve(want);
         let length = buffer.len();
-        let result = self.read_once(buffer.spare_capacity_mut()[..want].as_mut_ptr().cast(), want);
+        let result = self.read_once(
+            buffer.spare_capacity_mut()[..want].as_mut_ptr().cast(),
+            want,
+        );
         if result > 0 {
             // SAFETY: that many bytes after `length` were just written.
             unsafe { buffer.set_len(length + result as usize) };
@@ -318,7 +321,10 @@ impl Reader {
         self.release();
         if cause.has(Cause::WAKE) {
             // It may not have waited for the fd yet (see `start`).
-            if let Err(errno) = self.core.change_interest(&self.parked, self.fd.get(), Interest::READ) {
+            if let Err(errno) =
+                self.core
+                    .change_interest(&self.parked, self.fd.get(), Interest::READ)
+            {
                 lua.push_nil();
                 lua.push_errno(errno);
                 return Step::Done(2);
@@ -440,7 +446,11 @@ impl Reader {
             _ => self.consume(rest),
         }
         lua.push_nil();
-        lua.push_str(if is_socket(self.fd.get()) { "closed" } else { "eof" });
+        lua.push_str(if is_socket(self.fd.get()) {
+            "closed"
+        } else {
+            "eof"
+        });
         2
     }
 
@@ -518,7 +528,10 @@ fn read_format(lua: Lua, index: c_int) -> Result<Request, Error> {
     if lua.is_integer(index) {
         return match byte_count(lua, index)? {
             Some(size) => Ok(Request::Some(size)),
-            None => Err(Error::argument(index, "expected size must be greater than 0")),
+            None => Err(Error::argument(
+                index,
+                "expected size must be greater than 0",
+            )),
         };
     }
     let format = lua.bytes(index).unwrap_or_default();

@@ -67,13 +67,16 @@ impl Io {
             return Err(Error::argument(2, "invalid"));
         }
         let interest = Interest(bits as u32);
-        this.core.check_idle(&this.parked, this.fd.get(), interest)?;
+        this.core
+            .check_idle(&this.parked, this.fd.get(), interest)?;
         if this.closed.get() {
             return lua.fail("closed");
         }
         this.interest.set(interest);
         let timeout = stream_timeout(lua, 3);
-        let outcome = this.core.park(lua, &this.parked, this.fd.get(), interest, timeout)?;
+        let outcome = this
+            .core
+            .park(lua, &this.parked, this.fd.get(), interest, timeout)?;
         if outcome == Returns::YIELD && is_ready(this.fd.get(), interest) {
             this.core.wake(&this.parked, Cause::READY);
         }

@@ -95,7 +95,8 @@ impl Writer {
         if let Some(write) = self.write {
             let mut text = ptr::null();
             // SAFETY: by the contract of write functions.
-            let result = unsafe { write(data.as_ptr().cast(), data.len(), self.context, &mut text) };
+            let result =
+                unsafe { write(data.as_ptr().cast(), data.len(), self.context, &mut text) };
             return self.note(result as isize, text);
         }
         let fd = self.fd.get();
@@ -149,10 +150,19 @@ impl Writer {
         let mut piece = [0_u8; FILE_PIECE];
         // SAFETY: reads into a local of that size.
         let read = unsafe {
-            libc::pread64(file, piece.as_mut_ptr().cast(), length.min(FILE_PIECE), *offset)
+            libc::pread64(
+                file,
+                piece.as_mut_ptr().cast(),
+                length.min(FILE_PIECE),
+                *offset,
+            )
         };
         if read <= 0 {
-            return if read == 0 { 0 } else { self.note(-(Errno::last_raw() as isize), ptr::null()) };
+            return if read == 0 {
+                0
+            } else {
+                self.note(-(Errno::last_raw() as isize), ptr::null())
+            };
         }
         let sent = self.send(core, &piece[..read as usize]);
         if sent > 0 {
@@ -281,7 +291,10 @@ impl Writer {
         };
         if cause.has(Cause::WAKE) {
             // It may not have waited for the fd yet (see `start`).
-            if let Err(errno) = self.core.change_interest(&self.parked, self.fd.get(), Interest::WRITE) {
+            if let Err(errno) =
+                self.core
+                    .change_interest(&self.parked, self.fd.get(), Interest::WRITE)
+            {
                 self.abandon();
                 lua.push_nil();
                 lua.push_errno(errno);
@@ -335,7 +348,11 @@ impl Writer {
                         // The file is shorter than asked.
                         self.abandon();
                         lua.push_nil();
-                        lua.push_str(if is_socket(self.fd.get()) { "closed" } else { "eof" });
+                        lua.push_str(if is_socket(self.fd.get()) {
+                            "closed"
+                        } else {
+                            "eof"
+                        });
                         return Progress::Done(2);
                     }
                     if sent > 0 {

@@ -32,7 +32,8 @@ impl Lua {
 
     /// Argument `index` as a float.
     pub fn number(self, index: c_int) -> Result<f64, Error> {
-        self.to_number(index).ok_or_else(|| Error::wrong_type(index, c"number"))
+        self.to_number(index)
+            .ok_or_else(|| Error::wrong_type(index, c"number"))
     }
 
     /// Argument `index` as a byte string; numbers are converted (may raise for
@@ -51,7 +52,11 @@ impl Lua {
         let bytes = self.string(index)?;
         // SAFETY: Lua ends every string with a NUL.
         let name = unsafe { CStr::from_ptr(bytes.as_ptr().cast()) };
-        Ok(if name.count_bytes() == bytes.len() { name } else { c"" })
+        Ok(if name.count_bytes() == bytes.len() {
+            name
+        } else {
+            c""
+        })
     }
 
     /// Argument `index` as a byte string, `default` when nil or absent.

@@ -28,10 +28,7 @@ enum Kind {
     /// A message; the position of the caller is put in front.
     Message(Cow<'static, str>),
     /// Misuse of argument `index`, in words.
-    Argument {
-        index: c_int,
-        message: &'static str,
-    },
+    Argument { index: c_int, message: &'static str },
     /// Misuse of the argument of that index, in the words on top of the stack.
     Words(c_int),
     /// Argument `index` is not of the type named.

@@ -133,7 +133,12 @@ impl Lua {
     }
 
     /// Pushes one such function. May raise.
-    pub fn push_field_method<T: UserData>(self, field: &CStr, function: CFunction, core: *const c_void) {
+    pub fn push_field_method<T: UserData>(
+        self,
+        field: &CStr,
+        function: CFunction,
+        core: *const c_void,
+    ) {
         self.push_pointer(core);
         self.push_metatable::<T>(core);
         self.push_bytes(field.to_bytes());

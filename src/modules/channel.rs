@@ -10,8 +10,8 @@ use std::ffi::{c_int, CStr};
 use crate::core::runtime::Runtime;
 use crate::core::{Cause, Core, Step};
 use crate::io::{keep_methods, push_method, Owner, Queue, Waiter};
-use crate::lua_source;
 use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua_source;
 
 const FUNCTIONS: Functions = &[(c"new", function(create))];
 

@@ -19,9 +19,18 @@ pub fn open(lua: Lua) -> Outcome {
     lua.set_constants(
         -1,
         &[
-            (c"VERSION_MAJOR", const { number(env!("CARGO_PKG_VERSION_MAJOR")) }),
-            (c"VERSION_MINOR", const { number(env!("CARGO_PKG_VERSION_MINOR")) }),
-            (c"VERSION_PATCH", const { number(env!("CARGO_PKG_VERSION_PATCH")) }),
+            (
+                c"VERSION_MAJOR",
+                const { number(env!("CARGO_PKG_VERSION_MAJOR")) },
+            ),
+            (
+                c"VERSION_MINOR",
+                const { number(env!("CARGO_PKG_VERSION_MINOR")) },
+            ),
+            (
+                c"VERSION_PATCH",
+                const { number(env!("CARGO_PKG_VERSION_PATCH")) },
+            ),
             (c"READ", i64::from(Interest::READ.0)),
             (c"WRITE", i64::from(Interest::WRITE.0)),
         ],
@@ -77,7 +86,10 @@ pub fn sleep(lua: Lua) -> Outcome {
     if delay >= 0.0 {
         runtime(lua).sleep(lua, duration(delay))
     } else {
-        Err(Error::argument(1, "delay must be greater than or equal to 0"))
+        Err(Error::argument(
+            1,
+            "delay must be greater than or equal to 0",
+        ))
     }
 }
 
@@ -222,7 +234,8 @@ fn reader(lua: Lua) -> Outcome {
             core.fd_reset(fd);
             // SAFETY: a native module passes the address of a ReadFunction;
             // null is None.
-            let read = unsafe { std::mem::transmute::<*mut _, Option<crate::core::ReadFunction>>(read) };
+            let read =
+                unsafe { std::mem::transmute::<*mut _, Option<crate::core::ReadFunction>>(read) };
             Reader::push(lua, core, fd, read, lua.to_userdata(3));
             Ok(Returns(1))
         }
@@ -240,7 +253,8 @@ fn writer(lua: Lua) -> Outcome {
             core.fd_reset(fd);
             // SAFETY: a native module passes the address of a WriteFunction;
             // null is None.
-            let write = unsafe { std::mem::transmute::<*mut _, Option<crate::core::WriteFunction>>(write) };
+            let write =
+                unsafe { std::mem::transmute::<*mut _, Option<crate::core::WriteFunction>>(write) };
             Writer::push(lua, core, fd, write, lua.to_userdata(3));
             Ok(Returns(1))
         }
@@ -252,6 +266,7 @@ fn writer(lua: Lua) -> Outcome {
 fn buffer(lua: Lua) -> Outcome {
     let size = lua.integer_or(1, Buffer::DEFAULT_SIZE)?;
     let buffer = Buffer::with_capacity(size)?;
-    lua.reserve::<Buffer>(0, Core::of(lua).pointer()).fill(buffer);
+    lua.reserve::<Buffer>(0, Core::of(lua).pointer())
+        .fill(buffer);
     Ok(Returns(1))
 }

@@ -1,5 +1,7 @@
 //! What stat(2) says, as a Lua table.
 
+use std::ffi::CStr;
+
 use nix::sys::stat::FileStat;
 
 use crate::lua::Lua;
@@ -12,6 +14,23 @@ const TYPES: [&str; 16] = [
     "", "FIFO", "CHR", "", "DIR", "", "BLK", "", "REG", "", "LNK", "", "SOCK", "", "", "",
 ];
 
+/// The other fields, in the order of their values below.
+const NAMES: [&CStr; 13] = [
+    c"mode",
+    c"atime",
+    c"mtime",
+    c"ctime",
+    c"atime_nsec",
+    c"mtime_nsec",
+    c"ctime_nsec",
+    c"nlink",
+    c"uid",
+    c"gid",
+    c"size",
+    c"ino",
+    c"dev",
+];
+
 /// Pushes the table. May raise.
 pub fn push_info(lua: Lua, stat: &FileStat) {
     let mode = stat.st_mode as u32;
@@ -19,19 +38,21 @@ pub fn push_info(lua: Lua, stat: &FileStat) {
     lua.push_table(0, 14);
     lua.set_bytes(-1, c"type", kind.as_bytes());
     let values = [
-        (c"mode", i64::from(mode & MODE_BITS)),
-        (c"atime", stat.st_atime as i64),
-        (c"mtime", stat.st_mtime as i64),
-        (c"ctime", stat.st_ctime as i64),
-        (c"atime_nsec", stat.st_atime_nsec as i64),
-        (c"mtime_nsec", stat.st_mtime_nsec as i64),
-        (c"ctime_nsec", stat.st_ctime_nsec as i64),
-        (c"nlink", stat.st_nlink as i64),
-        (c"uid", i64::from(stat.st_uid)),
-        (c"gid", i64::from(stat.st_gid)),
-        (c"size", stat.st_size as i64),
-        (c"ino", stat.st_ino as i64),
-        (c"dev", stat.st_dev as i64),
+        i64::from(mode & MODE_BITS),
+        stat.st_atime as i64,
+        stat.st_mtime as i64,
+        stat.st_ctime as i64,
+        stat.st_atime_nsec as i64,
+        stat.st_mtime_nsec as i64,
+        stat.st_ctime_nsec as i64,
+        stat.st_nlink as i64,
+        i64::from(stat.st_uid),
+        i64::from(stat.st_gid),
+        stat.st_size as i64,
+        stat.st_ino as i64,
+        stat.st_dev as i64,
     ];
-    lua.set_constants(-1, &values);
+    for (name, value) in NAMES.iter().zip(values) {
+        lua.set_integer(-1, name, value);
+    }
 }
