@@ -259,6 +259,8 @@ fn zig_cargo(target: &Target, small: bool) -> Result<Command> {
             std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
         )
         .env("CARGO_ZIGBUILD_ZIG_PATH", zig())
+        // It would prefer a zig that the user's Python brings, of whatever version.
+        .env("CARGO_ZIGBUILD_PYTHON_PATH", "/bin/false")
         .env(format!("CFLAGS_{name}"), target.cflags.join(" "))
         .env(
             format!("CARGO_TARGET_{}_LINKER", name.to_uppercase()),
