@@ -372,7 +372,7 @@ impl Core {
         interest: Interest,
     ) -> Result<(), Error> {
         if self.is_parked(operation) {
-            Err("another coroutine is already waiting on this I/O object".into())
+            Err(OBJECT_BUSY.into())
         } else if interest.wants(Interest::READ) && self.is_busy(fd, Interest::READ) {
             Err(READ_BUSY.into())
         } else if interest.wants(Interest::WRITE) && self.is_busy(fd, Interest::WRITE) {
@@ -506,6 +506,7 @@ impl Core {
     }
 }
 
+const OBJECT_BUSY: &str = "another coroutine is already waiting on this I/O object";
 const READ_BUSY: &str = "another coroutine is already waiting for read on this file descriptor";
 const WRITE_BUSY: &str = "another coroutine is already waiting for write on this file descriptor";
 
@@ -525,6 +526,15 @@ fn attempt(result: isize) -> Attempt {
         count if count >= 0 => Attempt::Moved(count as usize),
         code if code == -(libc::EAGAIN as isize) => Attempt::WouldBlock,
         _ => Attempt::Failed,
+    }
+}
+
+/// What a `…_check` of the table says: 0 idle, 1 the object, else its fd is busy.
+fn idle(code: c_int, fd_busy: &'static str) -> Result<(), Error> {
+    match code {
+        0 => Ok(()),
+        1 => Err(OBJECT_BUSY.into()),
+        _ => Err(fd_busy.into()),
     }
 }
 
@@ -560,11 +570,7 @@ impl Reader {
     /// Refuses when a coroutine waits already.
     pub fn check_idle(self) -> Result<(), Error> {
         let (core, handle) = (self.0, self.1);
-        match through!(core.reader_check(handle)) {
-            0 => Ok(()),
-            1 => Err("another coroutine is already waiting on this I/O object".into()),
-            _ => Err(READ_BUSY.into()),
-        }
+        idle(through!(core.reader_check(handle)), READ_BUSY)
     }
 
     /// Bytes received and not consumed; valid until the next call on this reader.
@@ -635,11 +641,7 @@ impl Writer {
     /// Refuses when a coroutine waits already.
     pub fn check_idle(self) -> Result<(), Error> {
         let (core, handle) = (self.0, self.1);
-        match through!(core.writer_check(handle)) {
-            0 => Ok(()),
-            1 => Err("another coroutine is already waiting on this I/O object".into()),
-            _ => Err(WRITE_BUSY.into()),
-        }
+        idle(through!(core.writer_check(handle)), WRITE_BUSY)
     }
 
     /// Writes once.

@@ -379,7 +379,7 @@ impl Runtime {
         std::mem::forget(self.pool.borrow_mut().take());
         // Before anything is removed from it: the parent goes on using it.
         *self.reactor.borrow_mut() = Reactor::default();
-        for (index, _) in self.set_alarms() {
+        for index in self.set_alarms() {
             self.free_alarm(index);
         }
         self.holds.set(0);
@@ -387,13 +387,13 @@ impl Runtime {
         self.process.set(std::process::id());
     }
 
-    fn set_alarms(&self) -> Vec<(u32, *const Alarm)> {
+    fn set_alarms(&self) -> Vec<u32> {
         self.alarms
             .borrow()
             .iter()
             .enumerate()
             .filter(|(_, slot)| !slot.alarm.is_null())
-            .map(|(index, slot)| (index as u32, slot.alarm))
+            .map(|(index, _)| index as u32)
             .collect()
     }
 }
