@@ -1,0 +1,1 @@
+//! OpenWrt's message bus.

@@ -1,0 +1,1 @@
+//! OpenWrt's configuration files and their pending changes.
