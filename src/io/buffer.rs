@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::ffi::CStr;
 
+use crate::functions;
 use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
 
 /// Bytes with a fixed capacity; memory is taken as it fills.
@@ -139,16 +140,16 @@ pub fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 
 impl UserData for Buffer {
     const NAME: &'static CStr = c"struct eco_buffer *";
-    const METHODS: Functions = &[
-        (c"data", method(Buffer::data)),
-        (c"pull", method(Buffer::pull)),
-        (c"discard", method(Buffer::discard)),
-        (c"size", method(Buffer::size)),
-        (c"len", method(Buffer::length)),
-        (c"clear", method(Buffer::clear)),
-        (c"index", method(Buffer::index)),
-        (c"find", method(Buffer::find)),
-    ];
+    const METHODS: Functions = functions! {
+        data: method(Buffer::data),
+        pull: method(Buffer::pull),
+        discard: method(Buffer::discard),
+        size: method(Buffer::size),
+        len: method(Buffer::length),
+        clear: method(Buffer::clear),
+        index: method(Buffer::index),
+        find: method(Buffer::find),
+    };
 }
 
 #[cfg(test)]

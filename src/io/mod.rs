@@ -18,7 +18,7 @@ mod writer;
 #[cfg(feature = "core")]
 pub use buffer::Buffer;
 #[cfg(any(feature = "time", feature = "sync", feature = "channel"))]
-pub use fields::{keep_methods, push_method};
+pub use fields::push_method;
 #[cfg(any(feature = "sync", feature = "channel"))]
 pub use queue::{Owner, Queue, Waiter};
 #[cfg(feature = "core")]

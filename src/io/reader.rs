@@ -15,6 +15,7 @@ use super::buffer::find;
 use super::{is_ready, stream_timeout, Buffer};
 use crate::core::runtime::Runtime;
 use crate::core::{Cause, Core, Interest, Nanoseconds, Parked, ReadFunction, ReaderMethod, Step};
+use crate::functions;
 use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
 
 /// Bytes read ahead for lines and needles.
@@ -501,15 +502,15 @@ impl Reader {
 
 impl UserData for Reader {
     const NAME: &'static CStr = c"struct eco_reader *";
-    const METHODS: Functions = &[
-        (c"wait", method(Reader::wait)),
-        (c"read", method(Reader::read)),
-        (c"readfull", method(Reader::readfull)),
-        (c"readuntil", method(Reader::readuntil)),
-        (c"read2b", method(Reader::read2b)),
-        (c"cancel", method(Reader::cancel_method)),
-    ];
-    const METAMETHODS: Functions = &[(c"__close", method(Reader::close_method))];
+    const METHODS: Functions = functions! {
+        wait: method(Reader::wait),
+        read: method(Reader::read),
+        readfull: method(Reader::readfull),
+        readuntil: method(Reader::readuntil),
+        read2b: method(Reader::read2b),
+        cancel: method(Reader::cancel_method),
+        __close: method(Reader::close_method),
+    };
 
     fn finalise(&self, _lua: Lua) {
         self.core.forget(&self.parked);

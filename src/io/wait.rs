@@ -7,6 +7,7 @@ use std::ffi::{c_int, CStr};
 use super::reader::failed;
 use super::stream_timeout;
 use crate::core::{Cause, Core, Interest, Parked, Step};
+use crate::functions;
 use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
 
 /// True when the fd is ready now for any of `interest`, or failed.
@@ -97,8 +98,10 @@ impl Io {
 
 impl UserData for Io {
     const NAME: &'static CStr = c"struct eco_io *";
-    const METHODS: Functions = &[(c"wait", method(Io::wait)), (c"cancel", method(Io::cancel))];
-    const METAMETHODS: Functions = &[(c"__close", method(Io::close))];
+    const METHODS: Functions = functions! {
+        wait: method(Io::wait), cancel: method(Io::cancel),
+        __close: method(Io::close),
+    };
 
     fn finalise(&self, _lua: Lua) {
         self.core.forget(&self.parked);

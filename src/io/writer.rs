@@ -17,6 +17,7 @@ use super::reader::{failed, is_socket};
 use super::{is_ready, stream_timeout};
 use crate::core::runtime::Runtime;
 use crate::core::{Cause, Core, Interest, Nanoseconds, Parked, Step, WriteFunction, WriterMethod};
+use crate::functions;
 use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
 
 /// Bytes of a file passed to a write function at once.
@@ -420,13 +421,13 @@ impl Writer {
 
 impl UserData for Writer {
     const NAME: &'static CStr = c"struct eco_writer *";
-    const METHODS: Functions = &[
-        (c"wait", method(Writer::wait)),
-        (c"write", method(Writer::write_method)),
-        (c"sendfile", method(Writer::sendfile)),
-        (c"cancel", method(Writer::cancel_method)),
-    ];
-    const METAMETHODS: Functions = &[(c"__close", method(Writer::close_method))];
+    const METHODS: Functions = functions! {
+        wait: method(Writer::wait),
+        write: method(Writer::write_method),
+        sendfile: method(Writer::sendfile),
+        cancel: method(Writer::cancel_method),
+        __close: method(Writer::close_method),
+    };
 
     fn finalise(&self, _lua: Lua) {
         self.core.forget(&self.parked);

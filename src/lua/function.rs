@@ -1,15 +1,12 @@
 //! Functions: from a safe Rust function to one that Lua can call.
 
-use std::ffi::{c_int, CStr};
+use std::ffi::c_int;
 
 use super::error::finish;
 use super::{ffi, Lua, Outcome, State};
 
 /// A function Lua can call, made by [`function`] or [`super::method`].
 pub type CFunction = unsafe extern "C-unwind" fn(State) -> c_int;
-
-/// Names and functions of a module or a metatable.
-pub type Functions = &'static [(&'static CStr, CFunction)];
 
 /// Runs the body of a function; in builds that unwind, a panic becomes a Lua
 /// error, so that a test sees it (shipped builds abort).
@@ -52,20 +49,5 @@ impl Lua {
     pub fn push_closure(self, function: CFunction, upvalues: c_int) {
         // SAFETY: the caller pushed that many values.
         unsafe { ffi::lua_pushcclosure(self.state, function, upvalues) }
-    }
-
-    /// Sets functions in the table on top; each gets the core's pointer as
-    /// upvalue 1. May raise.
-    pub fn set_functions(self, functions: Functions, core: *const std::ffi::c_void) {
-        for (name, function) in functions {
-            self.push_function(*function, core);
-            self.set_field(-2, name);
-        }
-    }
-
-    /// Pushes a new table holding `functions`. May raise.
-    pub fn push_module(self, functions: Functions, core: *const std::ffi::c_void) {
-        self.push_table(0, functions.len() as c_int);
-        self.set_functions(functions, core);
     }
 }

@@ -18,6 +18,7 @@ mod arguments;
 mod error;
 pub mod ffi;
 mod function;
+mod named;
 mod protect;
 pub mod source;
 mod userdata;
@@ -25,8 +26,9 @@ mod userdata;
 use std::ffi::{c_char, c_int, c_void, CStr};
 
 pub use error::{Error, Outcome, Returns};
-pub use function::{function, CFunction, Functions};
-pub use userdata::{field_method, method, Slot, UserData};
+pub use function::{function, CFunction};
+pub use named::{Constants, Functions, Named};
+pub use userdata::{field_method, method, Slot, UserData, METHODS};
 
 /// A raw Lua thread, as the C API knows it.
 pub type State = *mut ffi::lua_State;
@@ -319,13 +321,6 @@ impl Lua {
         let table = self.absolute(table);
         self.push_bool(value);
         self.set_field(table, name);
-    }
-
-    /// Sets a row of integer constants in the table at `table`. May raise.
-    pub fn set_constants(self, table: c_int, constants: &[(&CStr, i64)]) {
-        for (name, value) in constants {
-            self.set_integer(table, name, *value);
-        }
     }
 
     /// Compiles embedded Lua source and pushes the function. May raise; a

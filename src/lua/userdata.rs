@@ -11,14 +11,23 @@ use super::error::finish;
 use super::function::guard;
 use super::{ffi, CFunction, Error, Functions, Lua, Outcome, State};
 
+/// Where a metatable keeps the methods, for an `__index` of the type's own.
+pub const METHODS: i64 = 1;
+
+/// What the metatable of a type is made of.
+struct Type {
+    name: &'static CStr,
+    finalise: CFunction,
+    methods: Functions,
+}
+
 /// A type whose values Lua can own.
 pub trait UserData: Sized + 'static {
     /// Name of the type, as error messages and `tostring` show it.
     const NAME: &'static CStr;
-    /// Functions found by `object:name()`.
+    /// Functions found by `object:name()`; those whose names begin with `__`
+    /// are metamethods (all but `__gc` and `__name`).
     const METHODS: Functions;
-    /// Metamethods besides `__index`, `__gc`, `__name`.
-    const METAMETHODS: Functions = &[];
     /// Called once before the value is dropped by the collector.
     fn finalise(&self, _lua: Lua) {}
 }
@@ -67,53 +76,58 @@ impl Lua {
 
     /// Pushes the metatable of `T`, made at first use. May raise.
     pub fn push_metatable<T: UserData>(self, core: *const c_void) {
-        let finaliser: Functions = &[(c"__gc", finalise::<T>)];
-        self.push_type(T::NAME, [T::METAMETHODS, finaliser, T::METHODS], core);
+        let made = const {
+            &Type {
+                name: T::NAME,
+                finalise: finalise::<T>,
+                methods: T::METHODS,
+            }
+        };
+        self.push_type(made, core);
     }
 
-    /// Pushes the metatable named `name` of metamethods, finaliser, methods.
-    /// It enters the registry when it is complete: memory may run out at any
-    /// step. May raise.
-    fn push_type(self, name: &'static CStr, functions: [Functions; 3], core: *const c_void) {
-        if self.get_field(ffi::LUA_REGISTRYINDEX, name) == ffi::LUA_TTABLE {
+    /// Pushes the metatable of a type; each function in it gets the core's
+    /// pointer as upvalue 1 and the metatable as upvalue 2. It enters the
+    /// registry when it is complete: memory may run out at any step. May raise.
+    #[inline(never)]
+    fn push_type(self, made: &Type, core: *const c_void) {
+        if self.get_field(ffi::LUA_REGISTRYINDEX, made.name) == ffi::LUA_TTABLE {
             return;
         }
         self.pop(1);
-        let [metamethods, finaliser, methods] = functions;
-        self.push_table(0, metamethods.len() as c_int + 3);
-        // SAFETY: a C string that Lua copies; may raise, nothing is alive.
-        unsafe { self.push_c_str(name.as_ptr()) };
-        self.set_field(-2, c"__name");
-        self.set_methods(metamethods, -1, core);
-        self.set_methods(finaliser, -1, core);
-        if self.get_field(-1, c"__index") == ffi::LUA_TNIL {
-            self.push_table(0, methods.len() as c_int);
-            self.set_methods(methods, -3, core);
-            self.set_field(-3, c"__index");
-        }
-        self.pop(1);
+        self.push_table(1, 4);
+        let table = self.top();
+        self.push_table(0, made.methods.values.len() as c_int);
         self.push_value(-1);
-        self.set_field(ffi::LUA_REGISTRYINDEX, name);
-    }
-
-    /// Sets functions in the table on top: upvalue 1 is the core's pointer,
-    /// upvalue 2 the metatable at `metatable`. May raise.
-    fn set_methods(self, functions: Functions, metatable: c_int, core: *const c_void) {
-        let metatable = self.absolute(metatable);
-        for (name, function) in functions {
-            self.push_pointer(core);
-            self.push_value(metatable);
-            self.push_closure(*function, 2);
-            self.set_field(-2, name);
+        self.raw_set_index(table, METHODS);
+        self.set_field(table, c"__index");
+        // SAFETY: a C string that Lua copies; may raise, nothing is alive.
+        unsafe { self.push_c_str(made.name.as_ptr()) };
+        self.set_field(table, c"__name");
+        self.set_method(table, b"__gc", made.finalise, core);
+        for (name, function) in made.methods.each() {
+            self.set_method(table, name, function, core);
         }
+        self.push_value(table);
+        self.set_field(ffi::LUA_REGISTRYINDEX, made.name);
     }
 
-    /// Pushes a table of `T`'s methods, each checking its receiver: for types
-    /// whose `__index` is a function of their own. May raise.
+    /// Adds one of them, see [`UserData::METHODS`]. May raise.
+    #[inline(never)]
+    fn set_method(self, table: c_int, name: &[u8], function: CFunction, core: *const c_void) {
+        self.raw_get_index(table, METHODS);
+        self.push_bytes(name);
+        self.push_pointer(core);
+        self.push_value(table);
+        self.push_closure(function, 2);
+        self.raw_set(if name.starts_with(b"__") { table } else { -3 });
+        self.set_top(table);
+    }
+
+    /// Pushes the table of `T`'s methods, each checking its receiver. May raise.
     pub fn push_methods<T: UserData>(self, core: *const c_void) {
         self.push_metatable::<T>(core);
-        self.push_table(0, T::METHODS.len() as c_int);
-        self.set_methods(T::METHODS, -2, core);
+        self.raw_get_index(-1, METHODS);
         self.remove(-2);
     }
 
@@ -125,10 +139,11 @@ impl Lua {
         functions: Functions,
         core: *const c_void,
     ) {
-        self.push_table(0, functions.len() as c_int);
-        for (name, function) in functions {
-            self.push_field_method::<T>(field, *function, core);
-            self.set_field(-2, name);
+        self.push_table(0, functions.values.len() as c_int);
+        for (name, function) in functions.each() {
+            self.push_bytes(name);
+            self.push_field_method::<T>(field, function, core);
+            self.raw_set(-3);
         }
     }
 

@@ -9,16 +9,16 @@ use std::ffi::{c_int, CStr};
 
 use crate::core::runtime::Runtime;
 use crate::core::{Cause, Core, Step};
-use crate::io::{keep_methods, push_method, Owner, Queue, Waiter};
+use crate::functions;
+use crate::io::{push_method, Owner, Queue, Waiter};
 use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData};
 use crate::lua_source;
 
-const FUNCTIONS: Functions = &[(c"new", function(create))];
+const FUNCTIONS: Functions = functions! { new: function(create) };
 
 /// Opens the module. May raise.
 pub fn open(lua: Lua) -> Outcome {
     let core = Runtime::open(lua)?;
-    keep_methods::<Channel>(lua, core);
     lua.push_chunk(c"=eco.channel", lua_source!("channel.lua"));
     lua.get_field(-2, c"send");
     lua.call(1, 1);
@@ -250,13 +250,13 @@ impl Owner for Channel {
 
 impl UserData for Channel {
     const NAME: &'static CStr = c"eco.channel";
-    const METHODS: Functions = &[
-        (c"send", method(Channel::send)),
-        (c"recv", method(Channel::recv)),
-        (c"length", method(Channel::length)),
-        (c"close", method(Channel::close)),
-    ];
-    const METAMETHODS: Functions = &[(c"__index", method(Channel::index))];
+    const METHODS: Functions = functions! {
+        send: method(Channel::send),
+        recv: method(Channel::recv),
+        length: method(Channel::length),
+        close: method(Channel::close),
+        __index: method(Channel::index),
+    };
 
     fn finalise(&self, lua: Lua) {
         self.receivers.clear(lua);

@@ -1,5 +1,6 @@
 //! `eco`: the scheduler as scripts see it.
 
+use std::ffi::c_int;
 use std::ptr;
 
 use nix::errno::Errno;
@@ -9,65 +10,56 @@ use std::os::fd::BorrowedFd;
 use crate::core::runtime::Runtime;
 use crate::core::{duration, Core, Interest};
 use crate::io::{Buffer, Io, Reader, Writer};
-use crate::lua::{ffi, function, Error, Functions, Lua, Outcome, Returns};
+use crate::lua::{ffi, function, Constants, Error, Functions, Lua, Outcome, Returns};
+use crate::{constants, functions};
 
 /// Opens the module. May raise.
 pub fn open(lua: Lua) -> Outcome {
     let core = Runtime::open(lua)?;
     lua.push_module(FUNCTIONS, core.pointer());
     lua.set_bytes(-1, c"VERSION", env!("CARGO_PKG_VERSION").as_bytes());
-    lua.set_constants(
-        -1,
-        &[
-            (
-                c"VERSION_MAJOR",
-                const { number(env!("CARGO_PKG_VERSION_MAJOR")) },
-            ),
-            (
-                c"VERSION_MINOR",
-                const { number(env!("CARGO_PKG_VERSION_MINOR")) },
-            ),
-            (
-                c"VERSION_PATCH",
-                const { number(env!("CARGO_PKG_VERSION_PATCH")) },
-            ),
-            (c"READ", i64::from(Interest::READ.0)),
-            (c"WRITE", i64::from(Interest::WRITE.0)),
-        ],
-    );
+    lua.set_constants(CONSTANTS);
     Ok(Returns(1))
 }
 
+const CONSTANTS: Constants = constants! {
+    VERSION_MAJOR = number(env!("CARGO_PKG_VERSION_MAJOR"));
+    VERSION_MINOR = number(env!("CARGO_PKG_VERSION_MINOR"));
+    VERSION_PATCH = number(env!("CARGO_PKG_VERSION_PATCH"));
+    READ = Interest::READ.0;
+    WRITE = Interest::WRITE.0;
+};
+
 /// The number that a row of digits stands for.
-const fn number(digits: &str) -> i64 {
+const fn number(digits: &str) -> c_int {
     let (digits, mut value, mut at) = (digits.as_bytes(), 0, 0);
     while at < digits.len() {
-        value = value * 10 + (digits[at] - b'0') as i64;
+        value = value * 10 + (digits[at] - b'0') as c_int;
         at += 1;
     }
     value
 }
 
-const FUNCTIONS: Functions = &[
-    (c"run", function(run)),
-    (c"sleep", function(sleep)),
-    (c"yield", function(yield_now)),
-    (c"count", function(count)),
-    (c"all", function(all)),
-    (c"set_panic_hook", function(set_panic_hook)),
-    (c"set_watchdog_timeout", function(set_watchdog_timeout)),
-    (c"loop", function(run_loop)),
-    (c"unloop", function(unloop)),
-    (c"io", function(io)),
-    (c"reader", function(reader)),
-    (c"writer", function(writer)),
-    (c"buffer", function(buffer)),
-    (c"_resume", function(resume)),
-    (c"resume", function(resume)),
-    (c"_init", function(init)),
-    (c"init", function(init)),
-    (c"_set_sigchld_hook", function(set_child_hook)),
-];
+const FUNCTIONS: Functions = functions! {
+    run: function(run),
+    sleep: function(sleep),
+    yield: function(yield_now),
+    count: function(count),
+    all: function(all),
+    set_panic_hook: function(set_panic_hook),
+    set_watchdog_timeout: function(set_watchdog_timeout),
+    loop: function(run_loop),
+    unloop: function(unloop),
+    io: function(io),
+    reader: function(reader),
+    writer: function(writer),
+    buffer: function(buffer),
+    _resume: function(resume),
+    resume: function(resume),
+    _init: function(init),
+    init: function(init),
+    _set_sigchld_hook: function(set_child_hook),
+};
 
 fn runtime<'a>(lua: Lua) -> &'a Runtime {
     Runtime::of(Core::of(lua))

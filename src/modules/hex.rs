@@ -4,6 +4,7 @@
 
 use std::ffi::c_int;
 
+use crate::functions;
 use crate::lua::{ffi, function, Error, Functions, Lua, Outcome, Returns};
 
 /// Opens the module. May raise.
@@ -12,11 +13,11 @@ pub fn open(lua: Lua) -> Outcome {
     Ok(Returns(1))
 }
 
-const FUNCTIONS: Functions = &[
-    (c"encode", function(encode)),
-    (c"decode", function(decode)),
-    (c"dump", function(dump)),
-];
+const FUNCTIONS: Functions = functions! {
+    encode: function(encode),
+    decode: function(decode),
+    dump: function(dump),
+};
 
 /// `encode(bin [, sep])` -> text.
 fn encode(lua: Lua) -> Outcome {

@@ -7,7 +7,6 @@ pub mod channel;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(any(feature = "sys", feature = "file"))]
-mod constants;
 #[cfg(feature = "core")]
 pub mod eco;
 #[cfg(feature = "file")]

@@ -14,26 +14,26 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use super::eco::sleep;
 use crate::core::runtime::Runtime;
 use crate::core::{duration, monotonic, wall_clock, Alarm, Clock, Core, Nanoseconds};
-use crate::io::{keep_methods, push_method};
+use crate::io::push_method;
 use crate::lua::{ffi, function, method, Error, Functions, Lua, Outcome, Returns, State, UserData};
+use crate::{constants, functions};
 
-const FUNCTIONS: Functions = &[
-    (c"timer", function(timer)),
-    (c"at", function(at)),
-    (c"on", function(on)),
-    (c"sleep", function(sleep)),
-];
+const FUNCTIONS: Functions = functions! {
+    timer: function(timer),
+    at: function(at),
+    on: function(on),
+    sleep: function(sleep),
+};
 
-const INTERNAL_FUNCTIONS: Functions = &[
-    (c"now", function(now)),
-    (c"timerfd_create", function(timerfd_create)),
-    (c"timerfd_settime", function(timerfd_settime)),
-];
+const INTERNAL_FUNCTIONS: Functions = functions! {
+    now: function(now),
+    timerfd_create: function(timerfd_create),
+    timerfd_settime: function(timerfd_settime),
+};
 
 /// Opens `eco.time`: what it lacks is looked up in the internal module. May raise.
 pub fn open(lua: Lua) -> Outcome {
     let core = Runtime::open(lua)?;
-    keep_methods::<Timer>(lua, core);
     lua.push_module(FUNCTIONS, core.pointer());
     lua.push_table(0, 1);
     lua.require(c"eco.internal.time");
@@ -46,14 +46,7 @@ pub fn open(lua: Lua) -> Outcome {
 pub fn open_internal(lua: Lua) -> Outcome {
     let core = Runtime::open(lua)?;
     lua.push_module(INTERNAL_FUNCTIONS, core.pointer());
-    lua.set_constants(
-        -1,
-        &[
-            (c"CLOCK_REALTIME", i64::from(libc::CLOCK_REALTIME)),
-            (c"CLOCK_MONOTONIC", i64::from(libc::CLOCK_MONOTONIC)),
-            (c"TFD_TIMER_ABSTIME", i64::from(libc::TFD_TIMER_ABSTIME)),
-        ],
-    );
+    lua.set_constants(constants! { CLOCK_REALTIME CLOCK_MONOTONIC TFD_TIMER_ABSTIME });
     Ok(Returns(1))
 }
 
@@ -220,12 +213,12 @@ impl Timer {
 
 impl UserData for Timer {
     const NAME: &'static CStr = c"eco.timer";
-    const METHODS: Functions = &[
-        (c"set", method(Timer::set)),
-        (c"cancel", method(Timer::cancel)),
-        (c"close", method(Timer::close)),
-    ];
-    const METAMETHODS: Functions = &[(c"__index", method(Timer::index))];
+    const METHODS: Functions = functions! {
+        set: method(Timer::set),
+        cancel: method(Timer::cancel),
+        close: method(Timer::close),
+        __index: method(Timer::index),
+    };
 
     fn finalise(&self, lua: Lua) {
         self.disarm(lua);

@@ -29,7 +29,7 @@ use crate::core::ready::Ready;
 use crate::core::tasks::{Found, Task, Tasks, EXPLICIT, NO_TIMER, OWNED};
 use crate::core::timers::{Positions, Timers};
 use crate::core::{Clock, Nanoseconds};
-use crate::lua::{ffi, Error, Lua, Outcome, Returns, State, UserData};
+use crate::lua::{ffi, Error, Functions, Lua, Outcome, Returns, State, UserData};
 use running::{condition, push_thread_of, Condition};
 
 /// Non-blocking operations a coroutine may do in one go (`Core::spend`).
@@ -137,7 +137,7 @@ pub struct Runtime {
 
 impl UserData for Runtime {
     const NAME: &'static CStr = c"struct eco_runtime *";
-    const METHODS: crate::lua::Functions = &[];
+    const METHODS: Functions = Functions::NONE;
 }
 
 impl Positions for Runtime {

@@ -12,6 +12,7 @@ use nix::sys::stat::{fstatat, FileStat};
 use super::calls;
 use super::info::push_info;
 use crate::core::Core;
+use crate::functions;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns, UserData};
 
 /// An open folder; null at its end.
@@ -104,8 +105,7 @@ impl Folder {
 
 impl UserData for Folder {
     const NAME: &'static CStr = c"eco.folder";
-    const METHODS: Functions = &[];
-    const METAMETHODS: Functions = &[(c"__close", function(Folder::close_method))];
+    const METHODS: Functions = functions! { __close: function(Folder::close_method) };
 
     fn finalise(&self, _lua: Lua) {
         self.close();

@@ -104,7 +104,7 @@ impl Wait {
 
 impl UserData for Wait {
     const NAME: &'static CStr = c"eco.flock";
-    const METHODS: Functions = &[];
+    const METHODS: Functions = Functions::NONE;
 
     fn finalise(&self, _lua: Lua) {
         self.core.forget(&self.parked);

@@ -22,9 +22,9 @@ use nix::unistd::{self, AccessFlags, Whence};
 
 use crate::core::runtime::Runtime;
 use crate::core::Core;
+use crate::functions;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
 use crate::lua_source;
-use crate::modules::constants::set_constants;
 
 /// Most bytes `read` takes at once.
 const LARGEST_READ: i64 = 1 << 20;
@@ -37,7 +37,8 @@ pub fn open_internal(lua: Lua) -> Outcome {
     let core = Runtime::open(lua)?;
     lua.push_module(FUNCTIONS, core.pointer());
     set_on_path(lua, core);
-    set_constants(lua, &[constants::FILES, constants::WALK, constants::EVENTS]);
+    lua.set_constants(constants::FILES);
+    lua.set_constants(constants::EVENTS);
     Ok(Returns(1))
 }
 
@@ -52,33 +53,33 @@ pub fn open(lua: Lua) -> Outcome {
     Ok(Returns(1))
 }
 
-const FUNCTIONS: Functions = &[
-    (c"open", function(open_file)),
-    (c"close", function(close)),
-    (c"read", function(read)),
-    (c"write", function(write)),
-    (c"lseek", function(lseek)),
-    (c"access", function(access)),
-    (c"readlink", function(readlink)),
-    (c"fstat", function(fstat)),
-    (c"statvfs", function(file_system)),
-    (c"dirname", function(dirname)),
-    (c"basename", function(basename)),
-    (c"flock", function(flock)),
-    (c"dir", function(folder::Folder::iterate)),
-    (c"sync", function(sync::sync)),
-    (c"inotify_init", function(inotify_init)),
-    (c"inotify_add_watch", function(inotify_add_watch)),
-    (c"inotify_rm_watch", function(inotify_rm_watch)),
-    (c"inotify_parse_event", function(inotify_parse_event)),
-];
+const FUNCTIONS: Functions = functions! {
+    open: function(open_file),
+    close: function(close),
+    read: function(read),
+    write: function(write),
+    lseek: function(lseek),
+    access: function(access),
+    readlink: function(readlink),
+    fstat: function(fstat),
+    statvfs: function(file_system),
+    dirname: function(dirname),
+    basename: function(basename),
+    flock: function(flock),
+    dir: function(folder::Folder::iterate),
+    sync: function(sync::sync),
+    inotify_init: function(inotify_init),
+    inotify_add_watch: function(inotify_add_watch),
+    inotify_rm_watch: function(inotify_rm_watch),
+    inotify_parse_event: function(inotify_parse_event),
+};
 
 /// What `file.lua` builds on.
-const PARTS: Functions = &[
-    (c"close", function(close_object)),
-    (c"seek", function(lseek)),
-    (c"flock", function(lock::flock)),
-];
+const PARTS: Functions = functions! {
+    close: function(close_object),
+    seek: function(lseek),
+    flock: function(lock::flock),
+};
 
 /// Ends with true, or `nil, message`.
 fn done(lua: Lua, result: Result<(), Errno>) -> Outcome {

@@ -46,7 +46,7 @@ impl Wait {
 
 impl UserData for Wait {
     const NAME: &'static CStr = c"eco.filesync";
-    const METHODS: Functions = &[];
+    const METHODS: Functions = Functions::NONE;
 
     fn finalise(&self, _lua: Lua) {
         self.core.forget(&self.parked);

@@ -12,7 +12,10 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, CStr};
 
 use crate::core::log_hook::{LogHook, REGISTRY_KEY};
-use crate::lua::{ffi, function, CFunction, Error, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{
+    ffi, function, CFunction, Constants, Error, Functions, Lua, Named, Outcome, Returns, UserData,
+};
+use crate::{constants, functions};
 use record::{lines, until_nul, LONGEST_IDENT, LONGEST_MESSAGE};
 use system::{Seconds, Stamp, RECORD_DATE, SYSLOG_DATE};
 use target::{Rolling, Target};
@@ -66,30 +69,34 @@ pub fn open(lua: Lua) -> Outcome {
         lua.push_value(-1);
         lua.set_field(ffi::LUA_REGISTRYINDEX, REGISTRY_KEY);
     }
-    lua.push_table(0, (FUNCTIONS.len() + CONSTANTS.len()) as c_int);
-    for (name, function, choice) in FUNCTIONS {
-        lua.push_value(-2);
-        lua.push_integer(i64::from(*choice));
-        lua.push_closure(*function, 2);
-        lua.set_field(-2, name);
+    lua.push_table(
+        0,
+        (FUNCTIONS.values.len() + CONSTANTS.values.len()) as c_int,
+    );
+    for (name, (function, choice)) in FUNCTIONS.each() {
+        lua.push_bytes(name);
+        lua.push_value(-3);
+        lua.push_integer(i64::from(choice));
+        lua.push_closure(function, 2);
+        lua.raw_set(-3);
     }
-    lua.set_constants(-1, CONSTANTS);
+    lua.set_constants(CONSTANTS);
     Ok(Returns(1))
 }
 
 /// Functions alike share their code; upvalue 2 tells which one was called.
-const FUNCTIONS: &[(&CStr, CFunction, i32)] = &[
-    (c"debug", function(write), DEBUG),
-    (c"info", function(write), INFO),
-    (c"err", function(write), ERR),
-    (c"log", function(write), LEVEL_ARGUMENT),
-    (c"set_level", function(set_number), LEVEL),
-    (c"set_flags", function(set_number), FLAGS),
-    (c"set_roll_size", function(set_number), ROLL_SIZE),
-    (c"set_roll_count", function(set_number), ROLL_COUNT),
-    (c"set_ident", function(set_text), IDENT),
-    (c"set_path", function(set_text), PATH),
-];
+const FUNCTIONS: Named<(CFunction, i32)> = functions! {
+    debug: (function(write), DEBUG),
+    info: (function(write), INFO),
+    err: (function(write), ERR),
+    log: (function(write), LEVEL_ARGUMENT),
+    set_level: (function(set_number), LEVEL),
+    set_flags: (function(set_number), FLAGS),
+    set_roll_size: (function(set_number), ROLL_SIZE),
+    set_roll_count: (function(set_number), ROLL_COUNT),
+    set_ident: (function(set_text), IDENT),
+    set_path: (function(set_text), PATH),
+};
 
 /// `log(priority, ...)` instead of a level of the function's own.
 const LEVEL_ARGUMENT: i32 = -1;
@@ -106,19 +113,10 @@ fn choice(lua: Lua) -> i32 {
     lua.to_integer(Lua::upvalue(2)).unwrap_or(0) as i32
 }
 
-const CONSTANTS: &[(&CStr, i64)] = &[
-    (c"EMERG", 0),
-    (c"ALERT", 1),
-    (c"CRIT", 2),
-    (c"ERR", ERR as i64),
-    (c"WARNING", 4),
-    (c"NOTICE", 5),
-    (c"INFO", INFO as i64),
-    (c"DEBUG", DEBUG as i64),
-    (c"FLAG_LF", FLAG_LF as i64),
-    (c"FLAG_FILE", FLAG_FILE as i64),
-    (c"FLAG_PATH", FLAG_PATH as i64),
-];
+const CONSTANTS: Constants = constants! {
+    EMERG = 0; ALERT = 1; CRIT = 2; ERR = ERR; WARNING = 4; NOTICE = 5; INFO = INFO; DEBUG = DEBUG;
+    FLAG_LF = FLAG_LF; FLAG_FILE = FLAG_FILE; FLAG_PATH = FLAG_PATH;
+};
 
 /// `set_level(n)`, `set_flags(mask)`, `set_roll_size(bytes)`, `set_roll_count(n)`.
 fn set_number(lua: Lua) -> Outcome {
@@ -222,7 +220,7 @@ impl Logger {
 
 impl UserData for Logger {
     const NAME: &'static CStr = c"struct eco_log *";
-    const METHODS: Functions = &[];
+    const METHODS: Functions = Functions::NONE;
 
     /// The state closes: other modules stop reading the level.
     fn finalise(&self, lua: Lua) {

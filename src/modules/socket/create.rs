@@ -5,13 +5,14 @@ use std::ffi::c_int;
 use super::handle::{Handle, USER_VALUES};
 use super::{object, system};
 use crate::core::Core;
+use crate::functions;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
 
 /// Constructors of the raw module.
-pub const FUNCTIONS: Functions = &[
-    (c"socket", function(socket)),
-    (c"socketpair", function(socketpair)),
-];
+pub const FUNCTIONS: Functions = functions! {
+    socket: function(socket),
+    socketpair: function(socketpair),
+};
 
 /// Pushes a handle without a descriptor: it exists before it owns one. May
 /// raise.

@@ -15,6 +15,7 @@ use super::system::{self, file_id, unlink, End, FileId};
 use super::{address, incoming};
 use crate::core::abi::{Reader, Writer};
 use crate::core::{Cause, Core, Interest};
+use crate::functions;
 use crate::io::address::{Parts, SocketAddress};
 use crate::lua::{field_method, method, Error, Functions, Lua, Outcome, Returns, UserData};
 
@@ -265,24 +266,24 @@ pub fn close(_: Lua, this: &Handle) -> Outcome {
 
 impl UserData for Handle {
     const NAME: &'static CStr = c"struct eco_socket *";
-    const METHODS: Functions = &[
-        (c"bind", method(bind)),
-        (c"listen", method(listen)),
-        (c"accept", method(incoming::accept_raw)),
-        (c"connect", method(connect)),
-        (c"sendto", method(sendto)),
-        (c"recvfrom", method(incoming::recvfrom_raw)),
-        (c"getoption", method(getoption)),
+    const METHODS: Functions = functions! {
+        bind: method(bind),
+        listen: method(listen),
+        accept: method(incoming::accept_raw),
+        connect: method(connect),
+        sendto: method(sendto),
+        recvfrom: method(incoming::recvfrom_raw),
+        getoption: method(getoption),
         // Those that objects have too.
-        (c"getsockname", field_method(getsockname)),
-        (c"getpeername", field_method(getpeername)),
-        (c"getfd", field_method(getfd)),
-        (c"closed", field_method(closed)),
-        (c"close", field_method(close)),
-        (c"lock", method(outgoing::lock)),
-        (c"unlock", method(outgoing::unlock)),
-    ];
-    const METAMETHODS: Functions = &[(c"__close", field_method(close))];
+        getsockname: field_method(getsockname),
+        getpeername: field_method(getpeername),
+        getfd: field_method(getfd),
+        closed: field_method(closed),
+        close: field_method(close),
+        lock: method(outgoing::lock),
+        unlock: method(outgoing::unlock),
+        __close: field_method(close),
+    };
 
     /// Its streams may have been collected with it: those still there end
     /// their waits, the others are left alone.

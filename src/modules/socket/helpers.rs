@@ -3,15 +3,16 @@
 use std::ffi::c_int;
 
 use super::system::{format_ip, interface_index, interface_name, parse_ip, parse_loosely};
+use crate::functions;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
 
-pub const FUNCTIONS: Functions = &[
-    (c"inet_aton", function(inet_aton)),
-    (c"inet_pton", function(inet_pton)),
-    (c"inet_ntop", function(inet_ntop)),
-    (c"if_nametoindex", function(if_nametoindex)),
-    (c"if_indextoname", function(if_indextoname)),
-];
+pub const FUNCTIONS: Functions = functions! {
+    inet_aton: function(inet_aton),
+    inet_pton: function(inet_pton),
+    inet_ntop: function(inet_ntop),
+    if_nametoindex: function(if_nametoindex),
+    if_indextoname: function(if_indextoname),
+};
 
 /// The network-order bytes read as a number of this machine; 0 for bad text.
 fn inet_aton(lua: Lua) -> Outcome {

@@ -28,7 +28,7 @@ pub fn open(lua: Lua) -> Outcome {
     lua.push_chunk(c"=eco.socket", lua_source!("helpers.lua"));
     lua.push_module(create::FUNCTIONS, core.pointer());
     lua.set_functions(helpers::FUNCTIONS, core.pointer());
-    lua.set_constants(-1, constants::CONSTANTS);
+    lua.set_constants(constants::CONSTANTS);
     object::push_methods(lua, core);
     lua.push_metatable::<Handle>(core.pointer());
     lua.get_field(-1, c"__index");

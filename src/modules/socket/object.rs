@@ -6,6 +6,7 @@ use std::ffi::CStr;
 use super::handle::{self, Handle};
 use super::{incoming, outgoing};
 use crate::core::{Core, ReaderMethod};
+use crate::functions;
 use crate::lua::{ffi, field_method, Functions, Lua, Outcome};
 
 /// Registry fields of the metatables, which `helpers.lua` makes.
@@ -14,8 +15,8 @@ pub const TUN: &CStr = c"eco.socket.tun";
 
 /// Pushes tables of the methods of sockets and of TUN devices. May raise.
 pub fn push_methods(lua: Lua, core: Core) {
-    for count in [METHODS.len(), STREAM_METHODS] {
-        let methods = METHODS.get(..count).unwrap_or(METHODS);
+    for count in [METHODS.values.len(), STREAM_METHODS] {
+        let methods = METHODS.first(count);
         lua.push_field_methods::<Handle>(c"sock", methods, core.pointer());
     }
 }
@@ -47,24 +48,24 @@ fn wrap(lua: Lua, handle: &Handle, metatable: &CStr) {
 /// How many of the methods TUN devices have.
 const STREAM_METHODS: usize = 9;
 
-const METHODS: Functions = &[
-    (c"read", field_method(read)),
-    (c"recv", field_method(read)),
-    (c"readfull", field_method(read_full)),
-    (c"readuntil", field_method(read_until)),
-    (c"send", field_method(outgoing::send)),
-    (c"write", field_method(outgoing::send)),
-    (c"getfd", field_method(handle::getfd)),
-    (c"closed", field_method(handle::closed)),
-    (c"close", field_method(handle::close)),
+const METHODS: Functions = functions! {
+    read: field_method(read),
+    recv: field_method(read),
+    readfull: field_method(read_full),
+    readuntil: field_method(read_until),
+    send: field_method(outgoing::send),
+    write: field_method(outgoing::send),
+    getfd: field_method(handle::getfd),
+    closed: field_method(handle::closed),
+    close: field_method(handle::close),
     // Those of real sockets only.
-    (c"recvfull", field_method(read_full)),
-    (c"accept", field_method(incoming::accept_object)),
-    (c"recvfrom", field_method(incoming::recvfrom)),
-    (c"sendto", field_method(outgoing::sendto)),
-    (c"getsockname", field_method(handle::getsockname)),
-    (c"getpeername", field_method(handle::getpeername)),
-];
+    recvfull: field_method(read_full),
+    accept: field_method(incoming::accept_object),
+    recvfrom: field_method(incoming::recvfrom),
+    sendto: field_method(outgoing::sendto),
+    getsockname: field_method(handle::getsockname),
+    getpeername: field_method(handle::getpeername),
+};
 
 fn read(lua: Lua, handle: &Handle) -> Outcome {
     read_with(lua, handle, ReaderMethod::Read)

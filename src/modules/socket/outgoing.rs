@@ -72,7 +72,7 @@ crate::operation!(Outgoing);
 
 impl UserData for Outgoing {
     const NAME: &'static CStr = c"struct eco_socket_wait *";
-    const METHODS: Functions = &[];
+    const METHODS: Functions = Functions::NONE;
 
     fn finalise(&self, _: Lua) {
         self.handle().core.forget(&self.parked);

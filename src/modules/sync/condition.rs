@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use crate::core::{Cause, Core, Step};
+use crate::functions;
 use crate::io::{push_method, Owner, Queue, Waiter};
 use crate::lua::{method, Functions, Lua, Outcome, Returns, UserData};
 
@@ -117,16 +118,14 @@ impl Owner for Condition {
 
 impl UserData for Condition {
     const NAME: &'static CStr = c"eco.cond";
-    const METHODS: Functions = &[
-        (c"wait", method(Condition::wait)),
-        (c"signal", method(Condition::signal)),
-        (c"broadcast", method(Condition::broadcast)),
-        (c"close", method(Condition::close)),
-    ];
-    const METAMETHODS: Functions = &[
-        (c"__index", method(Condition::index)),
-        (c"__close", method(Condition::close)),
-    ];
+    const METHODS: Functions = functions! {
+        wait: method(Condition::wait),
+        signal: method(Condition::signal),
+        broadcast: method(Condition::broadcast),
+        close: method(Condition::close),
+        __index: method(Condition::index),
+        __close: method(Condition::close),
+    };
 
     fn finalise(&self, lua: Lua) {
         self.closed.set(true);

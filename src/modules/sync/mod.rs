@@ -9,26 +9,23 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 
 use crate::core::runtime::Runtime;
 use crate::core::Core;
-use crate::io::keep_methods;
+use crate::functions;
 use crate::lua::{function, Functions, Lua, Outcome, Returns};
 use condition::Condition;
 use mutex::Mutex;
 use waitgroup::WaitGroup;
 
-const FUNCTIONS: Functions = &[
-    (c"cond", function(Condition::create)),
-    (c"mutex", function(Mutex::create)),
-    (c"waitgroup", function(WaitGroup::create)),
-];
+const FUNCTIONS: Functions = functions! {
+    cond: function(Condition::create),
+    mutex: function(Mutex::create),
+    waitgroup: function(WaitGroup::create),
+};
 
-const INTERNAL_FUNCTIONS: Functions = &[(c"eventfd", function(eventfd))];
+const INTERNAL_FUNCTIONS: Functions = functions! { eventfd: function(eventfd) };
 
 /// Opens `eco.sync`. May raise.
 pub fn open(lua: Lua) -> Outcome {
     let core = Runtime::open(lua)?;
-    keep_methods::<Condition>(lua, core);
-    keep_methods::<Mutex>(lua, core);
-    keep_methods::<WaitGroup>(lua, core);
     lua.push_module(FUNCTIONS, core.pointer());
     Ok(Returns(1))
 }

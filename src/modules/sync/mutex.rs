@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use crate::core::{Cause, Core, Step};
+use crate::functions;
 use crate::io::{push_method, Owner, Queue, Waiter};
 use crate::lua::{method, Functions, Lua, Outcome, Returns, UserData};
 
@@ -81,11 +82,11 @@ impl Owner for Mutex {
 
 impl UserData for Mutex {
     const NAME: &'static CStr = c"eco.mutex";
-    const METHODS: Functions = &[
-        (c"lock", method(Mutex::lock)),
-        (c"unlock", method(Mutex::unlock)),
-    ];
-    const METAMETHODS: Functions = &[(c"__index", method(Mutex::index))];
+    const METHODS: Functions = functions! {
+        lock: method(Mutex::lock),
+        unlock: method(Mutex::unlock),
+        __index: method(Mutex::index),
+    };
 
     fn finalise(&self, lua: Lua) {
         self.queue.clear(lua);

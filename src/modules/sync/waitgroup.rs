@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use crate::core::{Cause, Core, Step};
+use crate::functions;
 use crate::io::{push_method, Owner, Queue, Waiter};
 use crate::lua::{method, Functions, Lua, Outcome, Returns, UserData};
 
@@ -81,12 +82,12 @@ impl Owner for WaitGroup {
 
 impl UserData for WaitGroup {
     const NAME: &'static CStr = c"eco.waitgroup";
-    const METHODS: Functions = &[
-        (c"add", method(WaitGroup::add)),
-        (c"done", method(WaitGroup::done)),
-        (c"wait", method(WaitGroup::wait)),
-    ];
-    const METAMETHODS: Functions = &[(c"__index", method(WaitGroup::index))];
+    const METHODS: Functions = functions! {
+        add: method(WaitGroup::add),
+        done: method(WaitGroup::done),
+        wait: method(WaitGroup::wait),
+        __index: method(WaitGroup::index),
+    };
 
     fn finalise(&self, lua: Lua) {
         self.queue.clear(lua);

@@ -17,6 +17,7 @@ use super::calls;
 use super::status::push_status;
 use crate::core::runtime::Runtime;
 use crate::core::{monotonic, Alarm, Cause, Core, Interest, Nanoseconds, Parked, Step};
+use crate::functions;
 use crate::io::wait_timeout;
 use crate::lua::{ffi, method, Functions, Lua, Outcome, Returns, UserData};
 
@@ -343,12 +344,12 @@ impl Child {
 
 impl UserData for Child {
     const NAME: &'static CStr = c"eco.child";
-    const METHODS: Functions = &[
-        (c"wait", method(Child::wait_method)),
-        (c"stop", method(Child::stop)),
-        (c"signal", method(Child::signal_method)),
-        (c"close", method(Child::close)),
-    ];
+    const METHODS: Functions = functions! {
+        wait: method(Child::wait_method),
+        stop: method(Child::stop),
+        signal: method(Child::signal_method),
+        close: method(Child::close),
+    };
 
     fn finalise(&self, _lua: Lua) {
         self.forget_pidfd();
@@ -404,7 +405,7 @@ impl Wait {
 
 impl UserData for Wait {
     const NAME: &'static CStr = c"eco.wait";
-    const METHODS: Functions = &[];
+    const METHODS: Functions = Functions::NONE;
 
     fn finalise(&self, _lua: Lua) {
         self.core.forget(&self.parked);

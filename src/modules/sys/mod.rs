@@ -24,10 +24,10 @@ use status::{has_ended, push_status};
 
 use crate::core::runtime::Runtime;
 use crate::core::Core;
+use crate::functions;
 use crate::io::wait_timeout;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
 use crate::lua_source;
-use crate::modules::constants::set_constants;
 
 /// Opens `eco.internal.sys`.
 pub fn open_internal(lua: Lua) -> Outcome {
@@ -45,7 +45,9 @@ pub fn open_internal(lua: Lua) -> Outcome {
         constants::MISSPELT,
         constants::ODD,
     ];
-    set_constants(lua, &tables);
+    for table in tables {
+        lua.set_constants(table);
+    }
     Ok(Returns(1))
 }
 
@@ -60,25 +62,25 @@ pub fn open(lua: Lua) -> Outcome {
     Ok(Returns(1))
 }
 
-const FUNCTIONS: Functions = &[
-    (c"strerror", function(error_text)),
-    (c"getpwnam", function(user)),
-    (c"kill", function(kill)),
-    (c"waitpid", function(waitpid)),
-    (c"fork", function(fork)),
-    (c"prctl", function(prctl)),
-    (c"sigprocmask", function(sigprocmask)),
-    (c"signalfd", function(signalfd)),
-    (c"exec", function(exec)),
-];
+const FUNCTIONS: Functions = functions! {
+    strerror: function(error_text),
+    getpwnam: function(user),
+    kill: function(kill),
+    waitpid: function(waitpid),
+    fork: function(fork),
+    prctl: function(prctl),
+    sigprocmask: function(sigprocmask),
+    signalfd: function(signalfd),
+    exec: function(exec),
+};
 
 /// What `sys.lua` builds on.
-const PARTS: Functions = &[
-    (c"exec", function(start)),
-    (c"fork", function(fork_tracked)),
-    (c"close", function(close)),
-    (c"sh", function(shell)),
-];
+const PARTS: Functions = functions! {
+    exec: function(start),
+    fork: function(fork_tracked),
+    close: function(close),
+    sh: function(shell),
+};
 
 /// Ends with true, or `nil, message`.
 fn done(lua: Lua, result: Result<(), Errno>) -> Outcome {

@@ -247,7 +247,7 @@ impl Shell {
 
 impl UserData for Shell {
     const NAME: &'static CStr = c"eco.shell";
-    const METHODS: Functions = &[];
+    const METHODS: Functions = Functions::NONE;
 
     fn finalise(&self, _lua: Lua) {
         self.core.forget(&self.parked);

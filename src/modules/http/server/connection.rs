@@ -14,7 +14,8 @@ use super::request;
 use super::settings::{Settings, Shared};
 use crate::core::abi::{Reader, Writer};
 use crate::core::{Cause, Core, Interest, Nanoseconds, Parked, Step};
-use crate::lua::{ffi, method, Error, Functions, Lua, Outcome, Returns, UserData};
+use crate::functions;
+use crate::lua::{ffi, method, Error, Functions, Lua, Outcome, Returns, UserData, METHODS};
 use crate::operation;
 
 /// How long the peer has to take an answer before it is closed upon.
@@ -26,9 +27,7 @@ const FIELDS: c_int = 1;
 const READER: c_int = 2;
 const WRITER: c_int = 3;
 
-/// Slots of the metatable, filled by `methods.lua`: the methods, and a function
-/// for computed fields.
-const METHODS: i64 = 1;
+/// Slot of the metatable with the function for computed fields of `methods.lua`.
 const COMPUTED: i64 = 2;
 
 /// A connection; while it is idle, this is all there is of it.
@@ -61,25 +60,23 @@ enum Settled {
 
 impl UserData for Connection {
     const NAME: &'static CStr = c"struct http_connection *";
-    const METHODS: Functions = &[
-        (c"add_header", method(methods::add_header)),
-        (c"set_status", method(methods::set_status)),
-        (c"send", method(methods::send)),
-        (c"flush", method(methods::flush)),
-        (c"discard_body", method(methods::discard_body)),
-        (c"read_body", method(methods::read_body)),
-        (c"remaining", method(methods::remaining)),
-        (c"start_form", method(methods::start_form)),
-        (c"next_part", method(methods::next_part)),
-        (c"describe", method(methods::describe)),
-        (c"begin_piece", method(methods::begin_piece)),
-        (c"end_piece", method(methods::end_piece)),
-        (c"next_request", method(next)),
-    ];
-    const METAMETHODS: Functions = &[
-        (c"__index", method(get_field)),
-        (c"__newindex", method(set_field)),
-    ];
+    const METHODS: Functions = functions! {
+        add_header: method(methods::add_header),
+        set_status: method(methods::set_status),
+        send: method(methods::send),
+        flush: method(methods::flush),
+        discard_body: method(methods::discard_body),
+        read_body: method(methods::read_body),
+        remaining: method(methods::remaining),
+        start_form: method(methods::start_form),
+        next_part: method(methods::next_part),
+        describe: method(methods::describe),
+        begin_piece: method(methods::begin_piece),
+        end_piece: method(methods::end_piece),
+        next_request: method(next),
+        __index: method(get_field),
+        __newindex: method(set_field),
+    };
 
     fn finalise(&self, _: Lua) {
         self.core.forget(&self.parked);

@@ -292,8 +292,6 @@ function methods:serve_file(req)
     return transfer(self, name, first, count)
 end
 
-metatable[1] = methods
-
 -- Fields that are computed when asked for.
 metatable[2] = function(con, key)
     if key == 'body_remain' then

@@ -20,15 +20,16 @@ mod texts;
 use connection::Connection;
 
 use crate::core::{log_hook, Core};
+use crate::functions;
 use crate::lua::{function, Functions, Lua, Outcome, Returns};
 use crate::lua_source;
 
 /// What the Lua side is built on, besides the native methods.
-const NATIVE: Functions = &[
-    (c"debugging", function(debugging)),
-    (c"connection", function(connection::new)),
-    (c"settings", function(settings::new)),
-];
+const NATIVE: Functions = functions! {
+    debugging: function(debugging),
+    connection: function(connection::new),
+    settings: function(settings::new),
+};
 
 /// Pushes the module's table.
 pub fn open(lua: Lua) -> Outcome {

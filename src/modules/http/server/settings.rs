@@ -61,7 +61,7 @@ pub struct Shared(pub Rc<Settings>);
 
 impl UserData for Shared {
     const NAME: &'static CStr = c"struct http_settings *";
-    const METHODS: Functions = &[];
+    const METHODS: Functions = Functions::NONE;
 }
 
 /// `settings(...)`, for the driver, which checks what it passes.

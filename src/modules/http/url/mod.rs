@@ -5,13 +5,14 @@ pub mod parse;
 use std::ffi::c_void;
 
 use super::percent;
+use crate::functions;
 use crate::lua::{function, Functions, Lua, Outcome, Returns};
 
-const FUNCTIONS: Functions = &[
-    (c"escape", function(|lua| convert(lua, percent::escape))),
-    (c"unescape", function(|lua| convert(lua, percent::unescape))),
-    (c"parse", function(parse_url)),
-];
+const FUNCTIONS: Functions = functions! {
+    escape: function(|lua| convert(lua, percent::escape)),
+    unescape: function(|lua| convert(lua, percent::unescape)),
+    parse: function(parse_url),
+};
 
 /// Pushes the module's table.
 pub fn open(lua: Lua) -> Outcome {
