@@ -27,5 +27,7 @@ mod tasks;
 mod timers;
 
 pub use abi::{Alarm, Core, Fires, ReadFunction, ReaderMethod, WriteFunction, WriterMethod};
+#[cfg(feature = "core")]
+pub use clock::{checked_duration, milliseconds, split};
 pub use clock::{duration, monotonic, wall_clock, Clock, Nanoseconds, FOREVER};
 pub use operation::{Cause, Interest, Operation, Parked, Step};

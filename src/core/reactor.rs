@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 
 use super::operation::{Interest, NO_TASK};
-use super::Nanoseconds;
+use super::{milliseconds, split, Nanoseconds};
 
 /// Known to epoll.
 const REGISTERED: u8 = 1;
@@ -292,9 +292,12 @@ fn wait_exact(
     } else {
         441
     };
-    let time = timeout.map(|left| KernelTimespec {
-        seconds: left / 1_000_000_000,
-        nanoseconds: left % 1_000_000_000,
+    let time = timeout.map(|left| {
+        let (seconds, rest) = split(left);
+        KernelTimespec {
+            seconds,
+            nanoseconds: i64::from(rest),
+        }
     });
     // SAFETY: the buffer has BATCH events, the timespec lives during the call.
     let count = unsafe {
@@ -318,9 +321,7 @@ fn wait_milliseconds(
     events: &mut Events,
 ) -> Result<usize, Errno> {
     let milliseconds = timeout.map_or(-1, |left| {
-        left.saturating_add(999_999)
-            .checked_div(1_000_000)
-            .map_or(c_int::MAX, |ms| ms.min(i64::from(c_int::MAX)) as c_int)
+        milliseconds(left.saturating_add(999_999)).min(i64::from(c_int::MAX)) as c_int
     });
     // SAFETY: the buffer has BATCH events.
     let count = unsafe {

@@ -37,6 +37,7 @@ unsafe extern "C" {
         msg: *const c_char,
         level: c_int,
     );
+    pub fn lua_arith(state: *mut lua_State, op: c_int);
     pub fn luaL_unref(state: *mut lua_State, t: c_int, r#ref: c_int);
     pub fn luaL_where(state: *mut lua_State, lvl: c_int);
     pub fn lua_absindex(state: *mut lua_State, idx: c_int) -> c_int;

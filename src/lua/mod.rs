@@ -161,6 +161,8 @@ wrap! {
     raw_equal(l; first: c_int, second: c_int) -> bool = { ffi::lua_rawequal(l, first, second) != 0 };
     /// Pushes a string naming the position `level` calls up (`file:line: `). May raise.
     push_where(l; level: c_int) = { ffi::luaL_where(l, level) };
+    /// Replaces the two topmost numbers by their quotient, a float.
+    divide(l) = { ffi::lua_arith(l, ffi::LUA_OPDIV) };
     /// Concatenates the `count` topmost values. May raise.
     concat(l; count: c_int) = { ffi::lua_concat(l, count) };
     /// Pops a value and anchors it in the registry. May raise.

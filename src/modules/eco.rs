@@ -8,7 +8,7 @@ use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use std::os::fd::BorrowedFd;
 
 use crate::core::runtime::Runtime;
-use crate::core::{duration, Core, Interest};
+use crate::core::{checked_duration, Core, Interest};
 use crate::io::{Buffer, Io, Reader, Writer};
 use crate::lua::{ffi, function, Constants, Error, Functions, Lua, Outcome, Returns};
 use crate::{constants, functions};
@@ -74,14 +74,12 @@ fn run(lua: Lua) -> Outcome {
 
 /// `sleep(delay)`, in seconds. May be called in any coroutine.
 pub fn sleep(lua: Lua) -> Outcome {
-    let delay = lua.number(1)?;
-    if delay >= 0.0 {
-        runtime(lua).sleep(lua, duration(delay))
-    } else {
-        Err(Error::argument(
+    match checked_duration(lua.number(1)?) {
+        Some(delay) => runtime(lua).sleep(lua, delay),
+        None => Err(Error::argument(
             1,
             "delay must be greater than or equal to 0",
-        ))
+        )),
     }
 }
 

@@ -13,7 +13,9 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 
 use super::eco::sleep;
 use crate::core::runtime::Runtime;
-use crate::core::{duration, monotonic, wall_clock, Alarm, Clock, Core, Nanoseconds};
+use crate::core::{
+    checked_duration, monotonic, split, wall_clock, Alarm, Clock, Core, Nanoseconds,
+};
 use crate::io::push_method;
 use crate::lua::{ffi, function, method, Error, Functions, Lua, Outcome, Returns, State, UserData};
 use crate::{constants, functions};
@@ -52,8 +54,10 @@ pub fn open_internal(lua: Lua) -> Outcome {
 
 /// `now()` -> seconds since the epoch.
 fn now(lua: Lua) -> Outcome {
-    // Multiplied: routers divide in software, by a routine nothing else needs.
-    lua.push_number(wall_clock() as f64 * 1e-9);
+    // Lua divides: routers calculate with floats in software, and it has the routine.
+    lua.push_integer(wall_clock());
+    lua.push_integer(1_000_000_000);
+    lua.divide();
     Ok(Returns(1))
 }
 
@@ -63,8 +67,8 @@ fn now(lua: Lua) -> Outcome {
 const CALLBACK: c_int = 1;
 /// Most arguments a timer keeps.
 const MOST_ARGUMENTS: c_int = 65_000;
-/// What `set(0)` means, in seconds.
-const SOONEST: f64 = 0.001;
+/// What `set(0)` means.
+const SOONEST: Nanoseconds = 1_000_000;
 
 #[repr(C)]
 struct Timer {
@@ -140,15 +144,14 @@ impl Timer {
         if lua.type_of(index) != ffi::LUA_TNUMBER {
             return Err("delay must be a number".into());
         }
-        let seconds = lua.number(index)?;
-        if seconds.is_nan() || seconds < 0.0 {
+        let Some(time) = checked_duration(lua.number(index)?) else {
             return Err("delay must be non-negative".into());
-        }
+        };
         if self.anchor.get() == ffi::LUA_NOREF {
             lua.push_value(this);
             self.anchor.set(lua.reference());
         }
-        let time = duration(if seconds == 0.0 { SOONEST } else { seconds });
+        let time = if time == 0 { SOONEST } else { time };
         let start = match self.clock {
             Clock::Monotonic => monotonic(),
             Clock::Wall => 0,
@@ -271,11 +274,13 @@ fn timerfd_create(lua: Lua) -> Outcome {
 /// Seconds at argument `index` as the kernel wants them; below zero they stay
 /// wrong, for the kernel to refuse.
 fn timespec(lua: Lua, index: c_int) -> Result<libc::timespec, Error> {
-    let seconds = lua.number(index)?;
-    let time: Nanoseconds = if seconds < 0.0 { -1 } else { duration(seconds) };
+    let (seconds, rest) = match checked_duration(lua.number(index)?) {
+        Some(time) => split(time),
+        None => (-1, 0),
+    };
     Ok(libc::timespec {
-        tv_sec: (time / 1_000_000_000) as libc::time_t,
-        tv_nsec: (time % 1_000_000_000) as libc::c_long,
+        tv_sec: seconds as libc::time_t,
+        tv_nsec: rest as libc::c_long,
     })
 }
 

@@ -6,11 +6,12 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 
 use nix::errno::Errno;
+use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use super::{AlarmSlot, Entry, Runtime, ALARM, WALL, WATCH};
 use crate::core::abi::Alarm;
-use crate::core::clock::wall_clock;
+use crate::core::clock::{split, wall_clock};
 use crate::core::tasks::NO_TIMER;
 use crate::core::{Clock, Nanoseconds};
 
@@ -137,11 +138,12 @@ impl Runtime {
     pub(super) fn arm_wall_fd(&self) {
         let next = self.wall_timers.borrow().next_deadline();
         if let (Some(timer), Some(at)) = (&*self.wall_fd.borrow(), next) {
-            let at = std::time::Duration::from_nanos(at.max(1) as u64);
+            let (seconds, rest) = split(at.max(1));
+            let at = TimeSpec::new(seconds as libc::time_t, rest as libc::c_long);
             let flags =
                 TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
             // Cannot fail: the fd is a timer's and the time is in range.
-            let _ = timer.set(Expiration::OneShot(at.into()), flags);
+            let _ = timer.set(Expiration::OneShot(at), flags);
         }
     }
 

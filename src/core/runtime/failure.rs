@@ -7,7 +7,7 @@ use std::ptr;
 use nix::errno::Errno;
 
 use super::Runtime;
-use crate::core::Nanoseconds;
+use crate::core::{milliseconds, Nanoseconds};
 use crate::lua::{ffi, Lua, State};
 
 impl Runtime {
@@ -26,8 +26,8 @@ impl Runtime {
                 lua.state(),
                 c"coroutine execution timeout: run too long(%I ms) without yielding/dead (>%I ms)"
                     .as_ptr(),
-                spent / 1_000_000,
-                limit / 1_000_000,
+                milliseconds(spent),
+                milliseconds(limit),
             );
         }
         self.report(lua, thread);

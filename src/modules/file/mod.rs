@@ -244,7 +244,9 @@ fn file_system(lua: Lua) -> Outcome {
         Ok(found) => {
             let used = found.blocks().saturating_sub(found.blocks_free());
             for blocks in [found.blocks(), found.blocks_available(), used] {
-                lua.push_number((blocks as u64 * found.fragment_size() as u64) as f64 / 1024.0);
+                lua.push_integer((blocks as u64 * found.fragment_size() as u64) as i64);
+                lua.push_integer(1024);
+                lua.divide();
             }
             Ok(Returns(3))
         }
