@@ -73,20 +73,6 @@ pub fn flock(fd: c_int, operation: c_int) -> Result<(), Errno> {
     Errno::result(unsafe { libc::flock(fd, operation | libc::LOCK_NB) }).map(drop)
 }
 
-/// A new fd for the same open file, closed on exec.
-pub fn duplicate(fd: c_int) -> Result<c_int, Errno> {
-    // SAFETY: takes numbers only.
-    Errno::result(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) })
-}
-
-/// close(2) of an fd of ours; -1 is none.
-pub fn close_own(fd: c_int) {
-    if fd >= 0 {
-        // SAFETY: callers own the fd and forget it.
-        unsafe { libc::close(fd) };
-    }
-}
-
 /// A new inotify instance: non-blocking, closed on exec.
 pub fn open_inotify() -> Result<c_int, Errno> {
     // SAFETY: takes numbers only.

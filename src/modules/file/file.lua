@@ -27,9 +27,23 @@ function object:stat()
     return internal.fstat(self.fd)
 end
 
+-- flock(2) itself would block the thread: tries at growing intervals, with up
+-- to a fifth more so that those who wait do not all try at once.
 function object:flock(operation, timeout)
-    local locked, problem = parts.flock(self.fd, operation, timeout)
-    return locked, problem
+    local pause = 0.001
+    while true do
+        local locked, problem, busy = parts.flock(self.fd, operation)
+        if not busy or timeout and timeout <= 0 then
+            return locked, problem
+        end
+        local time = pause * (1 + os.clock() % 0.001 * 200)
+        if timeout then
+            time = math.min(time, timeout)
+            timeout = timeout - time
+        end
+        eco.sleep(time)
+        pause = math.min(pause * 2, 0.05)
+    end
 end
 
 function object:close()

@@ -6,8 +6,6 @@ mod calls;
 mod constants;
 mod folder;
 mod info;
-mod inotify;
-mod lock;
 mod names;
 mod sync;
 
@@ -39,6 +37,9 @@ pub fn open_internal(lua: Lua) -> Outcome {
     set_on_path(lua, core);
     lua.set_constants(constants::FILES);
     lua.set_constants(constants::EVENTS);
+    lua.push_chunk(c"=eco.file", lua_source!("events.lua"));
+    lua.push_value(-2);
+    lua.call(1, 0);
     Ok(Returns(1))
 }
 
@@ -71,14 +72,13 @@ const FUNCTIONS: Functions = functions! {
     inotify_init: function(inotify_init),
     inotify_add_watch: function(inotify_add_watch),
     inotify_rm_watch: function(inotify_rm_watch),
-    inotify_parse_event: function(inotify_parse_event),
 };
 
 /// What `file.lua` builds on.
 const PARTS: Functions = functions! {
     close: function(close_object),
     seek: function(lseek),
-    flock: function(lock::flock),
+    flock: function(try_lock),
 };
 
 /// Ends with true, or `nil, message`.
@@ -324,6 +324,19 @@ fn flock(lua: Lua) -> Outcome {
     }
 }
 
+/// `flock(fd, operation)` of an object -> true, or nil, a message, and whether
+/// somebody else holds the lock.
+fn try_lock(lua: Lua) -> Outcome {
+    match calls::flock(lua.int(1)?, lua.int(2)?) {
+        Err(Errno::EAGAIN | Errno::EINTR) => {
+            lua.fail("timeout")?;
+            lua.push_bool(true);
+            Ok(Returns(3))
+        }
+        result => done(lua, result),
+    }
+}
+
 /// `inotify_init()` -> fd.
 fn inotify_init(lua: Lua) -> Outcome {
     opened(lua, calls::open_inotify())
@@ -341,26 +354,4 @@ fn inotify_add_watch(lua: Lua) -> Outcome {
 /// `inotify_rm_watch(fd, watch)`.
 fn inotify_rm_watch(lua: Lua) -> Outcome {
     done(lua, calls::remove_watch(lua.int(1)?, lua.int(2)?))
-}
-
-/// `inotify_parse_event(bytes)` -> array of `{ wd, mask [, name] }`.
-fn inotify_parse_event(lua: Lua) -> Outcome {
-    let mut bytes = lua.string(1)?;
-    lua.push_table(4, 0);
-    let mut count = 0;
-    while !bytes.is_empty() {
-        let Some((event, rest)) = inotify::next_event(bytes) else {
-            return Err(Error::argument(1, "invalid inotify event buffer"));
-        };
-        bytes = rest;
-        lua.push_table(0, 3);
-        lua.set_integer(-1, c"wd", i64::from(event.watch));
-        lua.set_integer(-1, c"mask", i64::from(event.mask));
-        if !event.name.is_empty() {
-            lua.set_bytes(-1, c"name", event.name);
-        }
-        count += 1;
-        lua.raw_set_index(-2, count);
-    }
-    Ok(Returns(1))
 }

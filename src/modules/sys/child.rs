@@ -213,7 +213,7 @@ impl Child {
     // ---- waiting --------------------------------------------------------------------
 
     /// Wakes `waiter` when the child ends, and keeps the loop going till then.
-    pub fn add_waiter(&self, waiter: &Parked) {
+    fn add_waiter(&self, waiter: &Parked) {
         if !self.has_ended() {
             self.waiters.borrow_mut().push(waiter);
             self.core.hold(1);
@@ -221,7 +221,7 @@ impl Child {
     }
 
     /// Takes a waiter back; nothing happens when it is not there.
-    pub fn remove_waiter(&self, waiter: &Parked) {
+    fn remove_waiter(&self, waiter: &Parked) {
         let mut waiters = self.waiters.borrow_mut();
         if let Some(at) = waiters.iter().position(|&other| ptr::eq(other, waiter)) {
             waiters.swap_remove(at);
@@ -243,16 +243,8 @@ impl Child {
         2
     }
 
-    /// Pushes the status of a child that has ended, nil when it is lost. May raise.
-    pub fn push_status(&self, lua: Lua) {
-        match self.state.get() {
-            State::Ended(status) => push_status(lua, status),
-            _ => lua.push_nil(),
-        }
-    }
-
     /// Sends a signal, unless the child is gone: its number may be another's.
-    pub fn signal(&self, signal: c_int) -> Result<(), Errno> {
+    fn signal(&self, signal: c_int) -> Result<(), Errno> {
         if self.has_ended() {
             return Err(Errno::ESRCH);
         }
@@ -260,13 +252,12 @@ impl Child {
     }
 
     /// Starts a wait of the child in argument 1. May raise.
-    fn start_wait(&self, lua: Lua, timeout: Nanoseconds, kill: bool) -> Outcome {
+    fn start_wait(&self, lua: Lua, timeout: Nanoseconds) -> Outcome {
         let late = self.has_ended();
         let wait = lua.reserve::<Wait>(1, self.core.pointer()).fill(Wait {
             parked: Parked::new::<Wait>(),
             core: self.core,
             child: Cell::new(self),
-            kill: Cell::new(kill),
             late,
         });
         lua.push_value(1);
@@ -290,24 +281,8 @@ impl Child {
         }
         match timeout {
             Some(0) => lua.fail("timeout"),
-            timeout => this.start_wait(lua, timeout.unwrap_or(0), false),
+            timeout => this.start_wait(lua, timeout.unwrap_or(0)),
         }
-    }
-
-    /// `stop([timeout])` -> pid, status: SIGTERM, later SIGKILL.
-    fn stop(lua: Lua, this: &Child) -> Outcome {
-        let timeout = wait_timeout(lua, 2, Some(3_000_000_000))?.unwrap_or(0);
-        if let Err(errno) = this.signal(libc::SIGTERM) {
-            return lua.fail_errno(errno);
-        }
-        if timeout == 0 && !this.reap(lua) {
-            // Cannot fail: it was there a moment ago.
-            let _ = this.signal(libc::SIGKILL);
-        }
-        if this.has_ended() {
-            return Ok(Returns(this.push_end(lua)));
-        }
-        this.start_wait(lua, timeout, timeout != 0)
     }
 
     /// `signal(number)`.
@@ -346,7 +321,6 @@ impl UserData for Child {
     const NAME: &'static CStr = c"eco.child";
     const METHODS: Functions = functions! {
         wait: method(Child::wait_method),
-        stop: method(Child::stop),
         signal: method(Child::signal_method),
         close: method(Child::close),
     };
@@ -363,8 +337,6 @@ struct Wait {
     parked: Parked,
     core: Core,
     child: Cell<*const Child>,
-    /// Sends SIGKILL when the timeout has passed, and goes on waiting.
-    kill: Cell<bool>,
     /// It came after the status was collected: there is nothing to wait for.
     late: bool,
 }
@@ -385,11 +357,6 @@ impl Wait {
             return Step::Done(child.push_end(lua));
         }
         if !cause.has(Cause::TIMEOUT) {
-            return Step::Pending;
-        }
-        if self.kill.replace(false) {
-            // Cannot fail: the child has not been reaped.
-            let _ = child.signal(libc::SIGKILL);
             return Step::Pending;
         }
         self.abandon();

@@ -6,7 +6,6 @@ mod calls;
 mod child;
 mod constants;
 mod exec;
-mod shell;
 mod status;
 
 use std::ffi::{c_int, CStr};
@@ -19,13 +18,11 @@ use nix::unistd::{getpid, getppid, sysconf, SysconfVar};
 
 use child::{Child, NO_STREAMS};
 use exec::Program;
-use shell::Shell;
 use status::{has_ended, push_status};
 
 use crate::core::runtime::Runtime;
 use crate::core::Core;
 use crate::functions;
-use crate::io::wait_timeout;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
 use crate::lua_source;
 
@@ -57,8 +54,9 @@ pub fn open(lua: Lua) -> Outcome {
     lua.push_chunk(c"=eco.sys", lua_source!("sys.lua"));
     lua.require(c"eco");
     lua.require(c"eco.internal.sys");
+    lua.require(c"eco.sync");
     lua.push_module(PARTS, core.pointer());
-    lua.call(3, 1);
+    lua.call(4, 1);
     Ok(Returns(1))
 }
 
@@ -79,7 +77,6 @@ const PARTS: Functions = functions! {
     exec: function(start),
     fork: function(fork_tracked),
     close: function(close),
-    sh: function(shell),
 };
 
 /// Ends with true, or `nil, message`.
@@ -256,30 +253,6 @@ fn start(lua: Lua) -> Outcome {
         Core::of(lua).new_reader(lua, fd);
     }
     Ok(Returns(6))
-}
-
-/// `sh(argv, timeout, with_status)` -> stdout, stderr; with the status also
-/// nil, status.
-fn shell(lua: Lua) -> Outcome {
-    let timeout = wait_timeout(lua, 2, Some(30_000_000_000))?.unwrap_or(0);
-    if timeout == 0 {
-        lua.push_nil();
-        lua.fail("timeout")?;
-        return Ok(Returns(3));
-    }
-    if !lua.is_yieldable() {
-        return Err("attempt to yield from outside a coroutine".into());
-    }
-    let with_status = lua.to_bool(3);
-    lua.set_top(1);
-    match launch(lua)? {
-        Ok(child) => Shell::run(lua, Core::of(lua), child, timeout, with_status),
-        Err(errno) => {
-            lua.push_nil();
-            lua.fail_errno(errno)?;
-            Ok(Returns(3))
-        }
-    }
 }
 
 /// `fork()` of `spawn`: child, pid in the parent; nil, 0 in the child, with no

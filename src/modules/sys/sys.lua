@@ -1,5 +1,5 @@
 -- Objects of eco.sys, over the native parts.
-local eco, internal, parts = ...
+local eco, internal, sync, parts = ...
 local sys = setmetatable({}, { __index = internal })
 
 local process = {}
@@ -22,7 +22,16 @@ function process:wait(timeout)
 end
 
 function process:stop(timeout)
-    local pid, status = self.child:stop(timeout)
+    local child = self.child
+    local sent, problem = child:signal(internal.SIGTERM)
+    if not sent then
+        return nil, problem
+    end
+    local pid, status = child:wait(timeout or 3)
+    if status == 'timeout' then
+        child:signal(internal.SIGKILL)
+        pid, status = child:wait()
+    end
     return pid, status
 end
 
@@ -59,7 +68,58 @@ function sys.sh(cmd, timeout, with_status)
     elseif type(cmd) ~= 'table' then
         error('cmd must be a string or table', 2)
     end
-    return parts.sh(cmd, timeout, with_status)
+    timeout = timeout or 30
+    if timeout <= 0 then
+        return nil, nil, 'timeout'
+    end
+    if not coroutine.isyieldable() then
+        error('attempt to yield from outside a coroutine', 2)
+    end
+    local self<close>, problem = sys.exec(table.unpack(cmd))
+    if not self then
+        return nil, nil, problem
+    end
+    local output, failure, status = {}, {}, nil
+    local jobs = sync.waitgroup()
+    local function collect(stream, rd)
+        local pieces, data, message = {}, nil, nil
+        repeat
+            data, message = rd:read(16384)
+            pieces[#pieces + 1] = data
+        until not data
+        if message == 'eof' then
+            output[stream] = table.concat(pieces)
+        else
+            failure[stream] = message
+        end
+        jobs:done()
+    end
+    jobs:add(3)
+    eco.run(collect, 1, self.stdout_rd)
+    eco.run(collect, 2, self.stderr_rd)
+    eco.run(function()
+        status = select(2, self:wait())
+        jobs:done()
+    end)
+    if not jobs:wait(timeout) then
+        self:close()
+        if not status then
+            self:signal(internal.SIGTERM)
+            if not self:wait(0.2) then
+                self:kill()
+                self:wait(1)
+            end
+        end
+        return nil, nil, 'timeout'
+    end
+    if failure[1] then
+        return nil, nil, failure[1]
+    elseif failure[2] then
+        return output[1], nil, failure[2]
+    elseif with_status then
+        return output[1], output[2], nil, status
+    end
+    return output[1], output[2]
 end
 
 -- Listeners of a signal share a signalfd; the source of each, by number.
