@@ -3,11 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
+#[path = "src/lua/model.rs"]
+mod model;
 #[path = "src/lua/pack.rs"]
 mod pack;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/lua/model.rs");
     println!("cargo:rerun-if-changed=src/lua/pack.rs");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     pack_folder(Path::new("src"), &out);

@@ -9,6 +9,7 @@
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void, CStr};
+use std::ops::Deref;
 
 use nix::errno::Errno;
 
@@ -17,7 +18,7 @@ use super::{Clock, Nanoseconds};
 use crate::lua::{ffi, Error, Lua, Outcome, Returns, State};
 
 /// Version of the table; goes up with every change a module could notice.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Registry field that holds the core.
 pub const REGISTRY_KEY: &CStr = c"eco.core";
@@ -140,10 +141,11 @@ macro_rules! alarm {
     };
 }
 
-/// Result codes of `park` besides 0 and negative error numbers.
-pub(super) const PARK_OUTSIDE_COROUTINE: c_int = 1;
-pub(super) const PARK_READ_BUSY: c_int = 2;
-pub(super) const PARK_WRITE_BUSY: c_int = 3;
+/// Result codes of `park` and `stream_check` besides 0 and negative error numbers.
+pub(super) const OUTSIDE_COROUTINE: c_int = 1;
+pub(super) const READ_BUSY: c_int = 2;
+pub(super) const WRITE_BUSY: c_int = 3;
+pub(super) const OBJECT_BUSY: c_int = 4;
 
 type This = *const Abi;
 /// An `eco_reader` or `eco_writer`, seen from another module.
@@ -189,14 +191,9 @@ pub struct Abi {
     ) -> Handle,
     pub reader_at: unsafe extern "C-unwind" fn(This, State, c_int) -> Handle,
     pub reader_call: unsafe extern "C-unwind" fn(This, State, Handle, ReaderMethod, c_int) -> c_int,
-    pub reader_cancel: unsafe extern "C-unwind" fn(This, Handle),
-    pub reader_close: unsafe extern "C-unwind" fn(This, Handle),
-    pub reader_check: unsafe extern "C-unwind" fn(This, Handle) -> c_int,
     pub reader_buffered: unsafe extern "C-unwind" fn(This, Handle, *mut usize) -> *const u8,
     pub reader_consume: unsafe extern "C-unwind" fn(This, Handle, usize),
     pub reader_fill: unsafe extern "C-unwind" fn(This, Handle, usize) -> isize,
-    pub reader_error: unsafe extern "C-unwind" fn(This, State, Handle),
-    pub reader_fd: unsafe extern "C-unwind" fn(This, Handle) -> c_int,
     pub new_writer: unsafe extern "C-unwind" fn(
         This,
         State,
@@ -206,13 +203,14 @@ pub struct Abi {
     ) -> Handle,
     pub writer_at: unsafe extern "C-unwind" fn(This, State, c_int) -> Handle,
     pub writer_call: unsafe extern "C-unwind" fn(This, State, Handle, WriterMethod, c_int) -> c_int,
-    pub writer_cancel: unsafe extern "C-unwind" fn(This, Handle),
-    pub writer_close: unsafe extern "C-unwind" fn(This, Handle),
-    pub writer_check: unsafe extern "C-unwind" fn(This, Handle) -> c_int,
     pub writer_send: unsafe extern "C-unwind" fn(This, Handle, *const u8, usize) -> isize,
     pub writer_send_file:
         unsafe extern "C-unwind" fn(This, Handle, c_int, *mut i64, usize) -> isize,
-    pub writer_error: unsafe extern "C-unwind" fn(This, State, Handle),
+    pub stream_cancel: unsafe extern "C-unwind" fn(This, Handle),
+    pub stream_close: unsafe extern "C-unwind" fn(This, Handle),
+    pub stream_check: unsafe extern "C-unwind" fn(This, Handle) -> c_int,
+    pub stream_error: unsafe extern "C-unwind" fn(This, State, Handle),
+    pub stream_fd: unsafe extern "C-unwind" fn(This, Handle) -> c_int,
     pub timeout: unsafe extern "C-unwind" fn(This, State, c_int) -> Nanoseconds,
 }
 
@@ -287,9 +285,8 @@ impl Core {
     ) -> Outcome {
         match through!(self.park(lua.state(), operation, fd, interest, timeout)) {
             0 => Ok(Returns::YIELD),
-            PARK_OUTSIDE_COROUTINE => Err("attempt to yield from outside a coroutine".into()),
-            PARK_READ_BUSY => Err(READ_BUSY.into()),
-            PARK_WRITE_BUSY => Err(WRITE_BUSY.into()),
+            OUTSIDE_COROUTINE => Err("attempt to yield from outside a coroutine".into()),
+            code if code > 0 => idle(code).map(|()| Returns(0)),
             errno => lua.fail_errno(Errno::from_raw(-errno)),
         }
     }
@@ -311,7 +308,7 @@ impl Core {
     ) -> Outcome {
         match through!(self.offload(lua.state(), operation, work, context)) {
             0 => Ok(Returns::YIELD),
-            PARK_OUTSIDE_COROUTINE => Err("attempt to yield from outside a coroutine".into()),
+            OUTSIDE_COROUTINE => Err("attempt to yield from outside a coroutine".into()),
             errno => lua.fail_errno(Errno::from_raw(-errno)),
         }
     }
@@ -371,14 +368,19 @@ impl Core {
         fd: c_int,
         interest: Interest,
     ) -> Result<(), Error> {
+        idle(self.busy(operation, fd, interest))
+    }
+
+    /// The same as a code, 0 when idle.
+    pub(crate) fn busy(self, operation: &Parked, fd: c_int, interest: Interest) -> c_int {
         if self.is_parked(operation) {
-            Err(OBJECT_BUSY.into())
+            OBJECT_BUSY
         } else if interest.wants(Interest::READ) && self.is_busy(fd, Interest::READ) {
-            Err(READ_BUSY.into())
+            READ_BUSY
         } else if interest.wants(Interest::WRITE) && self.is_busy(fd, Interest::WRITE) {
-            Err(WRITE_BUSY.into())
+            WRITE_BUSY
         } else {
-            Ok(())
+            0
         }
     }
 
@@ -442,10 +444,8 @@ impl Core {
     /// Pushes a new reader of `fd`, which is non-blocking already. May raise.
     pub fn new_reader(self, lua: Lua, fd: c_int) -> Reader {
         let context = std::ptr::null_mut();
-        Reader(
-            self,
-            through!(self.new_reader(lua.state(), fd, None, context)),
-        )
+        let handle = through!(self.new_reader(lua.state(), fd, None, context));
+        Reader(Stream(self, handle))
     }
 
     /// Pushes a new reader that moves its bytes through `read`. May raise.
@@ -460,25 +460,21 @@ impl Core {
         read: ReadFunction,
         context: *mut c_void,
     ) -> Reader {
-        Reader(
-            self,
-            through!(self.new_reader(lua.state(), fd, Some(read), context)),
-        )
+        let handle = through!(self.new_reader(lua.state(), fd, Some(read), context));
+        Reader(Stream(self, handle))
     }
 
     /// The reader at `index`, if it is one.
     pub fn reader_at(self, lua: Lua, index: c_int) -> Option<Reader> {
         let handle = through!(self.reader_at(lua.state(), index));
-        (!handle.is_null()).then_some(Reader(self, handle))
+        (!handle.is_null()).then_some(Reader(Stream(self, handle)))
     }
 
     /// Pushes a new writer of `fd`, which is non-blocking already. May raise.
     pub fn new_writer(self, lua: Lua, fd: c_int) -> Writer {
         let context = std::ptr::null_mut();
-        Writer(
-            self,
-            through!(self.new_writer(lua.state(), fd, None, context)),
-        )
+        let handle = through!(self.new_writer(lua.state(), fd, None, context));
+        Writer(Stream(self, handle))
     }
 
     /// Pushes a new writer that moves its bytes through `write`. May raise.
@@ -493,22 +489,27 @@ impl Core {
         write: WriteFunction,
         context: *mut c_void,
     ) -> Writer {
-        Writer(
-            self,
-            through!(self.new_writer(lua.state(), fd, Some(write), context)),
-        )
+        let handle = through!(self.new_writer(lua.state(), fd, Some(write), context));
+        Writer(Stream(self, handle))
     }
 
     /// The writer at `index`, if it is one.
     pub fn writer_at(self, lua: Lua, index: c_int) -> Option<Writer> {
         let handle = through!(self.writer_at(lua.state(), index));
-        (!handle.is_null()).then_some(Writer(self, handle))
+        (!handle.is_null()).then_some(Writer(Stream(self, handle)))
     }
 }
 
-const OBJECT_BUSY: &str = "another coroutine is already waiting on this I/O object";
-const READ_BUSY: &str = "another coroutine is already waiting for read on this file descriptor";
-const WRITE_BUSY: &str = "another coroutine is already waiting for write on this file descriptor";
+/// Who waits already, as an error.
+fn idle(code: c_int) -> Result<(), Error> {
+    Err(match code {
+        0 => return Ok(()),
+        READ_BUSY => "another coroutine is already waiting for read on this file descriptor",
+        WRITE_BUSY => "another coroutine is already waiting for write on this file descriptor",
+        _ => "another coroutine is already waiting on this I/O object",
+    }
+    .into())
+}
 
 /// What one attempt to move bytes gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -529,24 +530,68 @@ fn attempt(result: isize) -> Attempt {
     }
 }
 
-/// What a `…_check` of the table says: 0 idle, 1 the object, else its fd is busy.
-fn idle(code: c_int, fd_busy: &'static str) -> Result<(), Error> {
-    match code {
-        0 => Ok(()),
-        1 => Err(OBJECT_BUSY.into()),
-        _ => Err(fd_busy.into()),
+/// What readers and writers have in common. Their owner keeps the userdata
+/// reachable while it uses this.
+#[derive(Clone, Copy)]
+pub struct Stream(Core, Handle);
+
+impl Stream {
+    /// Wakes the waiting coroutine with `canceled`.
+    pub fn cancel(self) {
+        let Stream(core, handle) = self;
+        through!(core.stream_cancel(handle));
+    }
+
+    /// Cancels and lets go of the fd: later calls fail with EBADF.
+    pub fn close(self) {
+        let Stream(core, handle) = self;
+        through!(core.stream_close(handle));
+    }
+
+    /// Refuses when a coroutine waits already.
+    pub fn check_idle(self) -> Result<(), Error> {
+        let Stream(core, handle) = self;
+        idle(through!(core.stream_check(handle)))
+    }
+
+    /// Pushes the text of the last failure. May raise.
+    pub fn push_error(self, lua: Lua) {
+        let Stream(core, handle) = self;
+        through!(core.stream_error(lua.state(), handle));
+    }
+
+    /// The fd it reads or writes, -1 once closed.
+    pub fn fd(self) -> c_int {
+        let Stream(core, handle) = self;
+        through!(core.stream_fd(handle))
     }
 }
 
-/// An `eco_reader`: its owner keeps the userdata reachable while it uses this.
+impl Deref for Reader {
+    type Target = Stream;
+
+    fn deref(&self) -> &Stream {
+        &self.0
+    }
+}
+
+impl Deref for Writer {
+    type Target = Stream;
+
+    fn deref(&self) -> &Stream {
+        &self.0
+    }
+}
+
+/// An `eco_reader`.
 #[derive(Clone, Copy)]
-pub struct Reader(Core, Handle);
+pub struct Reader(Stream);
 
 impl Reader {
     /// Runs a method whose arguments start at stack index `first`, as the tail
     /// of the calling function. May raise.
     pub fn call(self, lua: Lua, method: ReaderMethod, first: c_int) -> Outcome {
-        let (core, handle) = (self.0, self.1);
+        let Stream(core, handle) = self.0;
         Ok(Returns(through!(core.reader_call(
             lua.state(),
             handle,
@@ -555,27 +600,9 @@ impl Reader {
         ))))
     }
 
-    /// Wakes the waiting coroutine with `canceled`.
-    pub fn cancel(self) {
-        let (core, handle) = (self.0, self.1);
-        through!(core.reader_cancel(handle));
-    }
-
-    /// Cancels and lets go of the fd: later calls fail with EBADF.
-    pub fn close(self) {
-        let (core, handle) = (self.0, self.1);
-        through!(core.reader_close(handle));
-    }
-
-    /// Refuses when a coroutine waits already.
-    pub fn check_idle(self) -> Result<(), Error> {
-        let (core, handle) = (self.0, self.1);
-        idle(through!(core.reader_check(handle)), READ_BUSY)
-    }
-
     /// Bytes received and not consumed; valid until the next call on this reader.
     pub fn buffered<'a>(self) -> &'a [u8] {
-        let (core, handle) = (self.0, self.1);
+        let Stream(core, handle) = self.0;
         let mut length = 0;
         let data = through!(core.reader_buffered(handle, &mut length));
         // SAFETY: the reader owns that many bytes until it is next called,
@@ -585,39 +612,27 @@ impl Reader {
 
     /// Drops `count` bytes from the front of the buffer.
     pub fn consume(self, count: usize) {
-        let (core, handle) = (self.0, self.1);
+        let Stream(core, handle) = self.0;
         through!(core.reader_consume(handle, count));
     }
 
     /// Reads once, up to `want` more bytes, into the buffer. `want` 0 gives
     /// an empty buffer's memory back instead.
     pub fn fill(self, want: usize) -> Attempt {
-        let (core, handle) = (self.0, self.1);
+        let Stream(core, handle) = self.0;
         attempt(through!(core.reader_fill(handle, want)))
-    }
-
-    /// Pushes the text of the last failure. May raise.
-    pub fn push_error(self, lua: Lua) {
-        let (core, handle) = (self.0, self.1);
-        through!(core.reader_error(lua.state(), handle));
-    }
-
-    /// The fd it reads, -1 once closed.
-    pub fn fd(self) -> c_int {
-        let (core, handle) = (self.0, self.1);
-        through!(core.reader_fd(handle))
     }
 }
 
-/// An `eco_writer`: its owner keeps the userdata reachable while it uses this.
+/// An `eco_writer`.
 #[derive(Clone, Copy)]
-pub struct Writer(Core, Handle);
+pub struct Writer(Stream);
 
 impl Writer {
     /// Runs a method whose arguments start at stack index `first`, as the tail
     /// of the calling function. May raise.
     pub fn call(self, lua: Lua, method: WriterMethod, first: c_int) -> Outcome {
-        let (core, handle) = (self.0, self.1);
+        let Stream(core, handle) = self.0;
         Ok(Returns(through!(core.writer_call(
             lua.state(),
             handle,
@@ -626,27 +641,9 @@ impl Writer {
         ))))
     }
 
-    /// Wakes the waiting coroutine with `canceled`.
-    pub fn cancel(self) {
-        let (core, handle) = (self.0, self.1);
-        through!(core.writer_cancel(handle));
-    }
-
-    /// Cancels and lets go of the fd: later calls fail with EBADF.
-    pub fn close(self) {
-        let (core, handle) = (self.0, self.1);
-        through!(core.writer_close(handle));
-    }
-
-    /// Refuses when a coroutine waits already.
-    pub fn check_idle(self) -> Result<(), Error> {
-        let (core, handle) = (self.0, self.1);
-        idle(through!(core.writer_check(handle)), WRITE_BUSY)
-    }
-
     /// Writes once.
     pub fn send(self, data: &[u8]) -> Attempt {
-        let (core, handle) = (self.0, self.1);
+        let Stream(core, handle) = self.0;
         attempt(through!(core.writer_send(
             handle,
             data.as_ptr(),
@@ -657,13 +654,7 @@ impl Writer {
     /// Sends once from a file, at most `length` bytes at `*offset`, which
     /// moves on. `Moved(0)` is the end of the file.
     pub fn send_file(self, file: c_int, offset: &mut i64, length: usize) -> Attempt {
-        let (core, handle) = (self.0, self.1);
+        let Stream(core, handle) = self.0;
         attempt(through!(core.writer_send_file(handle, file, offset, length)))
-    }
-
-    /// Pushes the text of the last failure. May raise.
-    pub fn push_error(self, lua: Lua) {
-        let (core, handle) = (self.0, self.1);
-        through!(core.writer_error(lua.state(), handle));
     }
 }

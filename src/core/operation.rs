@@ -150,12 +150,16 @@ pub(super) unsafe fn poll_header(header: *const Parked, state: State, cause: Cau
 }
 
 /// Implements [`Operation`] for a `#[repr(C)]` type whose first field is
-/// `parked: Parked`, by its inherent `poll` and `abandon` methods.
+/// `parked: Parked` (or begins with the one named), by its inherent `poll` and
+/// `abandon` methods.
 #[macro_export]
 macro_rules! operation {
     ($type:ty) => {
+        $crate::operation!($type, parked);
+    };
+    ($type:ty, $($header:ident).+) => {
         const _: () = assert!(
-            std::mem::offset_of!($type, parked) == 0,
+            std::mem::offset_of!($type, $($header).+) == 0,
             "the header comes first"
         );
         #[allow(unsafe_code)]

@@ -11,7 +11,7 @@ use super::abi::{
 use super::operation::{Cause, Interest, Parked};
 use super::runtime::Runtime;
 use super::{Clock, Nanoseconds};
-use crate::io::{Reader, Writer};
+use crate::io::{Reader, Stream, Writer};
 use crate::lua::{Lua, Outcome, State};
 
 type This = *const Abi;
@@ -75,11 +75,9 @@ entries! {
     };
     reader_call(this, state: State, handle: Handle, method: ReaderMethod, first: c_int) -> c_int = {
         let lua = Lua::new(state);
-        code(lua, reader(handle).call(lua, Core::from_table(this), method, first))
+        let _ = this;
+        code(lua, reader(handle).call(lua, method, first))
     };
-    reader_cancel(this, handle: Handle) = reader(handle).cancel(Core::from_table(this));
-    reader_close(this, handle: Handle) = reader(handle).close(Core::from_table(this));
-    reader_check(this, handle: Handle) -> c_int = reader(handle).busy(Core::from_table(this));
     reader_buffered(this, handle: Handle, length: *mut usize) -> *const u8 = {
         let _ = this;
         reader(handle).buffered(&mut *length)
@@ -88,14 +86,9 @@ entries! {
         let _ = this;
         reader(handle).consume(count)
     };
-    reader_fill(this, handle: Handle, want: usize) -> isize = reader(handle).fill_for(Core::from_table(this), want);
-    reader_error(this, state: State, handle: Handle) = {
+    reader_fill(this, handle: Handle, want: usize) -> isize = {
         let _ = this;
-        reader(handle).push_error(Lua::new(state))
-    };
-    reader_fd(this, handle: Handle) -> c_int = {
-        let _ = this;
-        reader(handle).fd()
+        reader(handle).fill_for(want)
     };
     new_writer(this, state: State, fd: c_int, write: Option<WriteFunction>, context: *mut c_void) -> Handle =
         std::ptr::from_ref(Writer::push(Lua::new(state), Core::from_table(this), fd, write, context)).cast();
@@ -105,28 +98,53 @@ entries! {
     };
     writer_call(this, state: State, handle: Handle, method: WriterMethod, first: c_int) -> c_int = {
         let lua = Lua::new(state);
-        code(lua, writer(handle).call(lua, Core::from_table(this), method, first))
+        let _ = this;
+        code(lua, writer(handle).call(lua, method, first))
     };
-    writer_cancel(this, handle: Handle) = writer(handle).cancel(Core::from_table(this));
-    writer_close(this, handle: Handle) = writer(handle).close(Core::from_table(this));
-    writer_check(this, handle: Handle) -> c_int = writer(handle).busy(Core::from_table(this));
     writer_send(this, handle: Handle, data: *const u8, length: usize) -> isize =
-        writer(handle).send(Core::from_table(this), std::slice::from_raw_parts(data, length));
+        {
+        let _ = this;
+        writer(handle).send(std::slice::from_raw_parts(data, length))
+    };
     writer_send_file(this, handle: Handle, file: c_int, offset: *mut i64, length: usize) -> isize =
-        writer(handle).send_file(Core::from_table(this), file, &mut *offset, length);
+        {
+        let _ = this;
+        writer(handle).send_file(file, &mut *offset, length)
+    };
     timeout(this, state: State, index: c_int) -> Nanoseconds = {
         let _ = this;
         crate::io::stream_timeout(Lua::new(state), index)
     };
-    writer_error(this, state: State, handle: Handle) = {
+    stream_cancel(this, handle: Handle) = {
         let _ = this;
-        writer(handle).push_error(Lua::new(state))
+        stream(handle).cancel()
+    };
+    stream_close(this, handle: Handle) = {
+        let _ = this;
+        stream(handle).close()
+    };
+    stream_check(this, handle: Handle) -> c_int = {
+        let _ = this;
+        stream(handle).busy()
+    };
+    stream_error(this, state: State, handle: Handle) = {
+        let _ = this;
+        stream(handle).push_error(Lua::new(state))
+    };
+    stream_fd(this, handle: Handle) -> c_int = {
+        let _ = this;
+        stream(handle).fd.get()
     };
 }
 
 unsafe fn reader<'a>(handle: Handle) -> &'a Reader {
     // SAFETY: handles are made from readers; their owners keep them reachable.
     unsafe { &*handle.cast::<Reader>() }
+}
+
+unsafe fn stream<'a>(handle: Handle) -> &'a Stream {
+    // SAFETY: as below; the stream is the first field of both.
+    unsafe { &*handle.cast::<Stream>() }
 }
 
 unsafe fn writer<'a>(handle: Handle) -> &'a Writer {
@@ -158,22 +176,18 @@ pub const TABLE: Abi = Abi {
     new_reader,
     reader_at,
     reader_call,
-    reader_cancel,
-    reader_close,
-    reader_check,
     reader_buffered,
     reader_consume,
     reader_fill,
-    reader_error,
-    reader_fd,
     new_writer,
     writer_at,
     writer_call,
-    writer_cancel,
-    writer_close,
-    writer_check,
     writer_send,
     writer_send_file,
-    writer_error,
+    stream_cancel,
+    stream_close,
+    stream_check,
+    stream_error,
+    stream_fd,
     timeout,
 };

@@ -11,6 +11,8 @@ mod queue;
 #[cfg(feature = "core")]
 mod reader;
 #[cfg(feature = "core")]
+mod stream;
+#[cfg(feature = "core")]
 mod wait;
 #[cfg(feature = "core")]
 mod writer;
@@ -22,7 +24,9 @@ pub use fields::push_method;
 #[cfg(any(feature = "sync", feature = "channel"))]
 pub use queue::{Owner, Queue, Waiter};
 #[cfg(feature = "core")]
-pub use reader::{Reader, Request};
+pub use reader::Reader;
+#[cfg(feature = "core")]
+pub use stream::Stream;
 #[cfg(feature = "core")]
 pub use wait::{is_ready, Io};
 #[cfg(feature = "core")]

@@ -6,15 +6,14 @@
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{c_char, c_int, c_void, CStr};
+use std::ffi::{c_int, c_void, CStr};
 use std::ptr;
 
-use nix::errno::Errno;
-
 use super::buffer::find;
+use super::stream::{socket_option, Stream, Transfer, Turn, AGAIN};
 use super::{is_ready, stream_timeout, Buffer};
 use crate::core::runtime::Runtime;
-use crate::core::{Cause, Core, Interest, Nanoseconds, Parked, ReadFunction, ReaderMethod, Step};
+use crate::core::{Cause, Core, Interest, Parked, ReadFunction, ReaderMethod, Step};
 use crate::functions;
 use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
 
@@ -42,19 +41,10 @@ pub enum Request {
     Buffer(*const Buffer, usize),
 }
 
-/// How far a request got.
-enum Progress {
-    Done(c_int),
-    /// Blocked; true when bytes arrived on the way.
-    Blocked(bool),
-}
-
-/// The reader. `repr(C)` with the operation first: it is its own operation.
+/// The reader; the stream is its operation.
 #[repr(C)]
 pub struct Reader {
-    parked: Parked,
-    core: Core,
-    fd: Cell<c_int>,
+    pub stream: Stream,
     read: Option<ReadFunction>,
     context: *mut c_void,
     buffer: RefCell<Vec<u8>>,
@@ -64,17 +54,12 @@ pub struct Reader {
     scanned: Cell<usize>,
     /// The end was reported and nothing came since.
     at_end: Cell<bool>,
-    closed: Cell<bool>,
     /// A TCP socket: a short read means that it is drained. None: not known.
     is_tcp: Cell<Option<bool>>,
-    /// Text or number of the last failure.
-    failure_text: Cell<*const c_char>,
-    failure: Cell<Errno>,
     request: Cell<Request>,
-    timeout: Cell<Nanoseconds>,
 }
 
-crate::operation!(Reader);
+crate::operation!(Reader, stream.parked);
 
 impl Reader {
     /// Pushes a reader of `fd`. May raise.
@@ -85,22 +70,17 @@ impl Reader {
         read: Option<ReadFunction>,
         context: *mut c_void,
     ) -> &'a Reader {
+        let parked = Parked::new::<Reader>();
         lua.reserve::<Reader>(0, core.pointer()).fill(Reader {
-            parked: Parked::new::<Reader>(),
-            core,
-            fd: Cell::new(fd),
+            stream: Stream::new(parked, core, Interest::READ, fd),
             read,
             context,
             buffer: RefCell::default(),
             head: Cell::new(0),
             scanned: Cell::new(0),
             at_end: Cell::new(false),
-            closed: Cell::new(false),
             is_tcp: Cell::new(if read.is_some() { Some(false) } else { None }),
-            failure_text: Cell::new(ptr::null()),
-            failure: Cell::new(Errno::UnknownErrno),
             request: Cell::new(Request::Wait),
-            timeout: Cell::new(0),
         })
     }
 
@@ -144,16 +124,17 @@ impl Reader {
     fn release(&self) {
         let mut buffer = self.buffer.borrow_mut();
         if buffer.is_empty() && buffer.capacity() > 0 {
-            *Runtime::of(self.core).spare() = std::mem::take(&mut *buffer);
+            *Runtime::of(self.stream.core).spare() = std::mem::take(&mut *buffer);
         }
     }
 
     /// Reads once, up to `want` bytes: a count (0 at the end) or a negative
     /// error number.
     fn fill(&self, want: usize) -> isize {
-        let fd = self.fd.get();
-        if self.read.is_none() && !self.core.may_be_ready(fd, Interest::READ) {
-            return -(libc::EAGAIN as isize);
+        let stream = &self.stream;
+        let fd = stream.fd.get();
+        if self.read.is_none() && !stream.core.may_be_ready(fd, Interest::READ) {
+            return AGAIN;
         }
         let want = want.min(LARGEST_READ);
         let mut buffer = self.buffer.borrow_mut();
@@ -161,7 +142,7 @@ impl Reader {
             buffer.drain(..self.head.replace(0));
         }
         if buffer.capacity() == 0 {
-            *buffer = std::mem::take(&mut *Runtime::of(self.core).spare());
+            *buffer = std::mem::take(&mut *Runtime::of(stream.core).spare());
         }
         buffer.reserve(want);
         let length = buffer.len();
@@ -174,26 +155,21 @@ impl Reader {
             unsafe { buffer.set_len(length + result as usize) };
             self.at_end.set(false);
             if (result as usize) < want && self.is_tcp() {
-                self.core.drained(fd, Interest::READ);
+                stream.core.drained(fd, Interest::READ);
             }
         }
         result
     }
 
     fn read_once(&self, into: *mut u8, want: usize) -> isize {
-        self.failure_text.set(ptr::null());
         if let Some(read) = self.read {
             let mut text = ptr::null();
             // SAFETY: by the contract of read functions; `into` has room.
             let result = unsafe { read(into.cast(), want, self.context, &mut text) };
-            if result < 0 && result != -libc::EAGAIN {
-                self.failure_text.set(text);
-                self.failure.set(Errno::from_raw(-result));
-            }
-            return result as isize;
+            return self.stream.note(result, text);
         }
+        let fd = self.stream.fd.get();
         loop {
-            let fd = self.fd.get();
             // SAFETY: `into` has room for `want` bytes.
             let result = unsafe {
                 // Shorter than the way through the file system.
@@ -203,33 +179,23 @@ impl Reader {
                     libc::read(fd, into.cast(), want)
                 }
             };
-            if result >= 0 {
+            if let Some(result) = self.stream.result(result) {
                 return result;
-            }
-            match Errno::last() {
-                Errno::EINTR => {}
-                Errno::EAGAIN => {
-                    self.core.drained(self.fd.get(), Interest::READ);
-                    return -(libc::EAGAIN as isize);
-                }
-                errno => {
-                    self.failure.set(errno);
-                    return -(errno as isize);
-                }
             }
         }
     }
 
     fn is_tcp(&self) -> bool {
         self.is_tcp.get().unwrap_or_else(|| {
-            let is_tcp = socket_option(self.fd.get(), libc::SO_PROTOCOL) == Some(libc::IPPROTO_TCP);
+            let protocol = socket_option(self.stream.fd.get(), libc::SO_PROTOCOL);
+            let is_tcp = protocol == Some(libc::IPPROTO_TCP);
             self.is_tcp.set(Some(is_tcp));
             is_tcp
         })
     }
 
     /// `fill` for the core's table; 0 bytes wanted releases the buffer.
-    pub fn fill_for(&self, _core: Core, want: usize) -> isize {
+    pub fn fill_for(&self, want: usize) -> isize {
         if want == 0 {
             self.release();
             return 0;
@@ -237,34 +203,11 @@ impl Reader {
         self.fill(want)
     }
 
-    pub fn fd(&self) -> c_int {
-        self.fd.get()
-    }
-
-    /// Pushes the text of the last failure. May raise.
-    pub fn push_error(&self, lua: Lua) {
-        if self.failure_text.get().is_null() {
-            lua.push_errno(self.failure.get());
-        } else {
-            // SAFETY: read functions give static or context-owned texts.
-            unsafe { lua.push_c_str(self.failure_text.get()) };
-        }
-    }
-
     // ---- requests ------------------------------------------------------------------
 
-    /// 0, or which busy text applies.
-    pub fn busy(&self, core: Core) -> c_int {
-        if core.is_parked(&self.parked) {
-            1
-        } else {
-            c_int::from(core.is_busy(self.fd.get(), Interest::READ)) * 2
-        }
-    }
-
     /// Parses and starts the method's request; arguments begin at `first`.
-    pub fn call(&self, lua: Lua, core: Core, method: ReaderMethod, first: c_int) -> Outcome {
-        core.check_idle(&self.parked, self.fd.get(), Interest::READ)?;
+    pub fn call(&self, lua: Lua, method: ReaderMethod, first: c_int) -> Outcome {
+        self.stream.check_idle()?;
         let (request, timeout) = match method {
             ReaderMethod::Wait => (Request::Wait, first),
             ReaderMethod::Read => (read_format(lua, first)?, first + 1),
@@ -281,87 +224,20 @@ impl Reader {
         if let Request::Buffer(_, 0) = request {
             return lua.fail("buffer is full");
         }
-        self.start(lua, core, request, stream_timeout(lua, timeout))
-    }
-
-    fn start(&self, lua: Lua, core: Core, request: Request, timeout: Nanoseconds) -> Outcome {
-        if self.closed.get() {
+        if self.stream.is_closed() {
             return lua.fail("closed");
         }
         self.request.set(request);
-        self.timeout.set(timeout);
-        if !matches!(request, Request::Wait) && core.spend(lua) {
-            let outcome = core.park(lua, &self.parked, -1, Interest::NONE, 0)?;
-            core.wake(&self.parked, Cause::WAKE);
-            return Ok(outcome);
-        }
-        match self.advance(lua) {
-            Progress::Done(count) => Ok(Returns(count)),
-            Progress::Blocked(_) => {
-                self.release();
-                core.park(lua, &self.parked, self.fd.get(), Interest::READ, timeout)
-            }
-        }
+        let only_waits = matches!(request, Request::Wait);
+        let timeout = stream_timeout(lua, timeout);
+        self.stream.start(lua, self, only_waits, timeout)
     }
 
     fn poll(&self, lua: Lua, cause: Cause) -> Step {
-        if cause.has(Cause::CANCEL) || self.fd.get() < 0 {
-            return failed(lua, "canceled");
-        }
-        if cause.has(Cause::TIMEOUT) {
-            return failed(lua, "timeout");
-        }
-        if cause.has(Cause::WAKE) && matches!(self.request.get(), Request::Wait) {
-            lua.push_bool(true);
-            return Step::Done(1);
-        }
-        let moved = match self.advance(lua) {
-            Progress::Done(count) => return Step::Done(count),
-            Progress::Blocked(moved) => moved,
-        };
-        self.release();
-        if cause.has(Cause::WAKE) {
-            // It may not have waited for the fd yet (see `start`).
-            if let Err(errno) =
-                self.core
-                    .change_interest(&self.parked, self.fd.get(), Interest::READ)
-            {
-                lua.push_nil();
-                lua.push_errno(errno);
-                return Step::Done(2);
-            }
-        }
-        if moved || cause.has(Cause::WAKE) {
-            self.core.restart_timeout(&self.parked, self.timeout.get());
-        }
-        Step::Pending
+        self.stream.poll(lua, cause, self)
     }
 
     fn abandon(&self) {}
-
-    /// Moves the request on until it is done or would block. May raise.
-    fn advance(&self, lua: Lua) -> Progress {
-        let mut moved = false;
-        loop {
-            let want = match self.satisfy(lua) {
-                Ok(count) => return Progress::Done(count),
-                Err(want) => want,
-            };
-            if want == 0 {
-                return Progress::Blocked(false);
-            }
-            match self.fill(want) {
-                0 => return Progress::Done(self.end(lua)),
-                count if count > 0 => moved = true,
-                code if code == -(libc::EAGAIN as isize) => return Progress::Blocked(moved),
-                _ => {
-                    lua.push_nil();
-                    self.push_error(lua);
-                    return Progress::Done(2);
-                }
-            }
-        }
-    }
 
     /// Results from what is buffered, or how many bytes to ask for (0: wait
     /// without reading).
@@ -369,8 +245,9 @@ impl Reader {
         let front = self.front();
         match self.request.get() {
             Request::Wait => {
-                if !is_ready(self.fd.get(), Interest::READ) {
-                    self.core.drained(self.fd.get(), Interest::READ);
+                let fd = self.stream.fd.get();
+                if !is_ready(fd, Interest::READ) {
+                    self.stream.core.drained(fd, Interest::READ);
                     return Err(0);
                 }
                 lua.push_bool(true);
@@ -437,66 +314,64 @@ impl Reader {
     }
 
     /// Results at the end of the stream.
-    fn end(&self, lua: Lua) -> c_int {
+    fn end(&self, lua: Lua) -> Turn {
         let seen = self.at_end.replace(true);
         let rest = self.front().len();
         match self.request.get() {
-            Request::All if rest > 0 || !seen => return self.give(lua, rest, 0),
-            Request::Until(_) if rest > 0 => return self.give(lua, rest, 0),
+            Request::All if rest > 0 || !seen => return Turn::Done(self.give(lua, rest, 0)),
+            Request::Until(_) if rest > 0 => return Turn::Done(self.give(lua, rest, 0)),
             // An unterminated last line or a short block is dropped.
             _ => self.consume(rest),
         }
-        lua.push_nil();
-        lua.push_str(if is_socket(self.fd.get()) {
-            "closed"
-        } else {
-            "eof"
-        });
-        2
-    }
-
-    pub fn cancel(&self, core: Core) {
-        core.wake(&self.parked, Cause::CANCEL);
-    }
-
-    /// Cancels and lets go of the fd.
-    pub fn close(&self, core: Core) {
-        self.cancel(core);
-        // Operations of other modules wait on their own account.
-        Runtime::of(core).cancel_waiter(self.fd.replace(-1), Interest::READ);
+        self.stream.push_end(lua)
     }
 
     // ---- methods -------------------------------------------------------------------
 
     fn wait(lua: Lua, this: &Reader) -> Outcome {
-        this.call(lua, this.core, ReaderMethod::Wait, 2)
+        this.call(lua, ReaderMethod::Wait, 2)
     }
 
     fn read(lua: Lua, this: &Reader) -> Outcome {
-        this.call(lua, this.core, ReaderMethod::Read, 2)
+        this.call(lua, ReaderMethod::Read, 2)
     }
 
     fn readfull(lua: Lua, this: &Reader) -> Outcome {
-        this.call(lua, this.core, ReaderMethod::ReadFull, 2)
+        this.call(lua, ReaderMethod::ReadFull, 2)
     }
 
     fn readuntil(lua: Lua, this: &Reader) -> Outcome {
-        this.call(lua, this.core, ReaderMethod::ReadUntil, 2)
+        this.call(lua, ReaderMethod::ReadUntil, 2)
     }
 
     fn read2b(lua: Lua, this: &Reader) -> Outcome {
-        this.call(lua, this.core, ReaderMethod::ReadToBuffer, 2)
+        this.call(lua, ReaderMethod::ReadToBuffer, 2)
     }
 
-    fn cancel_method(_: Lua, this: &Reader) -> Outcome {
-        this.cancel(this.core);
+    fn cancel(_: Lua, this: &Reader) -> Outcome {
+        this.stream.cancel();
         Ok(Returns(0))
     }
 
-    fn close_method(_: Lua, this: &Reader) -> Outcome {
-        this.cancel(this.core);
-        this.closed.set(true);
-        Ok(Returns(0))
+    fn close(_: Lua, this: &Reader) -> Outcome {
+        this.stream.end()
+    }
+}
+
+impl Transfer for Reader {
+    fn step(&self, lua: Lua) -> Turn {
+        match self.satisfy(lua) {
+            Ok(count) => Turn::Done(count),
+            Err(0) => Turn::Moved(AGAIN),
+            Err(want) => match self.fill(want) {
+                0 => self.end(lua),
+                count => Turn::Moved(count),
+            },
+        }
+    }
+
+    fn pause(&self) {
+        self.release();
     }
 }
 
@@ -508,20 +383,13 @@ impl UserData for Reader {
         readfull: method(Reader::readfull),
         readuntil: method(Reader::readuntil),
         read2b: method(Reader::read2b),
-        cancel: method(Reader::cancel_method),
-        __close: method(Reader::close_method),
+        cancel: method(Reader::cancel),
+        __close: method(Reader::close),
     };
 
     fn finalise(&self, _lua: Lua) {
-        self.core.forget(&self.parked);
+        self.stream.core.forget(&self.stream.parked);
     }
-}
-
-/// Finishes a poll with `nil, message`.
-pub(super) fn failed(lua: Lua, message: &str) -> Step {
-    lua.push_nil();
-    lua.push_str(message);
-    Step::Done(2)
 }
 
 /// The format argument of `read`.
@@ -567,26 +435,4 @@ fn buffer_request(lua: Lua, index: c_int) -> Result<Request, Error> {
             Ok(Request::Buffer(buffer, size.min(buffer.room())))
         }
     }
-}
-
-/// An integer socket option at SOL_SOCKET; None for what is no socket.
-fn socket_option(fd: c_int, option: c_int) -> Option<c_int> {
-    let mut value: c_int = 0;
-    let mut length = size_of::<c_int>() as libc::socklen_t;
-    // SAFETY: value and length are locals of the size stated.
-    let result = unsafe {
-        libc::getsockopt(
-            fd,
-            libc::SOL_SOCKET,
-            option,
-            ptr::from_mut(&mut value).cast(),
-            &mut length,
-        )
-    };
-    (result == 0).then_some(value)
-}
-
-/// True when the fd is a socket now.
-pub(super) fn is_socket(fd: c_int) -> bool {
-    socket_option(fd, libc::SO_TYPE).is_some()
 }

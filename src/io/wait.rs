@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::ffi::{c_int, CStr};
 
-use super::reader::failed;
+use super::stream::failed;
 use super::stream_timeout;
 use crate::core::{Cause, Core, Interest, Parked, Step};
 use crate::functions;

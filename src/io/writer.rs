@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{c_char, c_int, c_void, CStr};
+use std::ffi::{c_int, c_void, CStr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 
@@ -13,10 +13,9 @@ use nix::errno::Errno;
 use nix::fcntl::{open, OFlag};
 use nix::sys::stat::Mode;
 
-use super::reader::{failed, is_socket};
+use super::stream::{Stream, Transfer, Turn, AGAIN};
 use super::{is_ready, stream_timeout};
-use crate::core::runtime::Runtime;
-use crate::core::{Cause, Core, Interest, Nanoseconds, Parked, Step, WriteFunction, WriterMethod};
+use crate::core::{Cause, Core, Interest, Parked, Step, WriteFunction, WriterMethod};
 use crate::functions;
 use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
 
@@ -36,32 +35,21 @@ enum Request {
     File { offset: i64, left: u64 },
 }
 
-enum Progress {
-    Done(c_int),
-    Blocked(bool),
-}
-
-/// The writer; its own operation.
+/// The writer; the stream is its operation.
 #[repr(C)]
 pub struct Writer {
-    parked: Parked,
-    core: Core,
-    fd: Cell<c_int>,
+    pub stream: Stream,
     write: Option<WriteFunction>,
     context: *mut c_void,
     /// Sockets are written with MSG_NOSIGNAL, until send(2) says it is none.
     is_socket: Cell<bool>,
-    closed: Cell<bool>,
-    failure_text: Cell<*const c_char>,
-    failure: Cell<Errno>,
     request: Cell<Request>,
     /// Result of the call when it succeeds.
     total: Cell<u64>,
     file: RefCell<Option<OwnedFd>>,
-    timeout: Cell<Nanoseconds>,
 }
 
-crate::operation!(Writer);
+crate::operation!(Writer, stream.parked);
 
 impl Writer {
     /// Pushes a writer of `fd`. May raise.
@@ -72,35 +60,30 @@ impl Writer {
         write: Option<WriteFunction>,
         context: *mut c_void,
     ) -> &'a Writer {
+        let parked = Parked::new::<Writer>();
         lua.reserve::<Writer>(0, core.pointer()).fill(Writer {
-            parked: Parked::new::<Writer>(),
-            core,
-            fd: Cell::new(fd),
+            stream: Stream::new(parked, core, Interest::WRITE, fd),
             write,
             context,
             is_socket: Cell::new(true),
-            closed: Cell::new(false),
-            failure_text: Cell::new(ptr::null()),
-            failure: Cell::new(Errno::UnknownErrno),
             request: Cell::new(Request::Wait),
             total: Cell::new(0),
             file: RefCell::new(None),
-            timeout: Cell::new(0),
         })
     }
 
     // ---- one attempt ---------------------------------------------------------------
 
     /// Writes once: a count or a negative error number.
-    pub fn send(&self, core: Core, data: &[u8]) -> isize {
+    pub fn send(&self, data: &[u8]) -> isize {
         if let Some(write) = self.write {
             let mut text = ptr::null();
             // SAFETY: by the contract of write functions.
             let result =
                 unsafe { write(data.as_ptr().cast(), data.len(), self.context, &mut text) };
-            return self.note(result as isize, text);
+            return self.stream.note(result, text);
         }
-        let fd = self.fd.get();
+        let fd = self.stream.fd.get();
         loop {
             // SAFETY: both calls only read `data`.
             let result = unsafe {
@@ -110,41 +93,26 @@ impl Writer {
                     libc::write(fd, data.as_ptr().cast(), data.len())
                 }
             };
-            if result >= 0 {
+            if result < 0 && self.is_socket.get() && Errno::last() == Errno::ENOTSOCK {
+                self.is_socket.set(false);
+            } else if let Some(result) = self.stream.result(result) {
                 return result;
-            }
-            match Errno::last() {
-                Errno::EINTR => {}
-                Errno::ENOTSOCK if self.is_socket.get() => self.is_socket.set(false),
-                Errno::EAGAIN => {
-                    core.drained(fd, Interest::WRITE);
-                    return -(libc::EAGAIN as isize);
-                }
-                errno => return self.note(-(errno as isize), ptr::null()),
             }
         }
     }
 
     /// Sends once from a file: a count (0 at its end) or a negative error number.
-    pub fn send_file(&self, core: Core, file: c_int, offset: &mut i64, length: usize) -> isize {
+    pub fn send_file(&self, file: c_int, offset: &mut i64, length: usize) -> isize {
         if self.write.is_none() {
+            let fd = self.stream.fd.get();
+            let length = length.min(LARGEST_SEND);
             let mut position: libc::off64_t = *offset;
             loop {
                 // SAFETY: the kernel moves bytes between the two fds.
-                let result = unsafe {
-                    libc::sendfile64(self.fd.get(), file, &mut position, length.min(LARGEST_SEND))
-                };
-                if result >= 0 {
+                let result = unsafe { libc::sendfile64(fd, file, &mut position, length) };
+                if let Some(result) = self.stream.result(result) {
                     *offset = position;
                     return result;
-                }
-                match Errno::last() {
-                    Errno::EINTR => {}
-                    Errno::EAGAIN => {
-                        core.drained(self.fd.get(), Interest::WRITE);
-                        return -(libc::EAGAIN as isize);
-                    }
-                    errno => return self.note(-(errno as isize), ptr::null()),
                 }
             }
         }
@@ -159,51 +127,21 @@ impl Writer {
             )
         };
         if read <= 0 {
-            return if read == 0 {
-                0
-            } else {
-                self.note(-(Errno::last_raw() as isize), ptr::null())
-            };
+            let error = if read == 0 { 0 } else { -Errno::last_raw() };
+            return self.stream.note(error, ptr::null());
         }
-        let sent = self.send(core, &piece[..read as usize]);
+        let sent = self.send(&piece[..read as usize]);
         if sent > 0 {
             *offset += sent as i64;
         }
         sent
     }
 
-    fn note(&self, result: isize, text: *const c_char) -> isize {
-        if result < 0 && result != -(libc::EAGAIN as isize) {
-            self.failure_text.set(text);
-            self.failure.set(Errno::from_raw(-result as c_int));
-        }
-        result
-    }
-
-    /// Pushes the text of the last failure. May raise.
-    pub fn push_error(&self, lua: Lua) {
-        if self.failure_text.get().is_null() {
-            lua.push_errno(self.failure.get());
-        } else {
-            // SAFETY: write functions give static or context-owned texts.
-            unsafe { lua.push_c_str(self.failure_text.get()) };
-        }
-    }
-
     // ---- requests ------------------------------------------------------------------
 
-    /// 0, or which busy text applies.
-    pub fn busy(&self, core: Core) -> c_int {
-        if core.is_parked(&self.parked) {
-            1
-        } else {
-            c_int::from(core.is_busy(self.fd.get(), Interest::WRITE)) * 2
-        }
-    }
-
     /// Parses and starts the method's request; arguments begin at `first`.
-    pub fn call(&self, lua: Lua, core: Core, method: WriterMethod, first: c_int) -> Outcome {
-        core.check_idle(&self.parked, self.fd.get(), Interest::WRITE)?;
+    pub fn call(&self, lua: Lua, method: WriterMethod, first: c_int) -> Outcome {
+        self.stream.check_idle()?;
         let (request, timeout) = match method {
             WriterMethod::Wait => (Request::Wait, first),
             WriterMethod::Write => {
@@ -227,7 +165,7 @@ impl Writer {
                 (Request::File { offset, left }, first + 3)
             }
         };
-        if self.closed.get() {
+        if self.stream.is_closed() {
             return lua.fail("closed");
         }
         if let Request::File { .. } = request {
@@ -235,7 +173,10 @@ impl Writer {
                 return lua.fail_errno(errno);
             }
         }
-        self.start(lua, core, request, stream_timeout(lua, timeout))
+        self.request.set(request);
+        let only_waits = matches!(request, Request::Wait);
+        let timeout = stream_timeout(lua, timeout);
+        self.stream.start(lua, self, only_waits, timeout)
     }
 
     fn open_file(&self, lua: Lua, index: c_int) -> Result<(), Errno> {
@@ -250,62 +191,8 @@ impl Writer {
         Ok(())
     }
 
-    fn start(&self, lua: Lua, core: Core, request: Request, timeout: Nanoseconds) -> Outcome {
-        self.request.set(request);
-        self.timeout.set(timeout);
-        if !matches!(request, Request::Wait) && core.spend(lua) {
-            let outcome = core.park(lua, &self.parked, -1, Interest::NONE, 0)?;
-            core.wake(&self.parked, Cause::WAKE);
-            return Ok(outcome);
-        }
-        match self.advance(lua) {
-            Progress::Done(count) => Ok(Returns(count)),
-            Progress::Blocked(_) => {
-                let parked = core.park(lua, &self.parked, self.fd.get(), Interest::WRITE, timeout);
-                if !matches!(parked, Ok(Returns::YIELD)) {
-                    self.abandon();
-                }
-                parked
-            }
-        }
-    }
-
     fn poll(&self, lua: Lua, cause: Cause) -> Step {
-        let stopped = if cause.has(Cause::CANCEL) || self.fd.get() < 0 {
-            Some("canceled")
-        } else if cause.has(Cause::TIMEOUT) {
-            Some("timeout")
-        } else {
-            None
-        };
-        if let Some(message) = stopped {
-            self.abandon();
-            return failed(lua, message);
-        }
-        if cause.has(Cause::WAKE) && matches!(self.request.get(), Request::Wait) {
-            lua.push_bool(true);
-            return Step::Done(1);
-        }
-        let moved = match self.advance(lua) {
-            Progress::Done(count) => return Step::Done(count),
-            Progress::Blocked(moved) => moved,
-        };
-        if cause.has(Cause::WAKE) {
-            // It may not have waited for the fd yet (see `start`).
-            if let Err(errno) =
-                self.core
-                    .change_interest(&self.parked, self.fd.get(), Interest::WRITE)
-            {
-                self.abandon();
-                lua.push_nil();
-                lua.push_errno(errno);
-                return Step::Done(2);
-            }
-        }
-        if moved || cause.has(Cause::WAKE) {
-            self.core.restart_timeout(&self.parked, self.timeout.get());
-        }
-        Step::Pending
+        self.stream.poll(lua, cause, self)
     }
 
     /// Closes the file of an unfinished sendfile.
@@ -313,109 +200,82 @@ impl Writer {
         *self.file.borrow_mut() = None;
     }
 
-    /// Moves the request on until it is done or would block. May raise.
-    fn advance(&self, lua: Lua) -> Progress {
-        let mut moved = false;
-        loop {
-            let sent = match self.request.get() {
-                Request::Wait => {
-                    if !is_ready(self.fd.get(), Interest::WRITE) {
-                        return Progress::Blocked(false);
-                    }
-                    lua.push_bool(true);
-                    return Progress::Done(1);
-                }
-                Request::Data(data) => {
-                    // SAFETY: the string sits in a stack slot of the call, whose
-                    // frame is intact whenever the request is advanced.
-                    let data = unsafe { &*data };
-                    if data.is_empty() {
-                        return self.finish(lua);
-                    }
-                    let sent = self.send(self.core, data);
-                    if sent > 0 {
-                        self.request.set(Request::Data(&data[sent as usize..]));
-                    }
-                    sent
-                }
-                Request::File { mut offset, left } => {
-                    if left == 0 {
-                        return self.finish(lua);
-                    }
-                    let file = self.file.borrow().as_ref().map_or(-1, AsRawFd::as_raw_fd);
-                    let length = usize::try_from(left).unwrap_or(usize::MAX);
-                    let sent = self.send_file(self.core, file, &mut offset, length);
-                    if sent == 0 {
-                        // The file is shorter than asked.
-                        self.abandon();
-                        lua.push_nil();
-                        lua.push_str(if is_socket(self.fd.get()) {
-                            "closed"
-                        } else {
-                            "eof"
-                        });
-                        return Progress::Done(2);
-                    }
-                    if sent > 0 {
-                        let left = left - sent as u64;
-                        self.request.set(Request::File { offset, left });
-                    }
-                    sent
-                }
-            };
-            if sent >= 0 {
-                moved = true;
-            } else if sent == -(libc::EAGAIN as isize) {
-                return Progress::Blocked(moved);
-            } else {
-                self.abandon();
-                lua.push_nil();
-                self.push_error(lua);
-                return Progress::Done(2);
-            }
-        }
-    }
-
-    fn finish(&self, lua: Lua) -> Progress {
+    fn finish(&self, lua: Lua) -> Turn {
         self.abandon();
         lua.push_integer(self.total.get() as i64);
-        Progress::Done(1)
-    }
-
-    pub fn cancel(&self, core: Core) {
-        core.wake(&self.parked, Cause::CANCEL);
-    }
-
-    /// Cancels and lets go of the fd.
-    pub fn close(&self, core: Core) {
-        self.cancel(core);
-        // Operations of other modules wait on their own account.
-        Runtime::of(core).cancel_waiter(self.fd.replace(-1), Interest::WRITE);
+        Turn::Done(1)
     }
 
     // ---- methods -------------------------------------------------------------------
 
     fn wait(lua: Lua, this: &Writer) -> Outcome {
-        this.call(lua, this.core, WriterMethod::Wait, 2)
+        this.call(lua, WriterMethod::Wait, 2)
     }
 
-    fn write_method(lua: Lua, this: &Writer) -> Outcome {
-        this.call(lua, this.core, WriterMethod::Write, 2)
+    fn write(lua: Lua, this: &Writer) -> Outcome {
+        this.call(lua, WriterMethod::Write, 2)
     }
 
     fn sendfile(lua: Lua, this: &Writer) -> Outcome {
-        this.call(lua, this.core, WriterMethod::SendFile, 2)
+        this.call(lua, WriterMethod::SendFile, 2)
     }
 
-    fn cancel_method(_: Lua, this: &Writer) -> Outcome {
-        this.cancel(this.core);
+    fn cancel(_: Lua, this: &Writer) -> Outcome {
+        this.stream.cancel();
         Ok(Returns(0))
     }
 
-    fn close_method(_: Lua, this: &Writer) -> Outcome {
-        this.cancel(this.core);
-        this.closed.set(true);
-        Ok(Returns(0))
+    fn close(_: Lua, this: &Writer) -> Outcome {
+        this.stream.end()
+    }
+}
+
+impl Transfer for Writer {
+    fn step(&self, lua: Lua) -> Turn {
+        match self.request.get() {
+            Request::Wait => {
+                if !is_ready(self.stream.fd.get(), Interest::WRITE) {
+                    return Turn::Moved(AGAIN);
+                }
+                lua.push_bool(true);
+                Turn::Done(1)
+            }
+            Request::Data(data) => {
+                // SAFETY: the string sits in a stack slot of the call, whose
+                // frame is intact whenever the request is advanced.
+                let data = unsafe { &*data };
+                if data.is_empty() {
+                    return self.finish(lua);
+                }
+                let sent = self.send(data);
+                if sent > 0 {
+                    self.request.set(Request::Data(&data[sent as usize..]));
+                }
+                Turn::Moved(sent)
+            }
+            Request::File { mut offset, left } => {
+                if left == 0 {
+                    return self.finish(lua);
+                }
+                let file = self.file.borrow().as_ref().map_or(-1, AsRawFd::as_raw_fd);
+                let length = usize::try_from(left).unwrap_or(usize::MAX);
+                let sent = self.send_file(file, &mut offset, length);
+                if sent == 0 {
+                    // The file is shorter than asked.
+                    self.abandon();
+                    return self.stream.push_end(lua);
+                }
+                if sent > 0 {
+                    let left = left - sent as u64;
+                    self.request.set(Request::File { offset, left });
+                }
+                Turn::Moved(sent)
+            }
+        }
+    }
+
+    fn abandon(&self) {
+        self.abandon();
     }
 }
 
@@ -423,13 +283,13 @@ impl UserData for Writer {
     const NAME: &'static CStr = c"struct eco_writer *";
     const METHODS: Functions = functions! {
         wait: method(Writer::wait),
-        write: method(Writer::write_method),
+        write: method(Writer::write),
         sendfile: method(Writer::sendfile),
-        cancel: method(Writer::cancel_method),
-        __close: method(Writer::close_method),
+        cancel: method(Writer::cancel),
+        __close: method(Writer::close),
     };
 
     fn finalise(&self, _lua: Lua) {
-        self.core.forget(&self.parked);
+        self.stream.core.forget(&self.stream.parked);
     }
 }

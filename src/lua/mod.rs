@@ -18,6 +18,7 @@ mod arguments;
 mod error;
 pub mod ffi;
 mod function;
+mod model;
 mod named;
 mod protect;
 pub mod source;

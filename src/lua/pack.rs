@@ -1,14 +1,13 @@
 //! Packs embedded Lua source; runs in the build script, `source` unpacks. Text
-//! packs to about 40 %, code of the modules that hold it could not be that small.
+//! packs to about a third, code of the modules that hold it could not be that small.
 //!
-//! Two bytes of length, then bits, highest first: 1 and a byte, or 0, how many
-//! bytes to go back (13 bits) and how many to copy from there, less 3 (5 bits).
+//! Two bytes of length, then the code of [`super::model`].
 
+use super::model::{Coder, LOWEST_RANGE, PLACES, SHARES, SHORTEST, SPEED};
 use std::collections::HashMap;
 
-const OFFSET_BITS: u32 = 13;
-const COUNT_BITS: u32 = 5;
-const SHORTEST: usize = 3;
+/// Longest copy that is looked for.
+const LONGEST: usize = 255 + SHORTEST - 1;
 
 /// Drops comment lines and indentation; line numbers stay.
 pub fn strip(source: &str) -> Vec<u8> {
@@ -28,83 +27,139 @@ pub fn strip(source: &str) -> Vec<u8> {
     kept
 }
 
-/// Packs as tightly as the format allows.
+/// Packs a text of less than 64 KB.
 pub fn pack(text: &[u8]) -> Vec<u8> {
-    let matches = matches(text);
-    // Cheapest way from each place to the end, last place first.
-    let mut cost = vec![0; text.len() + 1];
-    let mut step = vec![1; text.len()];
+    assert!(
+        text.len() <= usize::from(u16::MAX),
+        "longer than its length"
+    );
+    let steps = steps(text);
+    let mut encoder = Encoder::new();
+    let (mut at, mut after_copy) = (0, false);
+    while at < text.len() {
+        let (length, distance) = steps[at];
+        let is_copy = encoder.kind(after_copy, distance > 0);
+        if is_copy {
+            encoder.copy(length, distance);
+        } else {
+            encoder.byte(text[at]);
+        }
+        after_copy = is_copy;
+        at += length;
+    }
+    let mut packed = (text.len() as u16).to_be_bytes().to_vec();
+    packed.extend(encoder.finish());
+    packed
+}
+
+/// The cheapest way from each place to the end, as length and distance (0 for a
+/// single byte), by rough prices in tenths of a bit.
+fn steps(text: &[u8]) -> Vec<(usize, usize)> {
+    let copies = copies(text);
+    let mut price = vec![0; text.len() + 1];
+    let mut steps = vec![(1, 0); text.len()];
     for at in (0..text.len()).rev() {
-        cost[at] = 9 + cost[at + 1];
-        for count in SHORTEST..=matches[at].0 {
-            let with_copy = 1 + OFFSET_BITS + COUNT_BITS + cost[at + count];
-            if with_copy < cost[at] {
-                cost[at] = with_copy;
-                step[at] = count;
+        price[at] = 53 + price[at + 1];
+        for &(length, distance) in &copies[at] {
+            let copy = 65 + 6 * length.ilog2() + 9 * distance.ilog2() + price[at + length];
+            if copy < price[at] {
+                price[at] = copy;
+                steps[at] = (length, distance);
             }
         }
     }
-    let mut bits = Bits::default();
-    bits.put(text.len() as u32, 16);
-    let mut at = 0;
-    while at < text.len() {
-        if step[at] == 1 {
-            bits.put(1, 1);
-            bits.put(u32::from(text[at]), 8);
-        } else {
-            bits.put(0, 1);
-            bits.put(matches[at].1 as u32, OFFSET_BITS);
-            bits.put((step[at] - SHORTEST) as u32, COUNT_BITS);
-        }
-        at += step[at];
-    }
-    bits.bytes
+    steps
 }
 
-/// The longest earlier copy of what starts at each place: length and distance.
-fn matches(text: &[u8]) -> Vec<(usize, usize)> {
-    let longest = (1 << COUNT_BITS) - 1 + SHORTEST;
+/// The nearest copy of each length for what starts at each place.
+fn copies(text: &[u8]) -> Vec<Vec<(usize, usize)>> {
     let mut seen: HashMap<&[u8], Vec<usize>> = HashMap::new();
-    let mut found = vec![(0, 0); text.len()];
+    let mut found = vec![Vec::new(); text.len()];
     for at in 0..text.len() {
         let Some(start) = text.get(at..at + SHORTEST) else {
             break;
         };
         let places = seen.entry(start).or_default();
+        let mut longest = SHORTEST - 1;
         for &place in places.iter().rev() {
-            if at - place >= 1 << OFFSET_BITS {
-                break;
+            let pairs = text[place..].iter().zip(&text[at..]).take(LONGEST);
+            let same = pairs.take_while(|(a, b)| a == b).count();
+            for length in longest + 1..=same {
+                found[at].push((length, at - place));
             }
-            let same = text[place..]
-                .iter()
-                .zip(&text[at..])
-                .take(longest)
-                .take_while(|(a, b)| a == b)
-                .count();
-            if same > found[at].0 {
-                found[at] = (same, at - place);
-            }
+            longest = longest.max(same);
         }
         places.push(at);
     }
     found
 }
 
-#[derive(Default)]
-struct Bits {
+/// A range coder that writes.
+struct Encoder {
+    places: [u16; PLACES],
+    low: u64,
+    range: u32,
+    /// What is written once no carry can reach it: a byte, then bytes of ones.
+    held: u8,
+    ones: usize,
     bytes: Vec<u8>,
-    used: u32,
 }
 
-impl Bits {
-    fn put(&mut self, value: u32, count: u32) {
-        for bit in (0..count).rev() {
-            if self.used.is_multiple_of(8) {
-                self.bytes.push(0);
-            }
-            let last = self.bytes.len() - 1;
-            self.bytes[last] |= ((value >> bit & 1) as u8) << (7 - self.used % 8);
-            self.used += 1;
+impl Encoder {
+    fn new() -> Encoder {
+        Encoder {
+            places: [SHARES as u16 / 2; PLACES],
+            low: 0,
+            range: u32::MAX,
+            held: 0,
+            ones: 0,
+            bytes: Vec::new(),
         }
+    }
+
+    fn shift(&mut self) {
+        let carry = (self.low >> 32) as u8;
+        if carry != 0 || self.low < 0xff00_0000 {
+            self.bytes.push(self.held.wrapping_add(carry));
+            for _ in 0..self.ones {
+                self.bytes.push(0xff_u8.wrapping_add(carry));
+            }
+            self.ones = 0;
+            self.held = (self.low >> 24) as u8;
+        } else {
+            self.ones += 1;
+        }
+        self.low = self.low << 8 & 0xffff_ffff;
+    }
+
+    /// The code. Its first byte is always 0, and zeros at its end need not be there.
+    fn finish(mut self) -> Vec<u8> {
+        for _ in 0..5 {
+            self.shift();
+        }
+        while self.bytes.last() == Some(&0) {
+            self.bytes.pop();
+        }
+        self.bytes.into_iter().skip(1).collect()
+    }
+}
+
+impl Coder for Encoder {
+    fn bit(&mut self, place: usize, bit: usize) -> usize {
+        let share = u32::from(self.places[place]);
+        let bound = (self.range / SHARES) * share;
+        if bit == 0 {
+            self.range = bound;
+            self.places[place] += ((SHARES - share) >> SPEED) as u16;
+        } else {
+            self.low += u64::from(bound);
+            self.range -= bound;
+            self.places[place] -= (share >> SPEED) as u16;
+        }
+        while self.range < LOWEST_RANGE {
+            self.range <<= 8;
+            self.shift();
+        }
+        bit
     }
 }

@@ -1,6 +1,8 @@
 //! Lua source inside the binary: packed by the build script (see `pack`),
 //! unpacked when its module is loaded.
 
+use super::model::{Coder, LOWEST_RANGE, PLACES, SHARES, SPEED};
+
 /// A packed source text, made by [`lua_source!`](crate::lua_source).
 #[derive(Clone, Copy)]
 pub struct Source(pub &'static [u8]);
@@ -8,20 +10,28 @@ pub struct Source(pub &'static [u8]);
 impl Source {
     /// The text, without comment lines and indentation.
     pub fn unpack(self) -> Vec<u8> {
-        let mut bits = Bits {
+        let mut decoder = Decoder {
+            places: [SHARES as u16 / 2; PLACES],
             bytes: self.0,
-            used: 0,
+            code: 0,
+            range: u32::MAX,
         };
-        let length = bits.take(16);
+        let length = decoder.next() << 8 | decoder.next();
+        for _ in 0..4 {
+            decoder.code = decoder.code << 8 | decoder.next();
+        }
+        let length = length as usize;
         let mut text = Vec::with_capacity(length);
+        let mut is_copy = false;
         while text.len() < length {
-            if bits.take(1) == 1 {
-                text.push(bits.take(8) as u8);
+            is_copy = decoder.kind(is_copy, false);
+            if !is_copy {
+                text.push(decoder.byte(0));
                 continue;
             }
-            let back = bits.take(13);
-            for _ in 0..bits.take(5) + 3 {
-                let byte = text.len().checked_sub(back).and_then(|at| text.get(at));
+            let (count, distance) = decoder.copy(0, 0);
+            for _ in 0..count {
+                let byte = text.len().checked_sub(distance).and_then(|at| text.get(at));
                 text.push(byte.copied().unwrap_or(b' '));
             }
         }
@@ -29,21 +39,44 @@ impl Source {
     }
 }
 
-struct Bits {
+/// A range coder that reads; after the end come zeros.
+struct Decoder {
+    places: [u16; PLACES],
     bytes: &'static [u8],
-    used: usize,
+    code: u32,
+    range: u32,
 }
 
-impl Bits {
+impl Decoder {
+    fn next(&mut self) -> u32 {
+        let Some((&first, rest)) = self.bytes.split_first() else {
+            return 0;
+        };
+        self.bytes = rest;
+        u32::from(first)
+    }
+}
+
+impl Coder for Decoder {
     #[inline(never)]
-    fn take(&mut self, count: u32) -> usize {
-        let mut value = 0;
-        for _ in 0..count {
-            let byte = self.bytes.get(self.used >> 3).copied().unwrap_or(0);
-            value = value << 1 | usize::from(byte >> (7 - (self.used & 7)) & 1);
-            self.used += 1;
+    fn bit(&mut self, place: usize, _: usize) -> usize {
+        let learnt = &mut self.places[place % PLACES];
+        let share = u32::from(*learnt);
+        let bound = (self.range / SHARES) * share;
+        let bit = self.code >= bound;
+        if bit {
+            self.code -= bound;
+            self.range -= bound;
+            *learnt -= (share >> SPEED) as u16;
+        } else {
+            self.range = bound;
+            *learnt += ((SHARES - share) >> SPEED) as u16;
         }
-        value
+        while self.range < LOWEST_RANGE {
+            self.range <<= 8;
+            self.code = self.code << 8 | self.next();
+        }
+        usize::from(bit)
     }
 }
 
@@ -57,6 +90,8 @@ macro_rules! lua_source {
     };
 }
 
+#[cfg(test)]
+use super::model;
 #[cfg(test)]
 #[path = "pack.rs"]
 mod pack;
@@ -90,7 +125,7 @@ mod tests {
         assert_eq!(stripped, b"\nx = 1 -- two\n\n\nreturn x");
         let source = include_str!("../modules/http/server/methods.lua");
         let stripped = pack::strip(source);
-        assert!(round_trip(&stripped) * 2 < stripped.len());
+        assert!(round_trip(&stripped) * 5 < stripped.len() * 2);
     }
 
     #[test]

@@ -172,7 +172,7 @@ impl Runtime {
         timeout: Nanoseconds,
     ) -> c_int {
         if !lua.is_yieldable() {
-            return abi::PARK_OUTSIDE_COROUTINE;
+            return abi::OUTSIDE_COROUTINE;
         }
         let index = self.running_task(lua);
         let task = self.tasks.get(index);
@@ -232,10 +232,10 @@ impl Runtime {
             return -(errno as c_int);
         }
         if interest.wants(Interest::READ) && self.is_busy(fd, Interest::READ) {
-            return abi::PARK_READ_BUSY;
+            return abi::READ_BUSY;
         }
         if interest.wants(Interest::WRITE) && self.is_busy(fd, Interest::WRITE) {
-            return abi::PARK_WRITE_BUSY;
+            return abi::WRITE_BUSY;
         }
         let mut reactor = self.reactor.borrow_mut();
         reactor.set_waiter(fd, interest, index);
@@ -344,7 +344,7 @@ impl Runtime {
         context: *mut c_void,
     ) -> c_int {
         if !lua.is_yieldable() {
-            return abi::PARK_OUTSIDE_COROUTINE;
+            return abi::OUTSIDE_COROUTINE;
         }
         if self.pool.borrow().is_none() {
             let pool = match Pool::new() {
