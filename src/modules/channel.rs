@@ -19,6 +19,7 @@ const FUNCTIONS: Functions = functions! { new: function(create) };
 /// Opens the module. May raise.
 pub fn open(lua: Lua) -> Outcome {
     let core = Runtime::open(lua)?;
+    lua.push_methods::<Channel>(core.pointer());
     lua.push_chunk(c"=eco.channel", lua_source!("channel.lua"));
     lua.get_field(-2, c"send");
     lua.call(1, 1);

@@ -1,22 +1,24 @@
 //! `eco.encoding.hex`: bytes to hexadecimal text, back, and as a dump.
 //!
-//! The work is done by pure functions from one slice to another.
+//! Coding is done by pure functions from one slice to another.
 
 use std::ffi::c_int;
 
-use crate::functions;
 use crate::lua::{ffi, function, Error, Functions, Lua, Outcome, Returns};
+use crate::{functions, lua_source};
 
 /// Opens the module. May raise.
 pub fn open(lua: Lua) -> Outcome {
     lua.push_module(FUNCTIONS, std::ptr::null());
+    lua.push_chunk(c"=eco.encoding.hex", lua_source!("dump.lua"));
+    lua.push_value(-2);
+    lua.call(1, 0);
     Ok(Returns(1))
 }
 
 const FUNCTIONS: Functions = functions! {
     encode: function(encode),
     decode: function(decode),
-    dump: function(dump),
 };
 
 /// `encode(bin [, sep])` -> text.
@@ -44,14 +46,6 @@ fn decode(lua: Lua) -> Outcome {
     } else {
         lua.fail("input is malformed")
     }
-}
-
-/// `dump(data)` -> text.
-fn dump(lua: Lua) -> Outcome {
-    let data = text(&lua, 1)?;
-    let length = dump_length(data.len()).ok_or("string too long")?;
-    lua.push_filled(length, &mut |out| to_dump(data, out));
-    Ok(Returns(1))
 }
 
 /// Argument `index`, which must be a string proper.
@@ -126,49 +120,9 @@ fn from_hex(text: &[u8], out: &mut [u8]) -> bool {
     seen < 16
 }
 
-/// Bytes shown on one line of a dump.
-const LINE: usize = 16;
-/// Length of a line without its text: the offset, the bytes with a gap in
-/// their middle, a bar, the end.
-const COLUMNS: usize = 9 + LINE * 3 + 1 + 2 + 1;
-
-/// Length of the dump of `count` bytes.
-fn dump_length(count: usize) -> Option<usize> {
-    count
-        .div_ceil(LINE)
-        .checked_mul(COLUMNS)?
-        .checked_add(count)
-}
-
-/// A dump, one line for every sixteen bytes.
-fn to_dump(data: &[u8], out: &mut [u8]) {
-    let mut writer = Writer {
-        out: out.iter_mut(),
-    };
-    let mut offset = 0_u32;
-    for line in data.chunks(LINE) {
-        for byte in offset.to_be_bytes() {
-            writer.put_digits(byte);
-        }
-        offset = offset.wrapping_add(LINE as u32);
-        for at in 0..LINE {
-            writer.put(if at == LINE / 2 { b"  " } else { b" " });
-            match line.get(at) {
-                Some(&byte) => writer.put_digits(byte),
-                None => writer.put(b"  "),
-            }
-        }
-        writer.put(b"  |");
-        for &byte in line {
-            writer.put(&[if byte.is_ascii_control() { b'.' } else { byte }]);
-        }
-        writer.put(b"\n");
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{dump_length, from_hex, hex_length, to_dump, to_hex};
+    use super::{from_hex, hex_length, to_hex};
 
     fn all() -> Vec<u8> {
         (0..=255).collect()
@@ -183,12 +137,6 @@ mod tests {
     fn bytes(text: &[u8]) -> Option<Vec<u8>> {
         let mut out = vec![0; text.len() / 2];
         from_hex(text, &mut out).then_some(out)
-    }
-
-    fn dump(data: &[u8]) -> Vec<u8> {
-        let mut out = vec![0; dump_length(data.len()).unwrap()];
-        to_dump(data, &mut out);
-        out
     }
 
     #[test]
@@ -215,24 +163,6 @@ mod tests {
         for byte in 0..=u8::MAX {
             assert_eq!(bytes(&[byte, b'0']).is_some(), byte.is_ascii_hexdigit());
             assert_eq!(bytes(&[b'0', byte]).is_some(), byte.is_ascii_hexdigit());
-        }
-    }
-
-    #[test]
-    fn dumps() {
-        assert_eq!(dump(b""), b"");
-        let short = b"00000000 68 65 6c 6c 6f                                    |hello\n";
-        assert_eq!(dump(b"hello"), short);
-        let full =
-            b"00000000 30 31 32 33 34 35 36 37  38 39 61 62 63 64 65 66  |0123456789abcdef\n";
-        assert_eq!(dump(b"0123456789abcdef"), full);
-        let more = dump(b"0123456789abcdef\x00\x1f\x7f\x80");
-        assert_eq!(&more[..full.len()], full);
-        assert!(more[full.len()..].starts_with(b"00000010 00 1f 7f 80   "));
-        assert!(more.ends_with(b" |...\x80\n"));
-        for length in 0..50 {
-            let data = vec![b'x'; length];
-            assert!(dump(&data).ends_with(b"\n") || length == 0);
         }
     }
 }
