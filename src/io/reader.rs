@@ -388,7 +388,7 @@ impl UserData for Reader {
     };
 
     fn finalise(&self, _lua: Lua) {
-        self.stream.core.forget(&self.stream.parked);
+        self.stream.forget();
     }
 }
 

@@ -61,7 +61,7 @@ impl Stream {
             direction,
             fd: Cell::new(fd),
             closed: Cell::new(false),
-            only_waits: Cell::new(false),
+            only_waits: Cell::new(true),
             timeout: Cell::new(0),
             failure_text: Cell::new(ptr::null()),
             failure: Cell::new(Errno::UnknownErrno),
@@ -213,6 +213,11 @@ impl Stream {
         self.closed.get()
     }
 
+    /// Withdraws the wait: the owner is being collected.
+    pub fn forget(&self) {
+        self.core.forget(&self.parked);
+    }
+
     /// Wakes the waiting coroutine with `canceled`.
     pub fn cancel(&self) {
         self.core.wake(&self.parked, Cause::CANCEL);
@@ -234,7 +239,7 @@ impl Stream {
 }
 
 /// Finishes a poll with `nil, message`.
-pub fn failed(lua: Lua, message: &str) -> Step {
+fn failed(lua: Lua, message: &str) -> Step {
     lua.push_nil();
     lua.push_str(message);
     Step::Done(2)

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::ffi::{c_int, CStr};
 
-use super::stream::failed;
+use super::stream::{Stream, Transfer, Turn, AGAIN};
 use super::stream_timeout;
 use crate::core::{Cause, Core, Interest, Parked, Step};
 use crate::functions;
@@ -21,89 +21,86 @@ pub fn is_ready(fd: c_int, interest: Interest) -> bool {
     unsafe { libc::poll(&mut poll, 1, 0) > 0 }
 }
 
-/// The io object; its own operation.
+/// The io object; the stream is its operation.
 #[repr(C)]
 pub struct Io {
-    parked: Parked,
-    core: Core,
-    fd: Cell<c_int>,
+    stream: Stream,
     interest: Cell<Interest>,
-    closed: Cell<bool>,
 }
 
-crate::operation!(Io);
+crate::operation!(Io, stream.parked);
 
 impl Io {
     /// Pushes an io object for `fd`. May raise.
     pub fn push<'a>(lua: Lua, core: Core, fd: c_int) -> &'a Io {
+        let parked = Parked::new::<Io>();
         lua.reserve::<Io>(0, core.pointer()).fill(Io {
-            parked: Parked::new::<Io>(),
-            core,
-            fd: Cell::new(fd),
+            stream: Stream::new(parked, core, Interest::NONE, fd),
             interest: Cell::new(Interest::NONE),
-            closed: Cell::new(false),
         })
     }
 
+    fn is_ready(&self) -> bool {
+        is_ready(self.stream.fd.get(), self.interest.get())
+    }
+
     fn poll(&self, lua: Lua, cause: Cause) -> Step {
-        if cause.has(Cause::CANCEL) {
-            return failed(lua, "canceled");
-        }
-        if cause.has(Cause::TIMEOUT) {
-            return failed(lua, "timeout");
-        }
-        if !cause.has(Cause::WAKE) && !is_ready(self.fd.get(), self.interest.get()) {
-            return Step::Pending;
-        }
-        lua.push_bool(true);
-        Step::Done(1)
+        self.stream.poll(lua, cause, self)
     }
 
     fn abandon(&self) {}
 
-    /// `io:wait(events [, timeout])`.
+    /// `io:wait(events [, timeout])`. Yields even when the fd is ready.
     fn wait(lua: Lua, this: &Io) -> Outcome {
         let bits = lua.integer(2)?;
         if bits <= 0 || bits & !i64::from(Interest::BOTH.0) != 0 {
             return Err(Error::argument(2, "invalid"));
         }
-        let interest = Interest(bits as u32);
-        this.core
-            .check_idle(&this.parked, this.fd.get(), interest)?;
-        if this.closed.get() {
+        let Stream {
+            parked, core, fd, ..
+        } = &this.stream;
+        let (fd, interest) = (fd.get(), Interest(bits as u32));
+        core.check_idle(parked, fd, interest)?;
+        if this.stream.is_closed() {
             return lua.fail("closed");
         }
         this.interest.set(interest);
-        let timeout = stream_timeout(lua, 3);
-        let outcome = this
-            .core
-            .park(lua, &this.parked, this.fd.get(), interest, timeout)?;
-        if outcome == Returns::YIELD && is_ready(this.fd.get(), interest) {
-            this.core.wake(&this.parked, Cause::READY);
+        let outcome = core.park(lua, parked, fd, interest, stream_timeout(lua, 3))?;
+        if outcome == Returns::YIELD && this.is_ready() {
+            core.wake(parked, Cause::READY);
         }
         Ok(outcome)
     }
 
     fn cancel(_: Lua, this: &Io) -> Outcome {
-        this.core.wake(&this.parked, Cause::CANCEL);
+        this.stream.cancel();
         Ok(Returns(0))
     }
 
     fn close(_: Lua, this: &Io) -> Outcome {
-        this.core.wake(&this.parked, Cause::CANCEL);
-        this.closed.set(true);
-        Ok(Returns(0))
+        this.stream.end()
+    }
+}
+
+impl Transfer for Io {
+    fn step(&self, lua: Lua) -> Turn {
+        if !self.is_ready() {
+            return Turn::Moved(AGAIN);
+        }
+        lua.push_bool(true);
+        Turn::Done(1)
     }
 }
 
 impl UserData for Io {
     const NAME: &'static CStr = c"struct eco_io *";
     const METHODS: Functions = functions! {
-        wait: method(Io::wait), cancel: method(Io::cancel),
+        wait: method(Io::wait),
+        cancel: method(Io::cancel),
         __close: method(Io::close),
     };
 
     fn finalise(&self, _lua: Lua) {
-        self.core.forget(&self.parked);
+        self.stream.forget();
     }
 }

@@ -290,6 +290,6 @@ impl UserData for Writer {
     };
 
     fn finalise(&self, _lua: Lua) {
-        self.stream.core.forget(&self.stream.parked);
+        self.stream.forget();
     }
 }

@@ -13,7 +13,7 @@ use std::ffi::CStr;
 use std::os::fd::IntoRawFd;
 
 use nix::errno::Errno;
-use nix::fcntl::{self, OFlag};
+use nix::fcntl::{self, AtFlags, OFlag, AT_FDCWD};
 use nix::sys::stat::{self, FileStat, Mode};
 use nix::sys::statvfs;
 use nix::unistd::{self, AccessFlags, Whence};
@@ -277,12 +277,12 @@ fn on_path(lua: Lua) -> Outcome {
     let path = lua.c_string(1)?;
     let operation = lua.to_integer(Lua::upvalue(2)).unwrap_or(STAT);
     if operation == STAT || operation == LSTAT {
-        let found = if operation == STAT {
-            stat::stat(path)
+        let flags = if operation == STAT {
+            AtFlags::empty()
         } else {
-            stat::lstat(path)
+            AtFlags::AT_SYMLINK_NOFOLLOW
         };
-        return described(lua, found);
+        return described(lua, stat::fstatat(AT_FDCWD, path, flags));
     }
     if operation == CHMOD {
         lua.integer(2)?;

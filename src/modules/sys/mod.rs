@@ -175,22 +175,26 @@ fn prctl(lua: Lua) -> Outcome {
     done(lua, signal.and_then(nix::sys::prctl::set_pdeathsig))
 }
 
-/// The set of the signals in arguments from `first` on.
-fn signals(lua: Lua, first: c_int) -> Result<Result<libc::sigset_t, Errno>, Error> {
-    let mut set = calls::no_signals();
+/// Adds the signals in arguments from `first` on to the set.
+fn add_signals(
+    lua: Lua,
+    first: c_int,
+    set: &mut libc::sigset_t,
+) -> Result<Result<(), Errno>, Error> {
     for index in first..=lua.top() {
-        if let Err(errno) = calls::add_signal(&mut set, lua.int(index)?) {
+        if let Err(errno) = calls::add_signal(set, lua.int(index)?) {
             return Ok(Err(errno));
         }
     }
-    Ok(Ok(set))
+    Ok(Ok(()))
 }
 
 /// `sigprocmask(how, signal...)`.
 fn sigprocmask(lua: Lua) -> Outcome {
     let how = lua.int(1)?;
-    let set = signals(lua, 2)?;
-    done(lua, set.and_then(|set| calls::change_mask(how, &set)))
+    let mut set = calls::no_signals();
+    let added = add_signals(lua, 2, &mut set)?;
+    done(lua, added.and_then(|()| calls::change_mask(how, &set)))
 }
 
 /// `signalfd(signal...)` -> fd.
@@ -198,7 +202,8 @@ fn signalfd(lua: Lua) -> Outcome {
     if lua.top() == 0 {
         return Err(Error::argument(1, "invalid argument"));
     }
-    match signals(lua, 1)?.and_then(|set| calls::open_signalfd(&set)) {
+    let mut set = calls::no_signals();
+    match add_signals(lua, 1, &mut set)?.and_then(|()| calls::open_signalfd(&set)) {
         Ok(fd) => {
             Core::of(lua).fd_reset(fd);
             lua.push_integer(i64::from(fd));
