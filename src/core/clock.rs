@@ -18,10 +18,7 @@ pub enum Clock {
 }
 
 fn read(clock: libc::clockid_t) -> Nanoseconds {
-    let mut now = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut now = libc::timespec::default();
     // SAFETY: writes to a local; the clocks named here exist on every Linux.
     unsafe {
         libc::clock_gettime(clock, &mut now);

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::ffi::{c_int, CStr};
 
 use nix::errno::Errno;
+use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
 use std::os::fd::{IntoRawFd, OwnedFd};
 
@@ -19,6 +20,12 @@ use crate::core::{
 use crate::io::push_method;
 use crate::lua::{ffi, function, method, Error, Functions, Lua, Outcome, Returns, State, UserData};
 use crate::{constants, functions};
+
+#[cfg(target_env = "musl")]
+const _: () = assert!(
+    size_of::<libc::timespec>() == 16,
+    "dates would end in 2038: pass RUSTFLAGS=--cfg=libc_unstable_musl_v1_2"
+);
 
 const FUNCTIONS: Functions = functions! {
     timer: function(timer),
@@ -278,10 +285,7 @@ fn timespec(lua: Lua, index: c_int) -> Result<libc::timespec, Error> {
         Some(time) => split(time),
         None => (-1, 0),
     };
-    Ok(libc::timespec {
-        tv_sec: seconds as libc::time_t,
-        tv_nsec: rest as libc::c_long,
-    })
+    Ok(*TimeSpec::new(seconds as _, rest as _).as_ref())
 }
 
 /// `timerfd_settime(fd, flags, delay [, interval])` -> true, or nil and a message.
@@ -289,10 +293,7 @@ fn timerfd_settime(lua: Lua) -> Outcome {
     let (fd, flags) = (lua.int(1)?, lua.int(2)?);
     let delay = timespec(lua, 3)?;
     let interval = if lua.is_none_or_nil(4) {
-        libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        }
+        libc::timespec::default()
     } else {
         timespec(lua, 4)?
     };

@@ -38,6 +38,11 @@ fn log() {
 }
 
 #[test]
+fn dates_after_2038() {
+    lua_file("dates.lua").both();
+}
+
+#[test]
 fn cli() {
     lua_file("cli.lua").both();
 }

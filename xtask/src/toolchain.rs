@@ -221,8 +221,12 @@ fn clean(mut command: Command) -> Command {
     command
 }
 
+/// Tells the crate `libc` that musl is of version 1.2 or later, where dates have 64 bits on every machine.
+pub const LONG_DATES: &str = "--cfg=libc_unstable_musl_v1_2";
+
 fn router_flags(target: &Target, link: Link) -> Vec<String> {
     let mut flags = target.rustflags.clone();
+    flags.push(LONG_DATES.into());
     // The start files come from zig, not from the compiler's own folder.
     flags.push("-Clink-self-contained=no".into());
     flags.push(match link {

@@ -139,7 +139,7 @@ impl Runtime {
         let next = self.wall_timers.borrow().next_deadline();
         if let (Some(timer), Some(at)) = (&*self.wall_fd.borrow(), next) {
             let (seconds, rest) = split(at.max(1));
-            let at = TimeSpec::new(seconds as libc::time_t, rest as libc::c_long);
+            let at = TimeSpec::new(seconds as _, rest as _);
             let flags =
                 TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
             // Cannot fail: the fd is a timer's and the time is in range.

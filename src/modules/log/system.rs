@@ -6,12 +6,12 @@ use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 
 /// A point in time, in seconds since 1970.
-pub type Seconds = libc::time_t;
+pub type Seconds = i64;
 
 /// Now.
 pub fn now() -> Seconds {
     // SAFETY: a null pointer asks for the result alone.
-    unsafe { libc::time(std::ptr::null_mut()) }
+    unsafe { libc::time(std::ptr::null_mut()) as Seconds }
 }
 
 /// Formats of [`Stamp::new`].
@@ -35,7 +35,7 @@ impl Stamp {
         // writes at most as much as `text` holds.
         let length = unsafe {
             let mut time = std::mem::zeroed::<libc::tm>();
-            libc::localtime_r(&seconds, &mut time);
+            libc::localtime_r(&(seconds as _), &mut time);
             libc::strftime(text.as_mut_ptr().cast(), text.len(), format.as_ptr(), &time)
         };
         Stamp { text, length }
@@ -78,4 +78,20 @@ pub fn standard_output() -> BorrowedFd<'static> {
     // SAFETY: a number for single system calls; should the script have closed
     // it, they fail with EBADF.
     unsafe { BorrowedFd::borrow_raw(libc::STDOUT_FILENO) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_go_on_after_2038() {
+        // Noon of 20 June 2099 in UTC: the same month everywhere.
+        let stamp = Stamp::new(4_085_640_000, RECORD_DATE);
+        assert_eq!(stamp.bytes().len(), 20);
+        assert!(stamp.bytes().starts_with(b"2099/06/"));
+        assert!(Stamp::new(4_085_640_000, FILE_DATE)
+            .bytes()
+            .starts_with(b"209906"));
+    }
 }
