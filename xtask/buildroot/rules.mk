@@ -1,4 +1,5 @@
 # A stand-in for the buildroot's rules.mk: only what package/lua-eco/Makefile uses.
+STAGING_DIR:=/staging
 INCLUDE_DIR:=$(TOPDIR)/include
 INSTALL_DIR:=install -d -m0755
 INSTALL_BIN:=install -m0755

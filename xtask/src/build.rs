@@ -81,6 +81,32 @@ pub fn arch(target: &Target) -> Result<()> {
     )
 }
 
+/// The feature of an interpreter that uses the system's Lua library.
+pub const SHARED_LUA: &str = "shared-lua";
+
+/// Tells the build of the Lua bindings the name of that library, so that pkg-config is not asked.
+pub fn name_shared_lua(command: &mut Command) {
+    command.env("LUA_LIB_NAME", "lua5.4");
+}
+
+/// Builds the interpreter for this machine with the system's Lua library, and returns where it is.
+pub fn host_shared_lua() -> Result<PathBuf> {
+    let compiler = Compiler::choose()?;
+    let triple = compiler.host_triple()?;
+    // Beside the other one, so that it finds the same modules.
+    let destination = workspace::dist().join("host/bin/eco-shared");
+    let artefact = Artefact {
+        kind: Kind::Program {
+            path: "eco-shared".into(),
+        },
+        features: SHARED_LUA.into(),
+    };
+    let mut command = compiler.host_cargo(CARGO_RUSTC);
+    name_shared_lua(&mut command);
+    artefact.build("host", command, &triple, "fast", &destination)?;
+    Ok(destination)
+}
+
 /// Unlike `cargo build` it can leave out the crate's other library type, without which nothing is optimised across crates.
 const CARGO_RUSTC: &str = "rustc";
 

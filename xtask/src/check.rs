@@ -1,6 +1,6 @@
 //! Checks that run nothing of ours: types, features, lints; and fuzzing.
 
-use crate::build::work_folder;
+use crate::build::{name_shared_lua, work_folder, SHARED_LUA};
 use crate::run::{fail, find_program, fresh_folder, read_text, run, timed, Result};
 use crate::target::Target;
 use crate::test::EVERYTHING;
@@ -35,14 +35,15 @@ pub fn features_command(_: &[String]) -> Result<()> {
     let Some(features) = manifest.get("features").and_then(toml::Value::as_table) else {
         return fail("Cargo.toml lists no features");
     };
-    // These two choose where Lua comes from; the others are modules.
-    let modules = features
-        .keys()
-        .filter(|name| !["default", "module", "interpreter"].contains(&name.as_str()));
+    // These choose where Lua comes from; the others are modules.
+    let modules = features.keys().filter(|name| {
+        !["default", "module", "interpreter", SHARED_LUA, "program"].contains(&name.as_str())
+    });
     for feature in modules {
         check(&["--lib"], &format!("module,{feature}"))?;
     }
     check(&["--lib", "--bins"], "interpreter")?;
+    check(&["--lib", "--bins"], SHARED_LUA)?;
     check(&["--all-targets"], EVERYTHING)
 }
 
@@ -51,6 +52,7 @@ fn check(what: &[&str], features: &str) -> Result<()> {
     command
         .current_dir(workspace::root())
         .env("RUSTFLAGS", "-Dwarnings");
+    name_shared_lua(&mut command);
     command
         .args([
             "check",

@@ -55,8 +55,8 @@ pub fn emulated(target: &Target, root: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Requires every module, and lets an error pass through Rust code.
-fn script(table: &Table) -> String {
+/// A script that requires every module, and lets an error pass through Rust code.
+pub fn script(table: &Table) -> String {
     let mut script = String::from("local count = 0\n");
     for (_, module) in table.modules() {
         for name in &module.lua {

@@ -17,6 +17,7 @@ mod musl;
 mod openwrt;
 mod run;
 mod setup;
+mod shared;
 mod size;
 mod stage;
 mod table;
@@ -132,6 +133,12 @@ const COMMANDS: &[Command] = &[
         arguments: "",
         help: "load every module into the dynamic eco on emulated mipsel",
         job: dlopen::command,
+    },
+    Command {
+        name: "shared-test",
+        arguments: "",
+        help: "run the tests in an eco that uses the system's Lua library",
+        job: shared::command,
     },
 ];
 

@@ -1,10 +1,12 @@
 //! Checks `package/lua-eco/Makefile` against the package list: GNU make runs it with stand-ins for the buildroot's
-//! includes and for cargo, and every package must come out with the files, links and dependencies that the list says.
+//! includes and for cargo, and every package must come out with the files, links and dependencies that the list says,
+//! whether or not the menu asks for the shared Lua library.
 
 use crate::run::{output, read_text};
 use crate::stage::{below, entries, EntryKind};
 use crate::table::Table;
-use crate::workspace;
+use crate::toolchain::LONG_DATES;
+use crate::{build, workspace};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,11 +33,24 @@ impl Drop for Work {
     }
 }
 
+/// The menu's symbol for an interpreter without a Lua of its own.
+const SHARED_LUA: &str = "LUA_ECO_SHARED_LUA";
+
 #[test]
 fn the_buildroot_makefile_builds_what_the_list_says() {
+    expand(false);
+}
+
+#[test]
+fn the_menu_offers_the_shared_lua_library() {
+    expand(true);
+}
+
+fn expand(shared_lua: bool) {
     let table = Table::read().unwrap();
     let root = workspace::root();
-    let work = Work(std::env::temp_dir().join(format!("xtask-buildroot-{}", std::process::id())));
+    let name = format!("xtask-buildroot-{}-{shared_lua}", std::process::id());
+    let work = Work(std::env::temp_dir().join(name));
     let stage = work.0.join("stage");
     std::fs::create_dir_all(&stage).unwrap();
     let mut make = Command::new("make");
@@ -46,6 +61,9 @@ fn the_buildroot_makefile_builds_what_the_list_says() {
         .arg(format!("TOPDIR={}", root.join("xtask/buildroot").display()));
     make.arg(format!("BUILD_DIR={}", work.0.join("build").display()))
         .arg(format!("STAGE={}", stage.display()));
+    if shared_lua {
+        make.arg(format!("CONFIG_{SHARED_LUA}=y"));
+    }
     output(&mut make).unwrap();
 
     let mut packages = 0;
@@ -65,8 +83,13 @@ fn the_buildroot_makefile_builds_what_the_list_says() {
             .iter()
             .map(|name| format!(" +{name}"))
             .collect();
+        let library = if shared_lua && package.program.is_some() {
+            " +liblua5.4"
+        } else {
+            ""
+        };
         let expected = format!(
-            "version={}\nsection={}\nmenu=Languages/Lua\ntitle={}\ndepends=@(mipsel){depends}\n",
+            "version={}\nsection={}\nmenu=Languages/Lua\ntitle={}\ndepends=@(mipsel){depends}{library}\nrebuilt=CONFIG_{SHARED_LUA}\n",
             table.package_version(),
             table.section,
             package.title
@@ -93,7 +116,18 @@ fn the_buildroot_makefile_builds_what_the_list_says() {
             }
         }
 
-        let flags = "-Ctarget-feature=-crt-static -Zunstable-options -Cpanic=immediate-abort abort";
+        let options = read_text(&stage.join(format!("{}.options", package.name))).unwrap();
+        assert_eq!(
+            options.contains(&format!("config {SHARED_LUA}\n")),
+            package.program.is_some(),
+            "{options}"
+        );
+        // The package selects another through it: with this the menu would be refused as recursive.
+        assert!(!options.contains("depends on"), "{options}");
+
+        let flags = format!(
+            "-Ctarget-feature=-crt-static -Zunstable-options -Cpanic=immediate-abort {LONG_DATES} abort /staging/usr/lib/liblua5.4.so"
+        );
         for module in &package.modules {
             let built = read_text(&below(
                 &installed,
@@ -109,12 +143,12 @@ fn the_buildroot_makefile_builds_what_the_list_says() {
         }
         if let Some(program) = &package.program {
             let built = read_text(&below(&installed, &program.path)).unwrap();
-            assert_eq!(
-                built,
-                format!("{} {flags}", program.features.join(",")),
-                "{}",
-                program.path
-            );
+            let features = if shared_lua {
+                build::SHARED_LUA.to_string()
+            } else {
+                program.features.join(",")
+            };
+            assert_eq!(built, format!("{features} {flags}"), "{}", program.path);
         }
     }
 }
