@@ -77,10 +77,13 @@ pub struct Compiler {
 
 impl Compiler {
     /// The pinned compiler with its std sources; else the user's own with its sources; else the user's own without.
+    /// With `ECO_STD=prebuilt` in the environment, the last.
     pub fn choose() -> Result<Compiler> {
         let pins = Pins::read()?;
         let own = own_rustc();
-        if std::env::var_os("ECO_STD").is_none_or(|choice| choice != "prebuilt") {
+        if wants_prebuilt(std::env::var_os("ECO_STD"))? {
+            eprintln!("note: ECO_STD=prebuilt: every module is larger.");
+        } else {
             if is_version(&pins.compiler.path, &pins.compiler.version)
                 && has_std_sources(&pins.compiler.path)
             {
@@ -95,11 +98,9 @@ impl Compiler {
                     rebuilds_std: true,
                 });
             }
+            eprintln!("note: the sources of Rust's std are not at hand, so its prebuilt form is linked and every module is larger.");
+            eprintln!("      To rebuild std for size: cargo xtask setup, or rustup component add rust-src.");
         }
-        eprintln!("note: the sources of Rust's std are not at hand, so its prebuilt form is linked and every module is larger.");
-        eprintln!(
-            "      To rebuild std for size: cargo xtask setup, or rustup component add rust-src."
-        );
         Ok(Compiler {
             rustc: own,
             rebuilds_std: false,
@@ -166,7 +167,7 @@ impl Compiler {
             return Ok(());
         }
         fail(format!(
-            "{0} has no prebuilt std for {1}: run `cargo xtask setup`, `rustup component add rust-src` or, for targets that have one, `rustup target add {1}`",
+            "{0} has no prebuilt std for {1}. To rebuild std, unset ECO_STD and run `cargo xtask setup` or `rustup component add rust-src`; targets other than MIPS have one: `rustup target add {1}`",
             self.rustc.display(),
             target.triple
         ))
@@ -187,6 +188,15 @@ impl Compiler {
                 .arg("-Zbuild-std-features=optimize_for_size");
         }
         command.env("RUSTFLAGS", flags.join(" ")).arg(subcommand);
+    }
+}
+
+/// Whether the environment asks for the prebuilt std.
+fn wants_prebuilt(choice: Option<OsString>) -> Result<bool> {
+    match choice {
+        None => Ok(false),
+        Some(choice) if choice == "prebuilt" => Ok(true),
+        Some(choice) => fail(format!("ECO_STD may be 'prebuilt', not {choice:?}")),
     }
 }
 
@@ -280,8 +290,8 @@ fn linker(target: &Target, small: bool) -> Result<PathBuf> {
     let folder = workspace::tools().join("link");
     let (mut replace, mut script) = (String::new(), String::new());
     if small {
-        let discard = folder.join("discard.ld");
-        write_changed(&discard, DISCARD)?;
+        let discard = folder.join(format!("discard-{}.ld", target.arch));
+        write_changed(&discard, &discard_script(target))?;
         let stubs = unwinder_stubs(target, &folder)?;
         replace = format!("-lgcc_s|-lunwind) argument='{}' ;;", stubs.display());
         script = format!(" '-Wl,-T,{}'", discard.display());
@@ -320,12 +330,22 @@ done
 exec cargo-zigbuild zig cc -- -fno-sanitize=all -target @ZIG@ @CFLAGS@ "$@" $kind @SCRIPT@
 "#;
 
-/// Sections that only an unwinder or a debugger reads, and the personality function of std, which only the first of them name.
-const DISCARD: &str = "SECTIONS { /DISCARD/ : {\n\
-    *(.eh_frame) *(.gcc_except_table*) *(.ARM.exidx*) *(.ARM.extab*) *(.pdr) *(.comment)\n\
-    *(.data.DW.ref.*) *(.text.rust_eh_personality) *(.rodata*rust_eh_personality)\n\
-    *(.text._RNv*11personality*) *(.rodata._RNv*11personality*)\n\
-    } }\nINSERT AFTER .text;\n";
+/// Sections that only an unwinder or a debugger reads.
+const TABLES: &str = "*(.eh_frame) *(.gcc_except_table*) *(.ARM.exidx*) *(.ARM.extab*) *(.pdr) *(.comment) *(.data.DW.ref.*)";
+
+/// The personality function of std, which only those tables name.
+const PERSONALITY: &str =
+    "*(.text.rust_eh_personality) *(.rodata*rust_eh_personality) *(.text._RNv*11personality*) *(.rodata._RNv*11personality*)";
+
+/// The linker script that drops what a program that never unwinds does not need.
+fn discard_script(target: &Target) -> String {
+    // There the compiler moves what functions have in common to functions of its own, which would still name the dropped ones.
+    let shares_code = ["aarch64", "riscv64"]
+        .iter()
+        .any(|processor| target.triple.starts_with(processor));
+    let personality = if shares_code { "" } else { PERSONALITY };
+    format!("SECTIONS {{ /DISCARD/ : {{\n{TABLES}\n{personality}\n}} }}\nINSERT AFTER .text;\n")
+}
 
 /// Names of the unwinder that std mentions; none is reached when panics abort at once.
 const UNWINDER: &[&str] = &[
@@ -415,4 +435,34 @@ fn knows_immediate_abort(rustc: &Path) -> bool {
         "cfg",
     ]);
     output(&mut command).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mips_has_no_prebuilt_std() {
+        let compiler = Compiler {
+            rustc: own_rustc(),
+            rebuilds_std: false,
+        };
+        let target = Target::read("mipsel_24kc").unwrap();
+        let error = compiler
+            .cross_cargo(&target, "rustc", Link::Dynamic)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains("no prebuilt std for mipsel-unknown-linux-musl"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_choice_of_std_is_checked() {
+        assert!(!wants_prebuilt(None).unwrap());
+        assert!(wants_prebuilt(Some("prebuilt".into())).unwrap());
+        assert!(wants_prebuilt(Some("Prebuilt".into())).is_err());
+    }
 }
