@@ -1,4 +1,5 @@
 # A stand-in for the buildroot's rules.mk: only what package/lua-eco/Makefile uses.
+ARCH:=mipsel
 STAGING_DIR:=/staging
 INCLUDE_DIR:=$(TOPDIR)/include
 INSTALL_DIR:=install -d -m0755

@@ -2,7 +2,7 @@
 
 use crate::run::{copy, fail, folder_for, fresh_folder, run, step, write, Arguments, Result};
 use crate::stage;
-use crate::table::Table;
+use crate::table::{relative_link, Table};
 use crate::target::Target;
 use crate::toolchain::{Compiler, Link};
 use crate::{setup, workspace};
@@ -38,6 +38,12 @@ pub fn host() -> Result<()> {
         };
         let command = compiler.host_cargo(CARGO_RUSTC);
         artefact.build("host", command, &triple, "fast", &destination)?;
+    }
+    for (_, module) in table.modules() {
+        for alias in module.aliases() {
+            let text = relative_link(&format!("/{alias}"), &format!("/{}", module.file));
+            stage::make_link(&dist.join("lib/lua/5.4").join(alias), &text)?;
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 use crate::run::{output, read_text};
 use crate::stage::{below, entries, EntryKind};
 use crate::table::Table;
+use crate::target::Target;
 use crate::toolchain::LONG_DATES;
 use crate::{build, workspace};
 use std::path::{Path, PathBuf};
@@ -125,8 +126,9 @@ fn expand(shared_lua: bool) {
         // The package selects another through it: with this the menu would be refused as recursive.
         assert!(!options.contains("depends on"), "{options}");
 
+        let own = Target::read("mipsel_24kc").unwrap().rustflags.join(" ");
         let flags = format!(
-            "-Ctarget-feature=-crt-static -Zunstable-options -Cpanic=immediate-abort {LONG_DATES} abort /staging/usr/lib/liblua5.4.so"
+            "-Ctarget-feature=-crt-static {own} -Zunstable-options -Cpanic=immediate-abort {LONG_DATES} abort /staging/usr/lib/liblua5.4.so"
         );
         for module in &package.modules {
             let built = read_text(&below(

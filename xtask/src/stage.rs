@@ -33,8 +33,16 @@ pub fn entries(table: &Table, package: &Package) -> Vec<Entry> {
     }
     for module in &package.modules {
         let real = format!("{}/{}", table.directory, module.file);
+        let aliases = module.aliases();
+        let mut links: Vec<String> = aliases
+            .iter()
+            .map(|file| format!("{}/{file}", table.directory))
+            .collect();
         for folder in &table.links {
-            let path = format!("{folder}/{}", module.file);
+            let files = aliases.iter().chain(std::iter::once(&module.file));
+            links.extend(files.map(|file| format!("{folder}/{file}")));
+        }
+        for path in links {
             let link = relative_link(&path, &real);
             entries.push(Entry {
                 path,
@@ -59,13 +67,18 @@ pub fn below(root: &Path, path: &str) -> PathBuf {
 pub fn make_links(table: &Table, package: &Package, root: &Path) -> Result<()> {
     for entry in entries(table, package) {
         if let EntryKind::Link(text) = entry.kind {
-            let path = below(root, &entry.path);
-            if let Some(parent) = path.parent() {
-                folder_for(parent)?;
-            }
-            let _ = std::fs::remove_file(&path);
-            std::os::unix::fs::symlink(text, path)?;
+            make_link(&below(root, &entry.path), &text)?;
         }
     }
     Ok(())
+}
+
+/// Creates a link, in place of what was there.
+pub fn make_link(path: &Path, text: &str) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        folder_for(parent)?;
+    }
+    let _ = std::fs::remove_file(path);
+    std::os::unix::fs::symlink(text, path)
+        .map_err(|error| format!("cannot link {}: {error}", path.display()).into())
 }
