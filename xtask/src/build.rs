@@ -2,7 +2,7 @@
 
 use crate::run::{copy, fail, folder_for, fresh_folder, run, step, write, Arguments, Result};
 use crate::stage;
-use crate::table::{relative_link, Table};
+use crate::table::{relative_link, Library, Table};
 use crate::target::Target;
 use crate::toolchain::{Compiler, Link};
 use crate::{setup, workspace};
@@ -113,6 +113,28 @@ pub fn host_shared_lua() -> Result<PathBuf> {
     Ok(destination)
 }
 
+/// Builds, for size, what the least use of a library needs on a router, and returns the file.
+pub fn consumer(target: &Target, library: &Library) -> Result<PathBuf> {
+    let destination = workspace::dist().join(format!("{}/{}.so", target.arch, library.name));
+    let built = format!("examples/lib{}.so", library.consumer);
+    let job = Job {
+        package: &library.name,
+        name: &library.name,
+        features: "",
+        what: &["--example", &library.consumer],
+        built: &built,
+    };
+    let command = Compiler::choose()?.cross_cargo(target, CARGO_RUSTC, Link::Dynamic)?;
+    job.run(
+        &target.arch,
+        command,
+        &target.triple,
+        "release",
+        &destination,
+    )?;
+    Ok(destination)
+}
+
 /// Unlike `cargo build` it can leave out the crate's other library type, without which nothing is optimised across crates.
 const CARGO_RUSTC: &str = "rustc";
 
@@ -156,8 +178,44 @@ impl Artefact {
         }
     }
 
-    /// Runs cargo unless the same inputs have been built before, and puts the result at `destination`.
+    /// Builds it and puts it at `destination`.
     fn build(
+        &self,
+        place: &str,
+        command: Command,
+        triple: &str,
+        profile: &str,
+        destination: &Path,
+    ) -> Result<()> {
+        let (what, built): (&[&str], &str) = match self.kind {
+            Kind::Module { .. } => (&["--lib", "--crate-type", "cdylib"], "liblua_eco.so"),
+            Kind::Program { .. } => (&["--bin", "eco"], "eco"),
+        };
+        let job = Job {
+            package: "lua-eco",
+            name: self.name(),
+            features: &self.features,
+            what,
+            built,
+        };
+        job.run(place, command, triple, profile, destination)
+    }
+}
+
+/// One run of cargo that makes one file.
+struct Job<'a> {
+    package: &'a str,
+    name: &'a str,
+    features: &'a str,
+    /// The arguments that choose it from the package.
+    what: &'a [&'a str],
+    /// Where cargo puts it, below the folder of the profile.
+    built: &'a str,
+}
+
+impl Job<'_> {
+    /// Runs cargo unless the same inputs have been built before, and puts the result at `destination`.
+    fn run(
         &self,
         place: &str,
         mut command: Command,
@@ -167,40 +225,34 @@ impl Artefact {
     ) -> Result<()> {
         command.args([
             "--package",
-            "lua-eco",
+            self.package,
             "--profile",
             profile,
             "--target",
             triple,
         ]);
-        command.args(["--no-default-features", "--features", &self.features]);
-        let built = match self.kind {
-            Kind::Module { .. } => {
-                command.args(["--lib", "--crate-type", "cdylib"]);
-                "liblua_eco.so"
-            }
-            Kind::Program { .. } => {
-                command.args(["--bin", "eco"]);
-                "eco"
-            }
-        };
+        command.args(["--no-default-features", "--features", self.features]);
+        command.args(self.what);
         let folder = workspace::ship_target().join(triple).join(profile);
         let key = input_key(&command)?;
         let kept_folder = workspace::ship_target().join("kept").join(place);
-        let kept = kept_folder.join(self.name().replace('/', "-"));
-        let key_file = kept_folder.join(format!("{}.key", self.name().replace('/', "-")));
+        let kept = kept_folder.join(self.name.replace('/', "-"));
+        let key_file = kept_folder.join(format!("{}.key", self.name.replace('/', "-")));
         if kept.exists() && std::fs::read_to_string(&key_file).is_ok_and(|old| old == key) {
             return copy(&kept, destination);
         }
-        step(&format!("{place}: {} ({})", self.name(), self.features));
+        step(&format!("{place}: {} ({})", self.name, self.features));
         let start = Instant::now();
         // All modules share one output name, so cargo would take another's file for this one's.
-        for stale in [folder.join(built), folder.join("deps").join(built)] {
+        for stale in [
+            folder.join(self.built),
+            folder.join("deps").join(self.built),
+        ] {
             let _ = std::fs::remove_file(stale);
         }
         command.env("CARGO_TERM_PROGRESS_WHEN", "never");
         run(&mut command)?;
-        let made = folder.join(built);
+        let made = folder.join(self.built);
         if !made.exists() {
             return fail(format!("cargo did not make {}", made.display()));
         }

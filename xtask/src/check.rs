@@ -1,7 +1,8 @@
 //! Checks that run nothing of ours: types, features, lints; and fuzzing.
 
 use crate::build::{name_shared_lua, work_folder, SHARED_LUA};
-use crate::run::{fail, find_program, fresh_folder, read_text, run, timed, Result};
+use crate::run::{find_program, fresh_folder, read_text, run, timed, Result};
+use crate::table::Table;
 use crate::target::Target;
 use crate::test::EVERYTHING;
 use crate::toolchain::{cargo, Compiler, Link, Pins};
@@ -14,40 +15,55 @@ pub fn mipsel_command(_: &[String]) -> Result<()> {
     setup::ensure()?;
     let target = Target::read("mipsel_24kc")?;
     let compiler = Compiler::choose()?;
-    let mut command = compiler.cross_cargo(&target, "check", Link::Dynamic)?;
-    command.args([
-        "--package",
+    let check = |package: &str, arguments: &[&str]| {
+        let mut command = compiler.cross_cargo(&target, "check", Link::Dynamic)?;
+        command
+            .args(["--package", package, "--target", &target.triple])
+            .args(arguments);
+        timed(&format!("mipsel: types of {package}"), &mut command)
+    };
+    check(
         "lua-eco",
-        "--target",
-        &target.triple,
-        "--lib",
-        "--bin",
-        "eco",
-        "--features",
-        EVERYTHING,
-    ]);
-    timed("mipsel: types", &mut command)
+        &["--lib", "--bin", "eco", "--features", EVERYTHING],
+    )?;
+    for library in &Table::read()?.libraries {
+        check(&library.name, &["--lib", "--bins", "--all-features"])?;
+    }
+    Ok(())
 }
 
 /// `cargo xtask features`
 pub fn features_command(_: &[String]) -> Result<()> {
-    let manifest: toml::Table = read_text(&workspace::root().join("Cargo.toml"))?.parse()?;
-    let Some(features) = manifest.get("features").and_then(toml::Value::as_table) else {
-        return fail("Cargo.toml lists no features");
-    };
     // These choose where Lua comes from; the others are modules.
-    let modules = features.keys().filter(|name| {
-        !["default", "module", "interpreter", SHARED_LUA, "program"].contains(&name.as_str())
-    });
-    for feature in modules {
-        check(&["--lib"], &format!("module,{feature}"))?;
+    for feature in features(".")? {
+        if !["module", "interpreter", SHARED_LUA, "program"].contains(&feature.as_str()) {
+            check("lua-eco", &["--lib"], &format!("module,{feature}"))?;
+        }
     }
-    check(&["--lib", "--bins"], "interpreter")?;
-    check(&["--lib", "--bins"], SHARED_LUA)?;
-    check(&["--all-targets"], EVERYTHING)
+    check("lua-eco", &["--lib", "--bins"], "interpreter")?;
+    check("lua-eco", &["--lib", "--bins"], SHARED_LUA)?;
+    check("lua-eco", &["--all-targets"], EVERYTHING)?;
+    for library in &Table::read()?.libraries {
+        let features = features(&library.name)?;
+        check(&library.name, &["--lib"], "")?;
+        for feature in &features {
+            check(&library.name, &["--lib", "--bins"], feature)?;
+        }
+        check(&library.name, &["--all-targets"], &features.join(","))?;
+    }
+    Ok(())
 }
 
-fn check(what: &[&str], features: &str) -> Result<()> {
+/// The features of the crate in a folder, without the default.
+fn features(folder: &str) -> Result<Vec<String>> {
+    let file = workspace::root().join(folder).join("Cargo.toml");
+    let manifest: toml::Table = read_text(&file)?.parse()?;
+    let features = manifest.get("features").and_then(toml::Value::as_table);
+    let names = features.into_iter().flat_map(|table| table.keys());
+    Ok(names.filter(|name| *name != "default").cloned().collect())
+}
+
+fn check(package: &str, what: &[&str], features: &str) -> Result<()> {
     let mut command = cargo();
     command
         .current_dir(workspace::root())
@@ -58,13 +74,13 @@ fn check(what: &[&str], features: &str) -> Result<()> {
             "check",
             "--quiet",
             "--package",
-            "lua-eco",
+            package,
             "--no-default-features",
             "--features",
             features,
         ])
         .args(what);
-    timed(&format!("features: {features}"), &mut command)
+    timed(&format!("{package}, features: {features}"), &mut command)
 }
 
 /// `cargo xtask lint`

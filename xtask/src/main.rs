@@ -88,8 +88,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "size",
-        arguments: "",
-        help: "sizes on mipsel beside their budgets",
+        arguments: "[LIBRARY…]",
+        help: "sizes on mipsel beside their budgets, of all or of these libraries",
         job: size::command,
     },
     Command {

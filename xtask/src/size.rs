@@ -1,4 +1,4 @@
-//! Reports what every artefact weighs on mipsel and fails when a package is over its budget.
+//! Reports what every artefact weighs on mipsel and fails when a package or a library is over its budget.
 
 use crate::run::{fail, Result};
 use crate::stage::below;
@@ -7,18 +7,48 @@ use crate::target::Target;
 use crate::{build, setup, workspace};
 use std::path::Path;
 
-/// `cargo xtask size`
-pub fn command(_: &[String]) -> Result<()> {
+/// `cargo xtask size [LIBRARY…]`
+pub fn command(names: &[String]) -> Result<()> {
     setup::ensure()?;
     let target = Target::read("mipsel_24kc")?;
-    build::arch(&target)?;
     let table = Table::read()?;
-    let dist = workspace::dist().join(&target.arch);
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| table.libraries.iter().all(|library| &library.name != *name))
+    {
+        return fail(format!("no library '{unknown}' in package/packages.toml"));
+    }
+    let whole = names.is_empty();
+    if whole {
+        build::arch(&target)?;
+    }
+    let mut consumers = Vec::new();
+    for library in &table.libraries {
+        if whole || names.contains(&library.name) {
+            consumers.push((library, weight(&build::consumer(&target, library)?)?));
+        }
+    }
     let mut over = Vec::new();
     println!(
         "{:<24}{:>12}{:>14}",
         "mipsel_24kc, stripped", "KB", "budget KB"
     );
+    if whole {
+        packages(&table, &target, &mut over)?;
+    }
+    for (library, bytes) in consumers {
+        let name = format!("{} ({})", library.name, library.consumer);
+        check(&name, bytes, library.budget, &mut over);
+    }
+    if over.is_empty() {
+        println!("all within budget");
+        return Ok(());
+    }
+    fail(format!("over budget: {}", over.join(", ")))
+}
+
+fn packages(table: &Table, target: &Target, over: &mut Vec<String>) -> Result<()> {
+    let dist = workspace::dist().join(&target.arch);
     for package in &table.packages {
         let mut total = 0;
         for module in &package.modules {
@@ -35,23 +65,19 @@ pub fn command(_: &[String]) -> Result<()> {
             [module] => module.file.clone(),
             _ => format!("{} together", package.name),
         };
-        check(&name, total, package.budget, &mut over);
+        check(&name, total, package.budget, over);
         if let Some(program) = &package.program {
             let bytes = weight(&below(&dist.join("root"), &program.path))?;
             check(
                 &format!("{} (dynamic)", program.path.trim_start_matches("/usr/bin/")),
                 bytes,
                 program.budget,
-                &mut over,
+                over,
             );
         }
     }
     row("eco-static", weight(&dist.join("eco-static"))?, None);
-    if over.is_empty() {
-        println!("all within budget");
-        return Ok(());
-    }
-    fail(format!("over budget: {}", over.join(", ")))
+    Ok(())
 }
 
 fn weight(file: &Path) -> Result<u64> {

@@ -21,6 +21,9 @@ pub struct Table {
     /// The packages, each after those it depends on.
     #[serde(rename = "package")]
     pub packages: Vec<Package>,
+    /// The crates that other programs may depend on.
+    #[serde(rename = "library", default)]
+    pub libraries: Vec<Library>,
 }
 
 /// What a user installs.
@@ -42,6 +45,18 @@ pub struct Package {
     /// Its shared objects.
     #[serde(rename = "module", default)]
     pub modules: Vec<Module>,
+}
+
+/// A crate of this workspace that other programs may depend on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Library {
+    /// Its name.
+    pub name: String,
+    /// The example, a cdylib, that makes the least use of it.
+    pub consumer: String,
+    /// The most that example may weigh, in KB.
+    pub budget: u64,
 }
 
 /// A program in a package.
@@ -164,6 +179,15 @@ mod tests {
             "../../../../../lib/lua/5.4/eco/log.so"
         );
         assert_eq!(relative_link("/a", "/b/c"), "b/c");
+    }
+
+    #[test]
+    fn every_library_has_its_consumer() {
+        for library in Table::read().unwrap().libraries {
+            let folder = workspace::root().join(&library.name);
+            let example = folder.join(format!("examples/{}.rs", library.consumer));
+            assert!(example.exists(), "{} is missing", example.display());
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Runs the tests: on this machine, or under emulation, where unit tests are built for the router and the integration
-//! tests start its interpreter.
+//! tests start its interpreter. All tests of the libraries are built for the router.
 
 use crate::run::{timed, Arguments, Result};
+use crate::table::Table;
 use crate::target::Target;
 use crate::toolchain::{cargo, Compiler};
 use crate::{build, setup, workspace};
@@ -32,31 +33,26 @@ fn host(filters: &[String]) -> Result<()> {
 
 fn emulated(target: &Target, filters: &[String]) -> Result<()> {
     build::arch(target)?;
-    let compiler = Compiler::choose()?;
-    let mut units = compiler.cross_test_cargo(target, "test")?;
-    units
-        .args([
-            "--package",
-            "lua-eco",
-            "--lib",
-            "--target",
-            &target.triple,
-            "--features",
-            EVERYTHING,
-        ])
-        .args(filters);
-    units.env(
-        format!(
-            "CARGO_TARGET_{}_RUNNER",
-            target.variable_name().to_uppercase()
-        ),
-        &target.qemu,
-    );
-    processor(&mut units, target);
-    timed(
-        &format!("{}: unit tests under {}", target.arch, target.qemu),
-        &mut units,
+    emulated_cargo(
+        target,
+        "unit tests",
+        &["--package", "lua-eco", "--lib", "--features", EVERYTHING],
+        filters,
     )?;
+    for library in &Table::read()?.libraries {
+        emulated_cargo(
+            target,
+            &format!("tests of {}", library.name),
+            &[
+                "--package",
+                &library.name,
+                "--lib",
+                "--tests",
+                "--all-features",
+            ],
+            filters,
+        )?;
+    }
     let mut scripts = cargo();
     scripts
         .current_dir(workspace::root())
@@ -80,6 +76,31 @@ fn emulated(target: &Target, filters: &[String]) -> Result<()> {
     timed(
         &format!("{}: integration tests under {}", target.arch, target.qemu),
         &mut scripts,
+    )
+}
+
+/// Builds tests for the router and starts them with its emulator. Programs that they start need it, too: ECO_RUNNER names it.
+fn emulated_cargo(
+    target: &Target,
+    what: &str,
+    arguments: &[&str],
+    filters: &[String],
+) -> Result<()> {
+    let mut command = Compiler::choose()?.cross_test_cargo(target, "test")?;
+    let runner = format!(
+        "CARGO_TARGET_{}_RUNNER",
+        target.variable_name().to_uppercase()
+    );
+    command
+        .args(arguments)
+        .args(["--target", &target.triple])
+        .args(filters)
+        .env(runner, &target.qemu)
+        .env("ECO_RUNNER", &target.qemu);
+    processor(&mut command, target);
+    timed(
+        &format!("{}: {what} under {}", target.arch, target.qemu),
+        &mut command,
     )
 }
 
