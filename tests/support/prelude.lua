@@ -11,6 +11,7 @@
 --   T.scratch, T.path(name)              a folder of its own
 --   T.interpreter                        the words that start the interpreter, for scripts that start another
 --   T.emulated, T.slow                   whether the machine is emulated; a factor for upper bounds of time
+--   T.watchdog                           the watchdog's timeout in these tests
 --   T.plain                              whether the host is the stock lua5.4
 --   case('what must hold', function() … end)   runs the function and counts what it left behind
 
@@ -237,7 +238,11 @@ function T.case(what, f)
     if not ok then error(what .. ': ' .. message, 0) end
 end
 
+-- An emulator on a busy machine takes seconds for what the watchdog of the real one would rightly report.
+T.watchdog = T.emulated and 0 or 5000
+
 function T.main(script)
+    eco.set_watchdog_timeout(T.watchdog)
     local function body()
         T.settle()
         local before = measure()
