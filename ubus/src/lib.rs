@@ -1,1 +1,19 @@
-//! OpenWrt's message bus.
+//! OpenWrt's message bus: the protocol of `ubusd` and its clients, without libubus and without I/O.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`blob`] | attributes, of which every message is made |
+//! | [`blobmsg`] | named and typed values in attributes; JSON with the feature `json` |
+//! | [`message`] | messages: header, attributes, limits |
+//! | [`signature`] | methods and their arguments as the bus publishes them |
+//! | [`Status`] | how a request ended |
+
+pub mod blob;
+pub mod blobmsg;
+pub mod message;
+pub mod signature;
+mod status;
+#[cfg(test)]
+mod testing;
+
+pub use status::Status;
