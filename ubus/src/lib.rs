@@ -6,14 +6,19 @@
 //! | [`blobmsg`] | named and typed values in attributes; JSON with the feature `json` |
 //! | [`message`] | messages: header, attributes, limits |
 //! | [`signature`] | methods and their arguments as the bus publishes them |
+//! | [`ReceiveBuffer`], [`SendBuffer`] | between a stream and messages, with descriptors |
 //! | [`Status`] | how a request ended |
 
 pub mod blob;
 pub mod blobmsg;
 pub mod message;
+mod receive;
+mod send;
 pub mod signature;
 mod status;
 #[cfg(test)]
 mod testing;
 
+pub use receive::{ReceiveBuffer, Received};
+pub use send::{Piece, SendBuffer};
 pub use status::Status;
