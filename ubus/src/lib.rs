@@ -7,11 +7,15 @@
 //! | [`message`] | messages: header, attributes, limits |
 //! | [`signature`] | methods and their arguments as the bus publishes them |
 //! | [`ReceiveBuffer`], [`SendBuffer`] | between a stream and messages, with descriptors |
+//! | [`Connection`] | a client's side of the bus: requests, objects, listeners, subscriptions |
 //! | [`Status`] | how a request ended |
 
 pub mod blob;
 pub mod blobmsg;
+pub mod connection;
 pub mod message;
+pub mod monitor;
+mod policy;
 mod receive;
 mod send;
 pub mod signature;
@@ -19,6 +23,10 @@ mod status;
 #[cfg(test)]
 mod testing;
 
+pub use connection::{
+    CallToken, Caller, Connection, Event, Handle, ProtocolError, Request, RequestError,
+};
+pub use monitor::Monitored;
 pub use receive::{ReceiveBuffer, Received};
 pub use send::{Piece, SendBuffer};
 pub use status::Status;
