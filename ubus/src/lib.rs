@@ -19,6 +19,8 @@ mod policy;
 mod receive;
 mod send;
 pub mod signature;
+#[cfg(feature = "client")]
+pub mod socket;
 mod status;
 #[cfg(test)]
 mod testing;

@@ -1,0 +1,239 @@
+//! A Unix socket that carries messages and descriptors, never waiting longer than told.
+//!
+//! # Safety
+//!
+//! The one unsafe act here is to own descriptors that the kernel has just made for this process.
+#![allow(unsafe_code)]
+
+use crate::receive::ReceiveBuffer;
+use crate::send::SendBuffer;
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sys::socket::{
+    connect, recvmsg, sendmsg, socket, AddressFamily, ControlMessage, ControlMessageOwned,
+    MsgFlags, SockFlag, SockType, UnixAddr,
+};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A connected socket.
+#[derive(Debug)]
+pub struct Socket {
+    fd: OwnedFd,
+    /// Room for what comes beside the bytes.
+    control: Vec<u8>,
+}
+
+/// When a wait of this length ends; `None` is never.
+pub fn deadline(timeout: Duration) -> Option<Instant> {
+    Instant::now().checked_add(timeout)
+}
+
+impl Socket {
+    /// Takes a connected stream socket; it need not be non-blocking.
+    pub fn new(fd: OwnedFd) -> Socket {
+        Socket {
+            fd,
+            control: cmsg_space!(RawFd),
+        }
+    }
+
+    /// Connects to a path.
+    ///
+    /// A listener whose queue is full is asked again until the time is over: [`io::ErrorKind::TimedOut`].
+    pub fn connect(path: &Path, deadline: Option<Instant>) -> io::Result<Socket> {
+        let address = UnixAddr::new(path)?;
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        loop {
+            match connect(fd.as_raw_fd(), &address) {
+                Ok(()) => return Ok(Socket::new(fd)),
+                Err(Errno::EINTR) => {}
+                // The kernel tells no moment at which the queue has room.
+                Err(Errno::EAGAIN) if deadline.is_none_or(|end| Instant::now() < end) => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(Errno::EAGAIN) => return Err(io::ErrorKind::TimedOut.into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Reads once, without waiting: gives the number of bytes, 0 at the end of the stream.
+    ///
+    /// [`io::ErrorKind::WouldBlock`] when nothing has come.
+    pub fn receive(&mut self, buffer: &mut ReceiveBuffer) -> io::Result<usize> {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+        let (count, fd) = {
+            let mut space = [IoSliceMut::new(buffer.space())];
+            let control = Some(&mut self.control[..]);
+            let message = recvmsg::<UnixAddr>(self.fd.as_raw_fd(), &mut space, control, flags)?;
+            (message.bytes, own_first(message.cmsgs()?))
+        };
+        buffer.filled(count, fd);
+        Ok(count)
+    }
+
+    /// Sends until nothing is left or the socket takes no more, without waiting.
+    pub fn send(&mut self, buffer: &mut SendBuffer) -> io::Result<()> {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        while let Some(piece) = buffer.piece() {
+            let fds = piece.fd.map(|fd| [fd.as_raw_fd()]);
+            let rights = fds.as_ref().map(|fds| [ControlMessage::ScmRights(fds)]);
+            let control = rights.as_ref().map_or(&[][..], |rights| &rights[..]);
+            let bytes = [IoSlice::new(piece.bytes)];
+            match sendmsg::<UnixAddr>(self.fd.as_raw_fd(), &bytes, control, flags, None) {
+                Ok(count) => buffer.sent(count),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until something has come, or with `writes` until the socket takes more. False when the time is over.
+    pub fn wait(&self, writes: bool, deadline: Option<Instant>) -> io::Result<bool> {
+        let mut events = PollFlags::POLLIN;
+        if writes {
+            events |= PollFlags::POLLOUT;
+        }
+        let mut fds = [PollFd::new(self.fd.as_fd(), events)];
+        loop {
+            let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
+            let timeout = match left {
+                // Rounded up, so as not to wake before the time and ask again and again.
+                Some(left) => PollTimeout::try_from(left + Duration::from_micros(999))
+                    .unwrap_or(PollTimeout::MAX),
+                None => PollTimeout::NONE,
+            };
+            match poll(&mut fds, timeout) {
+                Ok(0) if deadline.is_some_and(|end| Instant::now() >= end) => return Ok(false),
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => return Ok(true),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// The first descriptor; others are closed.
+fn own_first(messages: impl Iterator<Item = ControlMessageOwned>) -> Option<OwnedFd> {
+    let mut first = None;
+    for message in messages {
+        if let ControlMessageOwned::ScmRights(fds) = message {
+            for fd in fds {
+                // SAFETY: the kernel made this descriptor for us during recvmsg, and nobody else knows of it.
+                let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+                first.get_or_insert(fd);
+            }
+        }
+    }
+    first
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Kind, MAX_RECEIVED};
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    fn pair() -> (Socket, Socket) {
+        let (one, other) = UnixStream::pair().unwrap();
+        (Socket::new(one.into()), Socket::new(other.into()))
+    }
+
+    #[test]
+    fn messages_arrive_with_their_descriptors() {
+        let (mut one, mut other) = pair();
+        let mut output = SendBuffer::new();
+        let mut pipes = Vec::new();
+        for seq in 0..6 {
+            let length = output.write(Kind::PING, seq, 0, |_| {}).unwrap();
+            if [1, 4, 5].contains(&seq) {
+                let (reader, writer) = std::io::pipe().unwrap();
+                output.attach(length, writer.into());
+                pipes.push((seq, reader));
+            }
+        }
+        one.send(&mut output).unwrap();
+        assert_eq!(output.len(), 0);
+        let mut received = ReceiveBuffer::new(MAX_RECEIVED);
+        let mut seen = Vec::new();
+        while seen.len() < 6 {
+            assert!(other
+                .wait(false, deadline(Duration::from_secs(10)))
+                .unwrap());
+            assert!(other.receive(&mut received).unwrap() > 0);
+            while let Some(message) = received.next().unwrap() {
+                let seq = message.header().seq;
+                if let Some(fd) = message.fd {
+                    let mut writer = std::fs::File::from(fd);
+                    writer.write_all(&[seq as u8]).unwrap();
+                }
+                seen.push(seq);
+            }
+        }
+        assert_eq!(seen, [0, 1, 2, 3, 4, 5]);
+        for (seq, mut reader) in pipes {
+            let mut bytes = Vec::new();
+            reader.read_to_end(&mut bytes).unwrap();
+            assert_eq!(bytes, [seq as u8]);
+        }
+    }
+
+    #[test]
+    fn nothing_waits_longer_than_told() {
+        let (mut one, mut other) = pair();
+        let mut received = ReceiveBuffer::new(MAX_RECEIVED);
+        let error = one.receive(&mut received).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        let start = Instant::now();
+        assert!(!one
+            .wait(false, deadline(Duration::from_millis(20)))
+            .unwrap());
+        assert!(start.elapsed() >= Duration::from_millis(20));
+        assert!(one.wait(true, deadline(Duration::from_secs(10))).unwrap());
+
+        // A peer that does not read: what does not fit stays.
+        let mut output = SendBuffer::new();
+        let message = vec![0; 1 << 20];
+        output.push(&message);
+        one.send(&mut output).unwrap();
+        assert!(output.len() > 0);
+        assert!(other.receive(&mut received).unwrap() > 0);
+        drop(one);
+        while other.receive(&mut received).unwrap() > 0 {}
+    }
+
+    #[test]
+    fn a_listener_without_room_is_given_up() {
+        let folder = std::env::temp_dir().join(format!("ubus-socket-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("full");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let mut sockets = Vec::new();
+        let error = loop {
+            match Socket::connect(&path, deadline(Duration::from_millis(20))) {
+                Ok(socket) => sockets.push(socket),
+                Err(error) => break error,
+            }
+            assert!(sockets.len() < 10_000);
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(listener);
+        std::fs::remove_dir_all(&folder).unwrap();
+        let error = Socket::connect(&path, None).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}
