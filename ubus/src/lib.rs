@@ -12,6 +12,8 @@
 
 pub mod blob;
 pub mod blobmsg;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod connection;
 pub mod message;
 pub mod monitor;
@@ -25,6 +27,8 @@ mod status;
 #[cfg(test)]
 mod testing;
 
+#[cfg(feature = "client")]
+pub use client::Client;
 pub use connection::{
     CallToken, Caller, Connection, Event, Handle, ProtocolError, Request, RequestError,
 };

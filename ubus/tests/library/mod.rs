@@ -1,0 +1,7 @@
+//! The library: encodings, and the client that waits.
+
+#[cfg(feature = "client")]
+mod client;
+mod encoding;
+#[cfg(feature = "client")]
+mod peer;
