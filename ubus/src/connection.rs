@@ -293,8 +293,13 @@ impl Connection {
     pub fn retry(&mut self, handle: Handle) -> Result<(), RequestError> {
         self.check_open()?;
         match self.locals.get(handle) {
-            Some(local) if local.lasts && local.id.is_none() && !self.is_restoring() => {}
+            Some(local) if local.lasts && local.id.is_none() => {}
             _ => return Err(RequestError::UnknownHandle),
+        }
+        let mut pending = self.pending.values();
+        if self.is_restoring() || pending.any(|one| one.step.handle() == Some(handle)) {
+            // Its turn is to come, or the answer.
+            return Ok(());
         }
         self.restore_one(handle)
     }
@@ -454,14 +459,13 @@ impl Connection {
 
     /// The id of an object, which listeners and subscriptions are not.
     fn own_object(&self, handle: Handle) -> Result<u32, RequestError> {
-        self.check_open()?;
-        let local = self.locals.get(handle);
-        match local {
-            Some(Local {
-                id: Some(id),
-                role: Role::Object { .. },
-                ..
-            }) => Ok(*id),
+        if self.is_closed() {
+            return Err(RequestError::Closed);
+        }
+        match self.locals.get(handle) {
+            Some(local) if matches!(local.role, Role::Object { .. }) => {
+                local.id.ok_or(RequestError::NotConnected)
+            }
             _ => Err(RequestError::UnknownHandle),
         }
     }

@@ -1,4 +1,4 @@
-//! OpenWrt's message bus: the protocol of `ubusd` and its clients, without libubus and without I/O.
+//! OpenWrt's message bus: the protocol of `ubusd` and its clients, without libubus.
 //!
 //! | module | what it is |
 //! | --- | --- |
@@ -6,9 +6,14 @@
 //! | [`blobmsg`] | named and typed values in attributes; JSON with the feature `json` |
 //! | [`message`] | messages: header, attributes, limits |
 //! | [`signature`] | methods and their arguments as the bus publishes them |
+//! | [`monitor`] | copies of messages, for those who watch traffic |
 //! | [`ReceiveBuffer`], [`SendBuffer`] | between a stream and messages, with descriptors |
-//! | [`Connection`] | a client's side of the bus: requests, objects, listeners, subscriptions |
+//! | [`connection`] | a client's side of the bus without I/O: requests, objects, listeners, subscriptions |
+//! | `socket`, `client` | a socket, and a client that waits, with the feature `client` |
 //! | [`Status`] | how a request ended |
+//!
+//! The rule of the layers: each uses those above it only, and none above `socket` does I/O or knows the time.
+#![cfg_attr(feature = "client", doc = "", doc = include_str!("../README.md"))]
 
 pub mod blob;
 pub mod blobmsg;

@@ -152,7 +152,7 @@ pub struct Caller<'a> {
 /// Why a request could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestError {
-    /// There is no connection at present: not yet, or not any more.
+    /// There is no connection at present, or the daemon does not know the object yet.
     NotConnected,
     /// The connection was closed for good.
     Closed,
@@ -160,7 +160,7 @@ pub enum RequestError {
     Build(BuildError),
     /// All 65536 sequence numbers wait for answers.
     TooManyRequests,
-    /// The handle is of another kind, was removed, or is not known to the daemon now.
+    /// The handle is of another kind, or was removed.
     UnknownHandle,
 }
 

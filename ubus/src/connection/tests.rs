@@ -629,7 +629,7 @@ fn notifications_go_out_with_and_without_an_answer() {
     let (object, _) = wire.connection.add(Some(b"demo"), echo()).unwrap();
     assert_eq!(
         wire.connection.notify(object, b"tick", Table::default()),
-        Err(RequestError::UnknownHandle)
+        Err(RequestError::NotConnected)
     );
     wire.added(1, 0x409eb227);
     wire.feed("00 0a 00 01 00000000 00000014 | 03000008 409eb227 | 09000005 01 000000");
@@ -687,6 +687,14 @@ fn notifications_go_out_with_and_without_an_answer() {
     wire.answer(1, 7, 1, OK);
     let refused = wire.connection.notify(listener, b"tick", Table::default());
     assert_eq!(refused, Err(RequestError::UnknownHandle));
+    wire.connection.lost();
+    for (handle, error) in [
+        (object, RequestError::NotConnected),
+        (listener, RequestError::UnknownHandle),
+    ] {
+        let refused = wire.connection.notify(handle, b"tick", Table::default());
+        assert_eq!(refused, Err(error));
+    }
 }
 
 #[test]
@@ -900,6 +908,7 @@ fn what_is_refused_after_a_reconnect_can_be_offered_again() {
     wire.feed(HELLO);
     wire.answer(1, 1, 0, "01000008 00000002");
     wire.quiet();
+    wire.connection.retry(object).unwrap();
     wire.connection.retry(object).unwrap();
     assert_eq!(wire.said(), ["6 #2 to 0 path mine"]);
     wire.added(2, 0x601);
