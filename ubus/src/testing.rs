@@ -1,4 +1,4 @@
-//! What tests share: bytes written as people read them.
+//! What unit tests and integration tests share: bytes written as people read them.
 
 /// Bytes of hexadecimal digits; blanks and `|` are for the eye.
 pub fn hex(text: &str) -> Vec<u8> {
@@ -12,4 +12,15 @@ pub fn hex(text: &str) -> Vec<u8> {
         .chunks(2)
         .map(|pair| pair[0] << 4 | pair[1])
         .collect()
+}
+
+/// A message with the attributes given.
+pub fn message(kind: u8, seq: u16, peer: u32, attributes: &str) -> Vec<u8> {
+    let attributes = hex(attributes);
+    let mut bytes = vec![0, kind];
+    bytes.extend(seq.to_be_bytes());
+    bytes.extend(peer.to_be_bytes());
+    bytes.extend((attributes.len() as u32 + 4).to_be_bytes());
+    bytes.extend(attributes);
+    bytes
 }

@@ -5,7 +5,7 @@ use crate::blobmsg::{Type, Value};
 use crate::message::{Message, MAX_MESSAGE, MAX_RECEIVED};
 use crate::receive::ReceiveBuffer;
 use crate::signature::SignatureBuilder;
-use crate::testing::hex;
+use crate::testing::{hex, message};
 
 const HELLO: &str = "00 00 0000 06b51fa1 00000004";
 const OK: &str = "01000008 00000000";
@@ -53,13 +53,7 @@ impl Wire {
 
     /// A message of `kind` with the attributes given.
     fn answer(&mut self, kind: u8, seq: u16, peer: u32, attributes: &str) {
-        let attributes = hex(attributes);
-        let mut bytes = vec![0, kind];
-        bytes.extend(seq.to_be_bytes());
-        bytes.extend(peer.to_be_bytes());
-        bytes.extend((attributes.len() as u32 + 4).to_be_bytes());
-        bytes.extend(attributes);
-        self.feed_bytes(&bytes);
+        self.feed_bytes(&message(kind, seq, peer, attributes));
     }
 
     /// The answers to an ADD_OBJECT.

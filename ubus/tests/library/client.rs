@@ -1,6 +1,7 @@
 //! The client that waits, against a scripted daemon.
 
-use super::peer::{hex, message, Line, Peer, SOON};
+use super::peer::{Line, Peer, SOON};
+use super::testing::{hex, message};
 use std::cell::RefCell;
 use std::io::Write;
 use std::os::fd::OwnedFd;

@@ -5,3 +5,6 @@ mod client;
 mod encoding;
 #[cfg(feature = "client")]
 mod peer;
+#[cfg(feature = "client")]
+#[path = "../../src/testing.rs"]
+mod testing;

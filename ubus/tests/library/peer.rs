@@ -1,5 +1,6 @@
 //! The other end of a client's socket: a thread that reads and writes what a daemon would, byte for byte.
 
+use super::testing::{hex, message};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -8,30 +9,6 @@ use std::time::Duration;
 
 /// How long a test waits for what must come.
 pub const SOON: Duration = Duration::from_secs(20);
-
-/// Bytes of hexadecimal digits; blanks and `|` are for the eye.
-pub fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .chars()
-        .filter(|sign| !sign.is_whitespace() && *sign != '|')
-        .map(|sign| sign.to_digit(16).expect("a hexadecimal digit") as u8)
-        .collect();
-    digits
-        .chunks(2)
-        .map(|pair| pair[0] << 4 | pair[1])
-        .collect()
-}
-
-/// A message with the attributes given.
-pub fn message(kind: u8, seq: u16, peer: u32, attributes: &str) -> Vec<u8> {
-    let attributes = hex(attributes);
-    let mut bytes = vec![0, kind];
-    bytes.extend(seq.to_be_bytes());
-    bytes.extend(peer.to_be_bytes());
-    bytes.extend((attributes.len() as u32 + 4).to_be_bytes());
-    bytes.extend(attributes);
-    bytes
-}
 
 /// A place to listen at, which is gone afterwards.
 pub struct Peer {
