@@ -10,6 +10,7 @@
 mod chain;
 mod dispatch;
 mod event;
+mod life;
 mod map;
 #[cfg(test)]
 mod tests;
@@ -23,11 +24,9 @@ use crate::message::{Kind, Writer, EVENT_OBJECT};
 use crate::send::SendBuffer;
 use crate::status::Status;
 use chain::{Pending, Step};
+use life::Restore;
 use map::{IdMap, Slab};
 use std::os::fd::OwnedFd;
-
-/// How many things are offered at once after a reconnect: the daemon drops what a client has not read yet beyond 1 MiB.
-const RESTORE_AT_ONCE: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -67,15 +66,6 @@ enum Role {
     },
     /// Learns of new objects for the subscriptions that wait.
     Watcher,
-}
-
-/// Progress of offering everything again.
-#[derive(Debug, Default)]
-struct Restore {
-    /// The next place to look at.
-    next: usize,
-    /// How many are under way.
-    active: usize,
 }
 
 /// A connection to the daemon.
@@ -287,23 +277,6 @@ impl Connection {
         }
     }
 
-    /// Offers again what the daemon refused after a reconnect, perhaps because it had not noticed the end of the old connection.
-    ///
-    /// The outcome comes as [`Event::Restored`].
-    pub fn retry(&mut self, handle: Handle) -> Result<(), RequestError> {
-        self.check_open()?;
-        match self.locals.get(handle) {
-            Some(local) if local.lasts && local.id.is_none() => {}
-            _ => return Err(RequestError::UnknownHandle),
-        }
-        let mut pending = self.pending.values();
-        if self.is_restoring() || pending.any(|one| one.step.handle() == Some(handle)) {
-            // Its turn is to come, or the answer.
-            return Ok(());
-        }
-        self.restore_one(handle)
-    }
-
     /// Notifies the subscribers of an object here and wants no answer.
     pub fn notify(
         &mut self,
@@ -388,65 +361,6 @@ impl Connection {
             }
         }
         true
-    }
-
-    /// The stream has ended: gives the requests that end with it, in the order they were made.
-    ///
-    /// Then [`Connection::reconnect`] may follow, with a new stream.
-    pub fn lost(&mut self) -> Vec<Request> {
-        if self.state == State::Closed {
-            return Vec::new();
-        }
-        self.state = State::Lost;
-        self.epoch = self.epoch.wrapping_add(1);
-        self.output.clear();
-        self.ids.clear();
-        self.restore = None;
-        self.watching = false;
-        if let Some(watcher) = self.watcher.take() {
-            self.locals.remove(watcher);
-        }
-        let mut ended = Vec::new();
-        for (key, pending) in self.pending.drain() {
-            if pending.serial != 0 {
-                ended.push(Request {
-                    serial: pending.serial,
-                    seq: key as u16,
-                });
-                // What a request was still making was never there.
-                if let Some(handle) = pending.step.handle() {
-                    self.locals.remove(handle);
-                }
-            }
-        }
-        ended.sort_unstable();
-        for local in self.locals.values_mut() {
-            local.id = None;
-            if let Role::Subscription {
-                revives, target, ..
-            } = &mut local.role
-            {
-                *revives |= target.take().is_some();
-            }
-        }
-        ended
-    }
-
-    /// Waits for the hello of a new stream.
-    pub fn reconnect(&mut self) -> Result<(), RequestError> {
-        if self.state == State::Closed {
-            return Err(RequestError::Closed);
-        }
-        self.state = State::Greeting;
-        Ok(())
-    }
-
-    /// Ends the connection for good: gives the requests that end with it. The daemon drops everything when the stream is closed.
-    pub fn close(&mut self) -> Vec<Request> {
-        let ended = self.lost();
-        self.locals = Slab::default();
-        self.state = State::Closed;
-        ended
     }
 
     fn check_open(&self) -> Result<(), RequestError> {

@@ -11,7 +11,7 @@
 
 use super::event::{Event, Request, RequestError};
 use super::map::Handle;
-use super::{Connection, Local, Restore, Role, RESTORE_AT_ONCE};
+use super::{Connection, Local, Role};
 use crate::blob::BuildError;
 use crate::blobmsg::Builder;
 use crate::message::{Attributes, Kind, EVENT_OBJECT};
@@ -91,7 +91,12 @@ impl Connection {
         }
     }
 
-    fn start(&mut self, serial: u32, restores: bool, step: Step) -> Result<u16, RequestError> {
+    pub(super) fn start(
+        &mut self,
+        serial: u32,
+        restores: bool,
+        step: Step,
+    ) -> Result<u16, RequestError> {
         let seq = self.next_seq()?;
         let peer = self.send_step(seq, &step)?;
         let pending = Pending {
@@ -324,10 +329,7 @@ impl Connection {
                     self.remove_object(id);
                 }
             }
-            if let Some(restore) = &mut self.restore {
-                restore.active = restore.active.saturating_sub(1);
-            }
-            self.restore_more();
+            self.restored();
             return Some(Event::Restored { handle, status });
         }
         None
@@ -443,42 +445,6 @@ impl Connection {
                     *target = Some(id);
                     let step = Step::Subscribe { handle, target: id };
                     let _ = self.start(0, false, step);
-                }
-            }
-        }
-    }
-
-    /// Starts to offer everything again.
-    pub(super) fn restore_all(&mut self) {
-        self.restore = Some(Restore::default());
-        self.restore_more();
-    }
-
-    /// Offers one thing again.
-    pub(super) fn restore_one(&mut self, handle: Handle) -> Result<(), RequestError> {
-        self.start(0, true, Step::Add { handle }).map(|_| ())
-    }
-
-    fn restore_more(&mut self) {
-        while let Some(restore) = &mut self.restore {
-            if restore.active >= RESTORE_AT_ONCE {
-                return;
-            }
-            let Some((index, handle)) = self.locals.at_or_behind(restore.next) else {
-                if restore.active == 0 {
-                    self.restore = None;
-                }
-                return;
-            };
-            restore.next = index + 1;
-            let local = self.locals.get(handle);
-            if !local.is_some_and(|local| local.lasts && local.id.is_none()) {
-                continue;
-            }
-            restore.active += 1;
-            if self.restore_one(handle).is_err() {
-                if let Some(restore) = &mut self.restore {
-                    restore.active -= 1;
                 }
             }
         }

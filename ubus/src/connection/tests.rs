@@ -1,5 +1,6 @@
 //! Whole exchanges with the daemon, byte for byte and event by event.
 
+use super::life::RESTORE_AT_ONCE;
 use super::*;
 use crate::blobmsg::{Type, Value};
 use crate::message::{Message, MAX_MESSAGE, MAX_RECEIVED};

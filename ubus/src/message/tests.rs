@@ -1,6 +1,7 @@
 //! The exchanges of the bus byte for byte.
 
 use super::*;
+use crate::blob::BuildError;
 use crate::blobmsg::Builder;
 use crate::signature::SignatureBuilder;
 use crate::testing::hex;
