@@ -42,9 +42,18 @@ enum State {
 struct Local {
     /// Its id while the daemon knows it.
     id: Option<u32>,
-    /// Whether the request that made it succeeded: only then it outlives the connection.
-    lasts: bool,
+    stage: Stage,
     role: Role,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The request that makes it has not ended.
+    Making,
+    /// Outlives the connection.
+    Lasting,
+    /// A subscription whose target is gone for good.
+    Ended,
 }
 
 #[derive(Debug)]
@@ -251,6 +260,10 @@ impl Connection {
         path: &[u8],
         auto: bool,
     ) -> Result<(Handle, Request), RequestError> {
+        // It may be long before the path is sent, and then nobody could be told that it cannot.
+        SendBuffer::new().write(Kind::LOOKUP, 0, 0, |message| {
+            message.path(path);
+        })?;
         self.create(Role::Subscription {
             path: path.to_vec(),
             auto,
@@ -260,12 +273,17 @@ impl Connection {
     }
 
     /// Removes an object, a listener or a subscription; nothing more is told of it. Gives no request where the daemon need not know.
+    ///
+    /// While the request that makes it has not ended, it is [`Connection::cancel`] of that request that takes it back.
     pub fn remove(&mut self, handle: Handle) -> Result<Option<Request>, RequestError> {
         if self.is_closed() {
             return Err(RequestError::Closed);
         }
-        let local = self.locals.remove(handle);
-        match local.ok_or(RequestError::UnknownHandle)?.id {
+        match self.locals.get(handle) {
+            Some(local) if local.stage != Stage::Making => {}
+            _ => return Err(RequestError::UnknownHandle),
+        }
+        match self.locals.remove(handle).and_then(|local| local.id) {
             Some(id) => {
                 self.ids.remove(&id);
                 self.request(Kind::REMOVE_OBJECT, 0, |message| {

@@ -11,7 +11,7 @@
 
 use super::event::{Event, Request, RequestError};
 use super::map::Handle;
-use super::{Connection, Local, Role};
+use super::{Connection, Local, Role, Stage};
 use crate::blob::BuildError;
 use crate::blobmsg::Builder;
 use crate::message::{Attributes, Kind, EVENT_OBJECT};
@@ -71,7 +71,7 @@ impl Connection {
         let finds = matches!(role, Role::Subscription { auto: false, .. });
         let handle = self.locals.insert(Local {
             id: None,
-            lasts: false,
+            stage: Stage::Making,
             role,
         });
         let step = match finds {
@@ -307,7 +307,7 @@ impl Connection {
         }
         if pending.serial != 0 {
             match self.locals.get_mut(handle) {
-                Some(local) if status.is_ok() => local.lasts = true,
+                Some(local) if status.is_ok() => local.stage = Stage::Lasting,
                 _ => self.take_back(handle),
             }
             let serial = pending.serial;
@@ -370,7 +370,7 @@ impl Connection {
         }
         let handle = self.locals.insert(Local {
             id: None,
-            lasts: false,
+            stage: Stage::Making,
             role: Role::Watcher,
         });
         self.watcher = Some(handle);
@@ -393,22 +393,18 @@ impl Connection {
         self.watching = status.is_ok();
         if self.watching {
             for (_, seq) in parked {
-                let pending = self.pending.remove(&u32::from(seq));
-                let Some((pending, handle)) = pending
-                    .and_then(|pending| pending.step.handle().map(|handle| (pending, handle)))
-                else {
+                let Some(pending) = self.pending.remove(&u32::from(seq)) else {
                     continue;
                 };
-                // Its path went out before or is short enough now: nothing is concluded here.
-                self.take_step(
-                    seq,
-                    pending,
-                    handle,
-                    Step::Find {
-                        handle,
-                        found: None,
-                    },
-                );
+                match pending.step.handle() {
+                    Some(handle) if self.locals.get(handle).is_some() => {
+                        let found = None;
+                        // Paths were checked before, so nothing ends here.
+                        self.take_step(seq, pending, handle, Step::Find { handle, found });
+                    }
+                    // Removed while it was to be offered again.
+                    _ => self.restored(),
+                }
             }
             return None;
         }
@@ -444,9 +440,19 @@ impl Connection {
                 if waits && local.id.is_some() && *target != Some(id) && path == added {
                     *target = Some(id);
                     let step = Step::Subscribe { handle, target: id };
-                    let _ = self.start(0, false, step);
+                    if self.start(0, false, step).is_err() {
+                        self.forget_target(handle);
+                    }
                 }
             }
+        }
+    }
+
+    /// All sequence numbers are in use: the next announcement may find one.
+    fn forget_target(&mut self, handle: Handle) {
+        let role = self.locals.get_mut(handle).map(|local| &mut local.role);
+        if let Some(Role::Subscription { target, .. }) = role {
+            *target = None;
         }
     }
 }

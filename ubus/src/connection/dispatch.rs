@@ -2,7 +2,7 @@
 
 use super::chain::{Step, OBJECT_ADDED};
 use super::event::{CallToken, Caller, Event, ProtocolError, Request};
-use super::{Connection, Role, State};
+use super::{Connection, Role, Stage, State};
 use crate::blobmsg::Value;
 use crate::message::{Attributes, Header, Kind};
 use crate::policy;
@@ -225,8 +225,9 @@ impl Connection {
         match &mut local.role {
             Role::Subscription { target, auto, .. } if *target == attributes.target => {
                 *target = None;
-                // Without `auto` this is its end: it is not offered again.
-                local.lasts &= *auto;
+                if !*auto && local.stage == Stage::Lasting {
+                    local.stage = Stage::Ended;
+                }
                 Some(Event::TargetGone { handle })
             }
             _ => None,

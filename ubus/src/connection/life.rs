@@ -6,7 +6,7 @@
 use super::chain::Step;
 use super::event::{Request, RequestError};
 use super::map::{Handle, Slab};
-use super::{Connection, Role, State};
+use super::{Connection, Role, Stage, State};
 
 /// How many things are offered at once after a reconnect: the daemon drops what a client has not read yet beyond 1 MiB.
 pub(super) const RESTORE_AT_ONCE: usize = 64;
@@ -86,7 +86,7 @@ impl Connection {
     pub fn retry(&mut self, handle: Handle) -> Result<(), RequestError> {
         self.check_open()?;
         match self.locals.get(handle) {
-            Some(local) if local.lasts && local.id.is_none() => {}
+            Some(local) if local.stage == Stage::Lasting && local.id.is_none() => {}
             _ => return Err(RequestError::UnknownHandle),
         }
         let mut pending = self.pending.values();
@@ -129,7 +129,7 @@ impl Connection {
             };
             restore.next = index + 1;
             let local = self.locals.get(handle);
-            if !local.is_some_and(|local| local.lasts && local.id.is_none()) {
+            if !local.is_some_and(|local| local.stage == Stage::Lasting && local.id.is_none()) {
                 continue;
             }
             restore.active += 1;

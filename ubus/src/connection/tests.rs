@@ -721,14 +721,51 @@ fn cancelled_requests_leave_nothing() {
 }
 
 #[test]
-fn removing_what_is_being_made_ends_its_request() {
+fn what_is_being_made_is_cancelled_not_removed() {
     let mut wire = Wire::open();
-    let (object, _) = wire.connection.add(Some(b"demo"), echo()).unwrap();
-    assert_eq!(wire.connection.remove(object), Ok(None));
+    let (object, added) = wire.connection.add(Some(b"demo"), echo()).unwrap();
+    let refused = wire.connection.remove(object);
+    assert_eq!(refused, Err(RequestError::UnknownHandle));
+    // A subscription that waits for its watcher.
+    let (_, subscribed) = wire.connection.subscribe(b"demo", true).unwrap();
+    wire.added(2, 0x801);
     wire.sent();
+    assert!(wire.connection.cancel(added) && wire.connection.cancel(subscribed));
+    assert_eq!(wire.said(), ["7 #4 to 0 object 801"]);
+    wire.added(3, 0x900);
+    wire.answer(1, 3, 1, OK);
     wire.added(1, 0x501);
-    assert_eq!(wire.log(), ["done #1 4"]);
-    assert_eq!(wire.said(), ["7 #2 to 0 object 501"]);
+    assert!(wire.log().is_empty());
+    assert_eq!(wire.connection.waiting(), 0);
+}
+
+#[test]
+fn what_is_removed_while_it_is_offered_again_holds_nothing_up() {
+    let mut wire = Wire::open();
+    let subscription = waiting(&mut wire);
+    wire.connection.lost();
+    wire.connection.reconnect().unwrap();
+    wire.feed(HELLO);
+    wire.added(1, 0x801);
+    // Parked now, until the watcher is registered.
+    wire.connection.remove(subscription).unwrap().unwrap();
+    wire.added(2, 0x900);
+    assert!(wire.connection.is_restoring());
+    wire.answer(1, 2, 1, OK);
+    assert!(!wire.connection.is_restoring());
+    wire.answer(1, 3, 0, OK);
+    assert_eq!(wire.connection.waiting(), 0);
+}
+
+#[test]
+fn a_removed_subscription_does_not_come_back() {
+    let mut wire = Wire::open();
+    let kept = waiting(&mut wire);
+    announce(&mut wire, 0x555, "demo");
+    wire.quiet();
+    wire.connection.remove(kept).unwrap().unwrap();
+    announce(&mut wire, 0x556, "demo");
+    assert_eq!(wire.said(), ["7 #4 to 0 object 800"]);
 }
 
 #[test]
@@ -770,12 +807,15 @@ fn what_does_not_fit_is_not_sent() {
     assert_eq!(wire.said(), ["6 #2 to 0"]);
     let bad = wire.connection.subscribe(b"a\0b", false).map(|_| ());
     assert_eq!(bad, Err(RequestError::Build(BuildError::Nul)));
+    let long = wire.connection.subscribe(&vec![b'x'; MAX_MESSAGE], true);
+    let too_long = BuildError::TooLong { limit: MAX_MESSAGE };
+    assert_eq!(long.err(), Some(RequestError::Build(too_long)));
     // A pattern is too long only when its turn comes.
     wire.connection.listen(&vec![b'x'; MAX_MESSAGE]).unwrap();
     wire.sent();
-    wire.added(4, 0x500);
-    assert_eq!(wire.log(), ["done #4 2"]);
-    assert_eq!(wire.said(), ["7 #5 to 0 object 500"]);
+    wire.added(3, 0x500);
+    assert_eq!(wire.log(), ["done #3 2"]);
+    assert_eq!(wire.said(), ["7 #4 to 0 object 500"]);
 }
 
 #[test]
