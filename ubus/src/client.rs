@@ -87,12 +87,7 @@ impl Client {
         self.lose(ClientError::Lost);
         self.connection.reconnect()?;
         self.greet(end)?;
-        while self.connection.is_restoring() {
-            if !self.turn(end)? {
-                return Err(ClientError::Timeout);
-            }
-        }
-        Ok(())
+        self.turn_while(end, Connection::is_restoring)
     }
 
     /// Whether there is a connection.
@@ -105,7 +100,7 @@ impl Client {
         self.connection.client()
     }
 
-    /// The core, for what has no method here.
+    /// The core, for what has no method here. Its requests may be waited for with [`Client::finish_call`].
     pub fn connection(&mut self) -> &mut Connection {
         &mut self.connection
     }
@@ -325,9 +320,19 @@ impl Client {
 
     fn greet(&mut self, end: Option<Instant>) -> Result<(), ClientError> {
         self.socket = Some(Socket::connect(&self.path, end)?);
-        while !self.connection.is_open() {
-            if !self.turn(end)? {
-                self.lose(ClientError::Timeout);
+        let greeted = self.turn_while(end, |connection| !connection.is_open());
+        // Half a greeting is none.
+        greeted.map_err(|error| self.lose(error))
+    }
+
+    fn turn_while(
+        &mut self,
+        end: Option<Instant>,
+        waits: impl Fn(&Connection) -> bool,
+    ) -> Result<(), ClientError> {
+        while waits(&self.connection) {
+            let came = self.turn(end)?;
+            if waits(&self.connection) && (!came || is_over(end)) {
                 return Err(ClientError::Timeout);
             }
         }
@@ -361,8 +366,12 @@ impl Client {
         request: Request,
         end: Option<Instant>,
     ) -> Result<Answer, ClientError> {
-        // Known already if it was started earlier, and ended perhaps.
-        self.answers.entry(request).or_default();
+        if !self.answers.contains_key(&request) {
+            if !self.connection.is_waiting(request) {
+                return Err(ClientError::Request(RequestError::UnknownRequest));
+            }
+            self.answers.insert(request, Answer::default());
+        }
         while self.is_waiting(request) {
             if self.dispatch() {
                 continue;

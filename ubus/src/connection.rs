@@ -61,6 +61,8 @@ enum Role {
     Object {
         path: Option<Vec<u8>>,
         signature: TableBuf,
+        /// Whether it has subscribers.
+        active: bool,
     },
     Listener {
         pattern: Vec<u8>,
@@ -173,6 +175,26 @@ impl Connection {
         self.locals.get(handle)?.id
     }
 
+    /// Whether an object here has subscribers.
+    pub fn has_subscribers(&self, handle: Handle) -> bool {
+        let role = self.locals.get(handle).map(|local| &local.role);
+        matches!(role, Some(Role::Object { active: true, .. }))
+    }
+
+    /// The id of the object that a subscription is attached to.
+    pub fn target(&self, handle: Handle) -> Option<u32> {
+        match self.locals.get(handle)?.role {
+            Role::Subscription { target, .. } => target,
+            _ => None,
+        }
+    }
+
+    /// Whether the end of a request is still to come.
+    pub fn is_waiting(&self, request: Request) -> bool {
+        let pending = self.pending.get(&u32::from(request.seq));
+        pending.is_some_and(|pending| pending.serial == request.serial)
+    }
+
     /// How many requests wait for answers.
     pub fn waiting(&self) -> usize {
         self.pending.len()
@@ -242,7 +264,11 @@ impl Connection {
         signature: TableBuf,
     ) -> Result<(Handle, Request), RequestError> {
         let path = path.map(<[u8]>::to_vec);
-        self.create(Role::Object { path, signature })
+        self.create(Role::Object {
+            path,
+            signature,
+            active: false,
+        })
     }
 
     /// Waits for events of a name, or of all names that start with what stands before a final `*`.
@@ -358,13 +384,13 @@ impl Connection {
 
     /// Gives a request up: late answers are ignored, and what it was to create is taken back. False if it had ended.
     pub fn cancel(&mut self, request: Request) -> bool {
+        if !self.is_waiting(request) {
+            return false;
+        }
         let key = u32::from(request.seq);
         let Some(pending) = self.pending.get_mut(&key) else {
             return false;
         };
-        if pending.serial != request.serial {
-            return false;
-        }
         match pending.step.handle() {
             Some(handle) if matches!(pending.step, Step::Add { .. }) => {
                 // The id of what must be taken back is still to come.

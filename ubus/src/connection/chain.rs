@@ -115,7 +115,12 @@ impl Connection {
         let Some(local) = local else { return Ok(0) };
         let output = &mut self.output;
         match (step, &local.role) {
-            (Step::Add { .. }, Role::Object { path, signature }) => {
+            (
+                Step::Add { .. },
+                Role::Object {
+                    path, signature, ..
+                },
+            ) => {
                 output.write(Kind::ADD_OBJECT, seq, 0, |message| {
                     if let Some(path) = path {
                         message.path(path).signature(signature.as_table());

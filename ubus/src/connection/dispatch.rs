@@ -237,6 +237,11 @@ impl Connection {
     fn subscribers_changed<'a>(&mut self, attributes: Attributes<'a>) -> Option<Event<'a>> {
         let handle = *self.ids.get(&attributes.object?)?;
         let active = attributes.active?;
+        let role = self.locals.get_mut(handle).map(|local| &mut local.role);
+        let Some(Role::Object { active: place, .. }) = role else {
+            return None;
+        };
+        *place = active;
         Some(Event::Subscribers { handle, active })
     }
 }

@@ -162,6 +162,8 @@ pub enum RequestError {
     TooManyRequests,
     /// The handle is of another kind, or was removed.
     UnknownHandle,
+    /// The request has ended, and its end was told.
+    UnknownRequest,
 }
 
 impl From<BuildError> for RequestError {
@@ -178,6 +180,7 @@ impl fmt::Display for RequestError {
             RequestError::Build(error) => error.fmt(f),
             RequestError::TooManyRequests => f.write_str("too many requests wait for answers"),
             RequestError::UnknownHandle => f.write_str("no such object, listener or subscription"),
+            RequestError::UnknownRequest => f.write_str("no such request"),
         }
     }
 }

@@ -53,11 +53,12 @@ impl Connection {
         ended.sort_unstable();
         for local in self.locals.values_mut() {
             local.id = None;
-            if let Role::Subscription {
-                revives, target, ..
-            } = &mut local.role
-            {
-                *revives |= target.take().is_some();
+            match &mut local.role {
+                Role::Object { active, .. } => *active = false,
+                Role::Subscription {
+                    revives, target, ..
+                } => *revives |= target.take().is_some(),
+                Role::Listener { .. } | Role::Watcher => {}
             }
         }
         ended

@@ -493,11 +493,13 @@ fn a_subscription_hears_notifications_until_its_target_goes() {
         wire.connection.finish(token, Status::OK).unwrap();
     }
     assert_eq!(wire.said(), ["1 #5 to 6b51fa1 object 2d84af07"]);
+    assert_eq!(wire.connection.target(subscription), Some(0x409eb227));
     // The end of another target is not its own.
     wire.answer(9, 1, 0, "03000008 2d84af07 08000008 42a384f3");
     assert!(wire.log().is_empty());
     wire.answer(9, 1, 0, "03000008 2d84af07 08000008 409eb227");
     assert_eq!(wire.log(), ["target gone"]);
+    assert_eq!(wire.connection.target(subscription), None);
     wire.connection.remove(subscription).unwrap().unwrap();
     assert_eq!(wire.said(), ["7 #2 to 0 object 2d84af07"]);
 }
@@ -629,6 +631,7 @@ fn notifications_go_out_with_and_without_an_answer() {
     wire.added(1, 0x409eb227);
     wire.feed("00 0a 00 01 00000000 00000014 | 03000008 409eb227 | 09000005 01 000000");
     assert_eq!(wire.log(), ["done #1 0", "subscribers true"]);
+    assert!(wire.connection.has_subscribers(object));
     wire.connection.lookup(None).unwrap();
     wire.connection.lookup(None).unwrap();
     wire.sent();
@@ -683,6 +686,7 @@ fn notifications_go_out_with_and_without_an_answer() {
     let refused = wire.connection.notify(listener, b"tick", Table::default());
     assert_eq!(refused, Err(RequestError::UnknownHandle));
     wire.connection.lost();
+    assert!(!wire.connection.has_subscribers(object));
     for (handle, error) in [
         (object, RequestError::NotConnected),
         (listener, RequestError::UnknownHandle),
