@@ -376,7 +376,13 @@ impl Client {
             if self.dispatch() {
                 continue;
             }
-            let came = self.turn(end)?;
+            let came = match self.turn(end) {
+                Ok(came) => came,
+                Err(error) => {
+                    self.answers.remove(&request);
+                    return Err(error);
+                }
+            };
             if self.is_waiting(request) && (!came || is_over(end)) {
                 self.cancel_call(request);
                 return Err(ClientError::Timeout);
