@@ -83,7 +83,7 @@ impl Connection {
 
     /// Offers again what the daemon refused after a reconnect, perhaps because it had not noticed the end of the old connection.
     ///
-    /// The outcome comes as [`Event::Restored`].
+    /// The outcome comes as [`Event::Restored`](super::Event::Restored).
     pub fn retry(&mut self, handle: Handle) -> Result<(), RequestError> {
         self.check_open()?;
         match self.locals.get(handle) {

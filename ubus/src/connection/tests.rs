@@ -304,6 +304,55 @@ fn answers_are_matched_by_sequence_and_peer() {
 }
 
 #[test]
+fn anything_may_come_between_the_parts_of_an_answer() {
+    let mut wire = Wire::open();
+    wire.connection.listen(b"e").unwrap();
+    wire.added(1, 0x600);
+    wire.answer(1, 1, 1, OK);
+    wire.connection.lookup(None).unwrap();
+    wire.connection
+        .invoke(0x500, b"m", Table::default())
+        .unwrap();
+    wire.log();
+    wire.answer(2, 2, 0, "02000006 6100 0000 03000008 00000700");
+    wire.answer(
+        5,
+        2,
+        0,
+        &format!("03000008 00000600 04000006 6500 0000 {DATA}"),
+    );
+    wire.answer(1, 3, 0x500, "01000008 00000005");
+    wire.answer(2, 2, 0, "02000006 6200 0000 03000008 00000701");
+    wire.answer(1, 2, 0, OK);
+    assert_eq!(
+        wire.log(),
+        [
+            "data #2 a { }",
+            "event e { \"k\": Int32(5) }",
+            "done #3 5",
+            "data #2 b { }",
+            "done #2 0"
+        ]
+    );
+}
+
+#[test]
+fn messages_without_a_meaning_for_clients_are_ignored() {
+    let mut wire = Wire::open();
+    wire.connection.add(Some(b"demo"), echo()).unwrap();
+    wire.added(1, 0x409eb227);
+    wire.quiet();
+    let object = format!("03000008 409eb227 04000009 6563686f 00 000000 {DATA}");
+    for kind in [0, 3, 4, 6, 7, 8, 12, 255] {
+        wire.answer(kind, 1, 0x777, &object);
+    }
+    for kind in [1, 2, 5, 9, 10] {
+        wire.answer(kind, 1, 0x777, "");
+    }
+    assert!(wire.log().is_empty() && wire.said().is_empty());
+}
+
+#[test]
 fn an_object_answers_calls_in_one_write() {
     let mut wire = Wire::open();
     wire.connection.lookup(None).unwrap();

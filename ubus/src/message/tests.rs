@@ -278,3 +278,17 @@ fn the_longest_message_is_read() {
         }
     );
 }
+
+#[test]
+fn a_receiver_tolerates_what_the_daemon_adds() {
+    let mut bytes = Vec::new();
+    let limit = MAX_MESSAGE + 24;
+    let mut writer = Writer::with_limit(&mut bytes, Kind::INVOKE, 1, 2, limit);
+    writer.bytes(id::DATA, &vec![0; MAX_MESSAGE - 8]);
+    writer.user(b"root").group(b"root");
+    writer.finish().unwrap();
+    assert!(Message::read(&bytes, MAX_MESSAGE).is_err());
+    let (message, used) = Message::read(&bytes, MAX_RECEIVED).unwrap().unwrap();
+    assert_eq!(used, HEADER + limit);
+    assert_eq!(message.attributes().group, Some(&b"root"[..]));
+}
