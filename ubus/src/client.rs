@@ -11,13 +11,13 @@ pub use error::ClientError;
 pub use handler::{Call, Notice, Object};
 
 use crate::blobmsg::{Table, TableBuf};
-use crate::connection::{CallToken, Connection, Event, Handle, Request, RequestError};
+use crate::connection::{CallToken, Connection, Event, Handle, NumberMap, Request, RequestError};
 use crate::message::{Attributes, MAX_RECEIVED};
 use crate::receive::ReceiveBuffer;
 use crate::socket::{deadline, Socket};
 use crate::status::Status;
 use handler::{Delivery, Handler};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -55,9 +55,9 @@ pub struct Client {
     socket: Option<Socket>,
     connection: Connection,
     received: ReceiveBuffer,
-    answers: HashMap<Request, Answer>,
+    answers: NumberMap<Request, Answer>,
     /// `None` while it runs.
-    handlers: HashMap<Handle, Option<Handler>>,
+    handlers: NumberMap<Handle, Option<Handler>>,
     deliveries: VecDeque<Delivery>,
     stopped: bool,
 }
@@ -70,8 +70,8 @@ impl Client {
             socket: None,
             connection: Connection::new(),
             received: ReceiveBuffer::new(MAX_RECEIVED),
-            answers: HashMap::new(),
-            handlers: HashMap::new(),
+            answers: NumberMap::default(),
+            handlers: NumberMap::default(),
             deliveries: VecDeque::new(),
             stopped: false,
         };
@@ -479,7 +479,7 @@ fn is_over(end: Option<Instant>) -> bool {
 
 /// Keeps what an event brings for those who wait for it.
 fn take(
-    answers: &mut HashMap<Request, Answer>,
+    answers: &mut NumberMap<Request, Answer>,
     deliveries: &mut VecDeque<Delivery>,
     event: Event<'_>,
 ) {

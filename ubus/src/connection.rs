@@ -17,6 +17,8 @@ mod tests;
 
 pub use event::{CallToken, Caller, Event, ProtocolError, Request, RequestError};
 pub use map::Handle;
+#[cfg(feature = "client")]
+pub(crate) use map::NumberMap;
 
 use crate::blob::BuildError;
 use crate::blobmsg::{Builder, Table, TableBuf};

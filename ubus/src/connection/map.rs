@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+/// A map of ids, sequence numbers, or what consists of them.
+pub type NumberMap<K, T> = HashMap<K, T, BuildHasherDefault<IdHasher>>;
+
 /// A map of ids or sequence numbers.
-pub type IdMap<T> = HashMap<u32, T, BuildHasherDefault<IdHasher>>;
+pub type IdMap<T> = NumberMap<u32, T>;
 
 /// Spreads numbers that are random or in a row already.
 #[derive(Default)]
