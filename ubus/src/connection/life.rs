@@ -64,13 +64,17 @@ impl Connection {
         ended
     }
 
-    /// Waits for the hello of a new stream.
-    pub fn reconnect(&mut self) -> Result<(), RequestError> {
+    /// Waits for the hello of a new stream. Gives what [`Connection::lost`] would if that was not called.
+    pub fn reconnect(&mut self) -> Result<Vec<Request>, RequestError> {
         if self.state == State::Closed {
             return Err(RequestError::Closed);
         }
+        let ended = match self.state {
+            State::Open => self.lost(),
+            _ => Vec::new(),
+        };
         self.state = State::Greeting;
-        Ok(())
+        Ok(ended)
     }
 
     /// Ends the connection for good: gives the requests that end with it. The daemon drops everything when the stream is closed.
@@ -91,11 +95,21 @@ impl Connection {
             _ => return Err(RequestError::UnknownHandle),
         }
         let mut pending = self.pending.values();
-        if self.is_restoring() || pending.any(|one| one.step.handle() == Some(handle)) {
-            // Its turn is to come, or the answer.
+        if pending.any(|one| one.step.handle() == Some(handle)) {
+            // The outcome is to come.
             return Ok(());
         }
-        self.restore_one(handle)
+        if let Some(restore) = &mut self.restore {
+            if handle.place() >= restore.next {
+                return Ok(());
+            }
+            restore.active += 1;
+        }
+        let started = self.restore_one(handle);
+        if started.is_err() {
+            self.give_up_one();
+        }
+        started
     }
 
     /// Starts to offer everything again.
@@ -111,10 +125,14 @@ impl Connection {
 
     /// One thing was offered again.
     pub(super) fn restored(&mut self) {
+        self.give_up_one();
+        self.restore_more();
+    }
+
+    fn give_up_one(&mut self) {
         if let Some(restore) = &mut self.restore {
             restore.active = restore.active.saturating_sub(1);
         }
-        self.restore_more();
     }
 
     fn restore_more(&mut self) {
@@ -135,9 +153,7 @@ impl Connection {
             }
             restore.active += 1;
             if self.restore_one(handle).is_err() {
-                if let Some(restore) = &mut self.restore {
-                    restore.active -= 1;
-                }
+                self.give_up_one();
             }
         }
     }

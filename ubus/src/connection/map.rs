@@ -40,6 +40,13 @@ pub struct Handle {
     serial: u32,
 }
 
+impl Handle {
+    /// Where its value is kept: see [`Slab::at_or_behind`].
+    pub(super) fn place(self) -> usize {
+        self.index as usize
+    }
+}
+
 /// Values with handles.
 #[derive(Debug)]
 pub struct Slab<T> {

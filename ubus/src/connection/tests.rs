@@ -1005,6 +1005,35 @@ fn what_is_refused_after_a_reconnect_can_be_offered_again() {
 }
 
 #[test]
+fn offering_one_again_does_not_disturb_the_others() {
+    let mut wire = Wire::open();
+    let (first, _) = wire.connection.add(Some(b"a"), echo()).unwrap();
+    let (second, _) = wire.connection.add(Some(b"b"), echo()).unwrap();
+    wire.added(1, 0x600);
+    wire.added(2, 0x601);
+    let call = wire
+        .connection
+        .invoke(0x500, b"m", Table::default())
+        .unwrap();
+    assert_eq!(wire.connection.reconnect(), Ok(vec![call]));
+    wire.feed(HELLO);
+    wire.answer(1, 1, 0, "01000008 00000002");
+    wire.quiet();
+    wire.connection.retry(first).unwrap();
+    wire.connection.retry(second).unwrap();
+    assert_eq!(wire.said(), ["6 #3 to 0 path a"]);
+    wire.added(2, 0x701);
+    assert!(wire.connection.is_restoring());
+    wire.added(3, 0x700);
+    assert!(!wire.connection.is_restoring());
+    assert_eq!(wire.log(), ["restored 0", "restored 0"]);
+    assert_eq!(
+        [first, second].map(|one| wire.connection.id(one)),
+        [Some(0x700), Some(0x701)]
+    );
+}
+
+#[test]
 fn thousands_are_offered_again_in_bounded_numbers() {
     let mut wire = Wire::open();
     for number in 0..1000_u32 {
