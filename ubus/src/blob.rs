@@ -16,6 +16,9 @@ use std::fmt;
 /// The most bytes a length can tell: 24 bits.
 pub const MAX_LENGTH: usize = 0xff_ffff;
 
+/// The most bytes that the outer attribute of a message may have.
+pub const MAX_MESSAGE: usize = 1 << 20;
+
 /// How deep containers may nest, in what is built here and in what is walked through here.
 pub const MAX_DEPTH: usize = 128;
 

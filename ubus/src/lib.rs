@@ -2,6 +2,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
+//! | [`Status`] | how a request ended |
 //! | [`blob`] | attributes, of which every message is made |
 //! | [`blobmsg`] | named and typed values in attributes; JSON with the feature `json` |
 //! | [`message`] | messages: header, attributes, limits |
@@ -10,7 +11,6 @@
 //! | [`ReceiveBuffer`], [`SendBuffer`] | between a stream and messages, with descriptors |
 //! | [`connection`] | a client's side of the bus without I/O: requests, objects, listeners, subscriptions |
 //! | `socket`, `client` | a socket, and a client that waits, with the feature `client` |
-//! | [`Status`] | how a request ended |
 //!
 //! The rule of the layers: each uses those above it only, and none above `socket` does I/O or knows the time.
 #![cfg_attr(feature = "client", doc = "", doc = include_str!("../README.md"))]

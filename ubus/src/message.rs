@@ -13,6 +13,7 @@
 
 mod write;
 
+pub use crate::blob::MAX_MESSAGE;
 pub use write::Writer;
 
 use crate::blob::{self, padded, Attr, Attrs};
@@ -22,9 +23,6 @@ use std::fmt;
 
 /// Where the daemon listens.
 pub const DEFAULT_PATH: &str = "/var/run/ubus/ubus.sock";
-
-/// The most bytes the outer attribute of a message may have.
-pub const MAX_MESSAGE: usize = 1 << 20;
 
 /// What a receiver tolerates: the daemon adds the caller's user and group after it has checked the length.
 pub const MAX_RECEIVED: usize = MAX_MESSAGE + 4096;

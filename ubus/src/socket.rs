@@ -64,7 +64,7 @@ impl Socket {
 
     /// Reads once, without waiting: gives the number of bytes, 0 at the end of the stream.
     ///
-    /// [`io::ErrorKind::WouldBlock`] when nothing has come.
+    /// [`io::ErrorKind::WouldBlock`] when nothing has come, [`io::ErrorKind::Interrupted`] when a signal did.
     pub fn receive(&mut self, buffer: &mut ReceiveBuffer) -> io::Result<usize> {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
         let (count, fd) = {

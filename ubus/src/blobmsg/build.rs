@@ -5,7 +5,7 @@ use crate::blob::{self, BuildError};
 use std::fmt;
 
 /// The most bytes of entries that one message can carry.
-pub const MAX_PAYLOAD: usize = crate::message::MAX_MESSAGE - 4;
+pub const MAX_PAYLOAD: usize = blob::MAX_MESSAGE - 4;
 
 /// A table of one's own.
 #[derive(Clone, Default, PartialEq)]
