@@ -301,9 +301,14 @@ fn input_key(command: &Command) -> Result<String> {
         if name != "PATH" {
             digest.update(format!("{name:?}={value:?}\n"));
         }
-        // A linker is a script of ours: its text counts.
+        // A linker is a script of ours: its text counts, and that of what it passes on.
         if let Some(value) = value.filter(|_| name.to_string_lossy().ends_with("_LINKER")) {
-            digest.update(std::fs::read(value).unwrap_or_default());
+            let script = std::fs::read_to_string(value).unwrap_or_default();
+            for file in script.split("-Wl,-T,").skip(1) {
+                let file = file.split('\'').next().unwrap_or_default();
+                digest.update(std::fs::read(file).unwrap_or_default());
+            }
+            digest.update(script);
         }
     }
     Ok(hex(&digest.finalize()))
