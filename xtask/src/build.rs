@@ -241,7 +241,7 @@ impl Job<'_> {
         if kept.exists() && std::fs::read_to_string(&key_file).is_ok_and(|old| old == key) {
             return copy(&kept, destination);
         }
-        step(&format!("{place}: {} ({})", self.name, self.features));
+        step(format!("{place}: {} {}", self.name, self.features).trim_end());
         let start = Instant::now();
         // All modules share one output name, so cargo would take another's file for this one's.
         for stale in [

@@ -52,7 +52,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "test",
-        arguments: "[--target ARCH]",
+        arguments: "[--target ARCH [--library NAME]]",
         help: "run the tests here, or under emulation",
         job: test::command,
     },

@@ -11,13 +11,19 @@ use std::process::Command;
 /// The features that have every module inside one program, as the tests need it.
 pub const EVERYTHING: &str = "interpreter,all";
 
-/// `cargo xtask test [--target ARCH]`
+/// `cargo xtask test [--target ARCH [--library NAME]]`
 pub fn command(arguments: &[String]) -> Result<()> {
-    let arguments = Arguments::parse(arguments, &["target"])?;
+    let arguments = Arguments::parse(arguments, &["target", "library"])?;
     setup::ensure()?;
     match arguments.option("target") {
         None => host(&arguments.words),
-        Some(arch) => emulated(&Target::read(arch)?, &arguments.words),
+        Some(arch) => {
+            let target = Target::read(arch)?;
+            match arguments.option("library") {
+                None => emulated(&target, &arguments.words),
+                Some(library) => emulated_library(&target, library, &arguments.words),
+            }
+        }
     }
 }
 
@@ -40,18 +46,7 @@ fn emulated(target: &Target, filters: &[String]) -> Result<()> {
         filters,
     )?;
     for library in &Table::read()?.libraries {
-        emulated_cargo(
-            target,
-            &format!("tests of {}", library.name),
-            &[
-                "--package",
-                &library.name,
-                "--lib",
-                "--tests",
-                "--all-features",
-            ],
-            filters,
-        )?;
+        emulated_library(target, &library.name, filters)?;
     }
     let mut scripts = cargo();
     scripts
@@ -76,6 +71,16 @@ fn emulated(target: &Target, filters: &[String]) -> Result<()> {
     timed(
         &format!("{}: integration tests under {}", target.arch, target.qemu),
         &mut scripts,
+    )
+}
+
+/// All tests of a library but those in its documents.
+fn emulated_library(target: &Target, library: &str, filters: &[String]) -> Result<()> {
+    emulated_cargo(
+        target,
+        &format!("tests of {library}"),
+        &["--package", library, "--lib", "--tests", "--all-features"],
+        filters,
     )
 }
 
