@@ -1,0 +1,9 @@
+//! The examples run.
+
+#[path = "../examples/tour.rs"]
+mod tour;
+
+#[test]
+fn the_tour() {
+    tour::main().expect("the tour");
+}
