@@ -2,7 +2,7 @@
 # Measures what the project promises, each figure with its yardstick beside it in the same run.
 #
 #   benches/run.sh              all questions, and the record under benches/runs/
-#   benches/run.sh QUESTION…    some of: switch resume sleepers echo http sleeper-memory idle-memory resident
+#   benches/run.sh QUESTION…    some of: switch resume sleepers echo http sleeper-memory idle-memory resident uci
 #
 # Contender and yardstick take turns; medians of all rounds are compared, so that a drifting machine moves both.
 # ECO_BIN and ECO_LIB say what is measured (default: target/dist/host); ROUNDS and LOAD_SECONDS how long.
@@ -13,8 +13,8 @@ eco=${ECO_BIN:-$PWD/target/dist/host/bin/eco}
 export LUA_CPATH="${ECO_LIB:-$PWD/target/dist/host/lib/lua/5.4}/?.so"
 rounds=${ROUNDS:-7} load_seconds=${LOAD_SECONDS:-3}
 questions=("$@")
-[ $# -gt 0 ] || questions=(switch resume sleepers echo http sleeper-memory idle-memory resident)
-[ -x "$eco" ] || { echo "$eco is missing: run \`cargo xtask host\` first" >&2; exit 1; }
+[ $# -gt 0 ] || questions=(switch resume sleepers echo http sleeper-memory idle-memory resident uci)
+[ -x "$eco" ] || [ "$*" = uci ] || { echo "$eco is missing: run \`cargo xtask host\` first" >&2; exit 1; }
 for tool in gcc wrk lua5.4; do
     command -v $tool > /dev/null || { echo "$tool is missing: run \`cargo xtask setup\` first" >&2; exit 1; }
 done
@@ -27,7 +27,7 @@ trap 'for pid in "${started[@]}"; do kill "$pid" 2> /dev/null || true; done' EXI
 
 # The yardsticks. The bare coroutine loop gets the very Lua sources that are inside `eco`, if they are at hand.
 compile() { gcc -O2 -Wall -o "$build/$1" "benches/c/$1.c" "${@:2}"; }
-for name in echo_server http_server echo_load hold peak; do compile $name; done
+for name in echo_server http_server echo_load hold peak spawn; do compile $name; done
 # shellcheck disable=SC2012
 sources=$(ls -d "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/lua-src-*/lua-5.4* 2> /dev/null | tail -1 || true)
 if [ -n "$sources" ]; then
@@ -186,6 +186,23 @@ ask_resident() {
         note "$name" eco "$("$build/peak" "$eco" -e '')"
     done
     row "$name" KB max 1.2
+}
+
+# A configuration of 10 000 lines: 1 000 sections with 8 options each, as the tool writes them.
+ask_uci() {
+    local name='uci export of 10 000 lines' folder=$build/uci
+    cargo build --quiet --release --package uci
+    mkdir -p "$folder"
+    # shellcheck disable=SC2016
+    awk 'BEGIN { for (s = 1; s <= 1000; s++) { print "\nconfig rule \x27r" s "\x27"
+        for (o = 1; o <= 8; o++) print "\toption option" o " \x27value " s "." o "\x27" } }' > "$folder/large"
+    for _ in $(seq "$rounds"); do
+        note "$name, over cat" yardstick "$("$build/spawn" 50 cat "$folder/large")"
+        note "$name, over cat" eco "$("$build/spawn" 50 "${CARGO_TARGET_DIR:-target}/release/uci" -c "$folder" -t "$folder/saved" export large)"
+    done
+    row "$name, over cat" ms max 12
+    values "$name, over cat" eco | while read -r value; do note "$name" eco "$value"; done
+    limit "$name" ms 30
 }
 
 printf '%-44s %14s %14s %8s  %s\n' question eco yardstick ratio target
