@@ -6,7 +6,6 @@ pub mod bufio;
 pub mod channel;
 #[cfg(feature = "cli")]
 pub mod cli;
-#[cfg(any(feature = "sys", feature = "file"))]
 #[cfg(feature = "core")]
 pub mod eco;
 #[cfg(feature = "file")]
