@@ -27,7 +27,8 @@ use crate::send::SendBuffer;
 use crate::status::Status;
 use chain::{Pending, Step};
 use life::Restore;
-use map::{IdMap, Slab};
+pub(crate) use map::IdMap;
+use map::Slab;
 use std::os::fd::OwnedFd;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,6 +17,8 @@
 
 pub mod blob;
 pub mod blobmsg;
+#[cfg(feature = "ubusd")]
+pub mod broker;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod connection;
@@ -25,6 +27,8 @@ pub mod monitor;
 mod policy;
 mod receive;
 mod send;
+#[cfg(feature = "ubusd")]
+pub mod server;
 pub mod signature;
 #[cfg(feature = "client")]
 pub mod socket;

@@ -94,6 +94,8 @@ impl ReceiveBuffer {
     pub fn next(&mut self) -> Result<Option<Received<'_>>, FrameError> {
         let waiting = self.bytes.get(self.start..self.end).unwrap_or_default();
         let Some((message, used)) = Message::read(waiting, self.limit)? else {
+            // All that is left is of one message, which takes one.
+            self.fds.truncate(1);
             return Ok(None);
         };
         self.start += used;
@@ -257,6 +259,17 @@ mod tests {
         // Reading ends as soon as no writing end is open.
         assert_eq!(first.read(&mut [0]).unwrap(), 0);
         assert_eq!(second.read(&mut [0]).unwrap(), 0);
+
+        // A message that is never finished holds one at most.
+        let (mut kept, fd) = pipe();
+        let (mut closed, other) = pipe();
+        buffer.push(&bytes[..4], Some(fd));
+        buffer.push(&bytes[4..5], Some(other));
+        // Those of before were of messages that have ended.
+        while buffer.next().unwrap().is_some() {}
+        assert_eq!(closed.read(&mut [0]).unwrap(), 0);
+        buffer.clear();
+        assert_eq!(kept.read(&mut [0]).unwrap(), 0);
 
         let (mut third, fd) = pipe();
         buffer.push(&bytes[..4], Some(fd));

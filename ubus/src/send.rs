@@ -3,7 +3,7 @@
 //! A message with a descriptor starts a piece of its own, since its receiver finds the descriptor by where the piece starts.
 
 use crate::blob::BuildError;
-use crate::message::{Kind, Writer};
+use crate::message::{Header, Kind, Writer, MAX_MESSAGE};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -70,7 +70,20 @@ impl SendBuffer {
         peer: u32,
         fill: impl FnOnce(&mut Writer<'_>),
     ) -> Result<usize, BuildError> {
-        let mut writer = Writer::new(&mut self.bytes, kind, seq, peer);
+        self.write_within(MAX_MESSAGE, Header::new(kind, seq, peer), fill)
+    }
+
+    /// Like [`SendBuffer::write`], where the outer attribute may have `limit` bytes.
+    pub fn write_within(
+        &mut self,
+        limit: usize,
+        header: Header,
+        fill: impl FnOnce(&mut Writer<'_>),
+    ) -> Result<usize, BuildError> {
+        let Header {
+            kind, seq, peer, ..
+        } = header;
+        let mut writer = Writer::with_limit(&mut self.bytes, kind, seq, peer, limit);
         fill(&mut writer);
         writer.finish()
     }
@@ -104,13 +117,7 @@ impl SendBuffer {
         if count == 0 {
             return;
         }
-        if self
-            .fds
-            .front()
-            .is_some_and(|next| next.start == self.start)
-        {
-            self.fds.pop_front();
-        }
+        self.detach();
         self.start = self.start.saturating_add(count).min(self.bytes.len());
         if self.start == self.bytes.len() {
             self.clear();
@@ -122,6 +129,28 @@ impl SendBuffer {
                 next.end -= moved;
             }
             self.start = 0;
+        }
+    }
+
+    /// The last `length` bytes added.
+    pub fn last(&self, length: usize) -> &[u8] {
+        let start = self.bytes.len().saturating_sub(length);
+        self.bytes.get(start..).unwrap_or_default()
+    }
+
+    /// Descriptors not sent yet.
+    pub fn descriptors(&self) -> usize {
+        self.fds.len()
+    }
+
+    /// Closes the descriptor that [`SendBuffer::piece`] has; its message goes without.
+    pub fn detach(&mut self) {
+        if self
+            .fds
+            .front()
+            .is_some_and(|next| next.start == self.start)
+        {
+            self.fds.pop_front();
         }
     }
 

@@ -2,19 +2,19 @@
 //!
 //! # Safety
 //!
-//! The one unsafe act here is to own descriptors that the kernel has just made for this process.
+//! The unsafe acts here are one call of recvmsg, whose answer `nix` keeps back when more descriptors came than there was room for,
+//! and to own the descriptors that the kernel has just made for this process.
 #![allow(unsafe_code)]
 
 use crate::receive::ReceiveBuffer;
 use crate::send::SendBuffer;
-use nix::cmsg_space;
 use nix::errno::Errno;
+use nix::libc;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::socket::{
-    connect, recvmsg, sendmsg, socket, AddressFamily, ControlMessage, ControlMessageOwned,
-    MsgFlags, SockFlag, SockType, UnixAddr,
+    connect, sendmsg, socket, AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr,
 };
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -23,8 +23,6 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
-    /// Room for what comes beside the bytes.
-    control: Vec<u8>,
 }
 
 /// When a wait of this length ends; `None` is never.
@@ -35,10 +33,7 @@ pub fn deadline(timeout: Duration) -> Option<Instant> {
 impl Socket {
     /// Takes a connected stream socket; it need not be non-blocking.
     pub fn new(fd: OwnedFd) -> Socket {
-        Socket {
-            fd,
-            control: cmsg_space!(RawFd),
-        }
+        Socket { fd }
     }
 
     /// Connects to a path.
@@ -66,13 +61,7 @@ impl Socket {
     ///
     /// [`io::ErrorKind::WouldBlock`] when nothing has come, [`io::ErrorKind::Interrupted`] when a signal did.
     pub fn receive(&mut self, buffer: &mut ReceiveBuffer) -> io::Result<usize> {
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-        let (count, fd) = {
-            let mut space = [IoSliceMut::new(buffer.space())];
-            let control = Some(&mut self.control[..]);
-            let message = recvmsg::<UnixAddr>(self.fd.as_raw_fd(), &mut space, control, flags)?;
-            (message.bytes, own_first(message.cmsgs()?))
-        };
+        let (count, fd) = receive(self.fd.as_fd(), buffer.space())?;
         buffer.filled(count, fd);
         Ok(count)
     }
@@ -89,6 +78,8 @@ impl Socket {
                 Ok(count) => buffer.sent(count),
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => return Ok(()),
+                // Too many descriptors that nobody has taken are under way: the message goes without.
+                Err(Errno::ETOOMANYREFS) if fds.is_some() => buffer.detach(),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -120,19 +111,44 @@ impl Socket {
     }
 }
 
-/// The first descriptor; others are closed.
-fn own_first(messages: impl Iterator<Item = ControlMessageOwned>) -> Option<OwnedFd> {
+/// Reads once, without waiting. Of several descriptors the first counts and the others are closed.
+fn receive(socket: BorrowedFd<'_>, space: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+    // Room for one descriptor, and where the alignment leaves some, for two.
+    let mut control = [0usize; 4];
+    let mut part = libc::iovec {
+        iov_base: space.as_mut_ptr().cast(),
+        iov_len: space.len(),
+    };
+    // SAFETY: a structure of numbers and pointers, for which zeros are valid; some C libraries have padding in it.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = std::mem::size_of_val(&control) as _;
+    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    // SAFETY: the message points to buffers of the lengths it tells, which outlive the call.
+    let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, flags) };
+    let count = Errno::result(count)? as usize;
+
     let mut first = None;
-    for message in messages {
-        if let ControlMessageOwned::ScmRights(fds) = message {
-            for fd in fds {
-                // SAFETY: the kernel made this descriptor for us during recvmsg, and nobody else knows of it.
-                let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    // SAFETY: the kernel has filled the control buffer up to the length it wrote into the message, and the buffer is aligned.
+    let mut next = unsafe { libc::CMSG_FIRSTHDR(&message).as_ref() };
+    while let Some(header) = next {
+        if (header.cmsg_level, header.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+            // SAFETY: plain arithmetic.
+            let bytes = header.cmsg_len as usize - unsafe { libc::CMSG_LEN(0) } as usize;
+            // SAFETY: the data of this header, of which the kernel tells the length.
+            let data = unsafe { libc::CMSG_DATA(header) }.cast::<RawFd>();
+            for index in 0..bytes / std::mem::size_of::<RawFd>() {
+                // SAFETY: one of the descriptors in the data; the kernel made it for us, and nobody else knows of it.
+                let fd = unsafe { OwnedFd::from_raw_fd(data.add(index).read_unaligned()) };
                 first.get_or_insert(fd);
             }
         }
+        // SAFETY: as for the first header.
+        next = unsafe { libc::CMSG_NXTHDR(&message, header).as_ref() };
     }
-    first
+    Ok((count, first))
 }
 
 impl AsFd for Socket {
@@ -190,6 +206,36 @@ mod tests {
             reader.read_to_end(&mut bytes).unwrap();
             assert_eq!(bytes, [seq as u8]);
         }
+    }
+
+    #[test]
+    fn descriptors_beyond_the_first_are_closed() {
+        let (mut one, other) = pair();
+        for count in [1, 2, 3, 100] {
+            let (mut readers, mut writers) = (Vec::new(), Vec::new());
+            for _ in 0..count {
+                let (reader, writer) = std::io::pipe().unwrap();
+                readers.push(reader);
+                writers.push(writer);
+            }
+            let fds: Vec<RawFd> = writers.iter().map(AsRawFd::as_raw_fd).collect();
+            let rights = [ControlMessage::ScmRights(&fds)];
+            let bytes = [IoSlice::new(&[0; 12])];
+            let fd = other.as_fd().as_raw_fd();
+            sendmsg::<UnixAddr>(fd, &bytes, &rights, MsgFlags::empty(), None).unwrap();
+            drop(writers);
+            let (length, fd) = receive(one.as_fd(), &mut [0; 12]).unwrap();
+            assert_eq!((length, fd.is_some()), (12, true));
+            let mut rest = readers.split_off(1);
+            for reader in &mut rest {
+                // The end comes once no writing end is open.
+                assert_eq!(reader.read(&mut [0]).unwrap(), 0, "{count}");
+            }
+            drop(fd);
+            assert_eq!(readers[0].read(&mut [0]).unwrap(), 0);
+        }
+        let error = one.receive(&mut ReceiveBuffer::new(MAX_RECEIVED));
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]

@@ -145,6 +145,15 @@ impl<'a> Writer<'a> {
         self.put(id, payload, 0)
     }
 
+    /// Adds attributes as they were received.
+    pub fn attributes(&mut self, attributes: &[u8]) -> &mut Self {
+        if attributes.len() > self.room() {
+            return self.fail(BuildError::TooLong { limit: self.limit });
+        }
+        self.bytes.extend_from_slice(attributes);
+        self
+    }
+
     /// Ends the message and tells its bytes, header included.
     pub fn finish(mut self) -> Result<usize, BuildError> {
         if let Some(error) = self.error {
@@ -164,10 +173,16 @@ impl<'a> Writer<'a> {
         self
     }
 
+    /// Bytes that may still be added.
+    fn room(&self) -> usize {
+        self.limit
+            .saturating_sub(self.bytes.len() - self.start - HEADER)
+    }
+
     fn put(&mut self, id: u8, payload: &[u8], terminator: usize) -> &mut Self {
         let at = self.bytes.len();
         let length = 4 + payload.len() + terminator;
-        let room = self.limit.saturating_sub(at - self.start - HEADER);
+        let room = self.room();
         if length > room || padded(length) > room {
             return self.fail(BuildError::TooLong { limit: self.limit });
         }

@@ -1,0 +1,129 @@
+//! Who hears which events: an index of patterns, asked without looking at those that do not match.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+type Index = BTreeMap<Vec<u8>, BTreeSet<u32>>;
+
+/// Patterns and the objects that wait for them. A final `*` stands for anything.
+#[derive(Debug, Default)]
+pub(super) struct Listeners {
+    exact: Index,
+    prefixes: Index,
+}
+
+impl Listeners {
+    pub fn insert(&mut self, pattern: &[u8], object: u32) {
+        let (index, key) = self.place(pattern);
+        index.entry(key.to_vec()).or_default().insert(object);
+    }
+
+    pub fn remove(&mut self, pattern: &[u8], object: u32) {
+        let (index, key) = self.place(pattern);
+        if let Some(objects) = index.get_mut(key) {
+            objects.remove(&object);
+            if objects.is_empty() {
+                index.remove(key);
+            }
+        }
+    }
+
+    /// The objects that wait for an event, each once, in ascending order.
+    pub fn matching(&self, name: &[u8]) -> Vec<u32> {
+        let mut found = Vec::new();
+        found.extend(self.exact.get(name).into_iter().flatten());
+        // All keys between a prefix of the name and the name start with that prefix, so the nearest key below either is one, or
+        // shows how long the next one is at most.
+        let mut left = Some(name);
+        while let Some(upper) = left {
+            let Some((key, objects)) = self
+                .prefixes
+                .range::<[u8], _>((Bound::Unbounded, Bound::Included(upper)))
+                .next_back()
+            else {
+                break;
+            };
+            left = if upper.starts_with(key) {
+                found.extend(objects);
+                key.len()
+                    .checked_sub(1)
+                    .and_then(|length| upper.get(..length))
+            } else {
+                let common = key
+                    .iter()
+                    .zip(upper)
+                    .take_while(|(one, other)| one == other);
+                upper.get(..common.count())
+            };
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.exact.len() + self.prefixes.len()
+    }
+
+    fn place<'p>(&mut self, pattern: &'p [u8]) -> (&mut Index, &'p [u8]) {
+        match pattern.split_last() {
+            Some((b'*', prefix)) => (&mut self.prefixes, prefix),
+            _ => (&mut self.exact, pattern),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_by_name_or_by_prefix() {
+        let mut listeners = Listeners::default();
+        let patterns = [
+            "a", "a*", "ab*", "*", "abd*", "ab", "b*", "abcd*", "a*b", "abc*",
+        ];
+        for (object, pattern) in (1..).zip(patterns) {
+            listeners.insert(pattern.as_bytes(), object);
+        }
+        let matching = |name: &str| listeners.matching(name.as_bytes());
+        assert_eq!(matching("a"), [1, 2, 4]);
+        assert_eq!(matching("ab"), [2, 3, 4, 6]);
+        assert_eq!(matching("abce"), [2, 3, 4, 10]);
+        assert_eq!(matching("abz"), [2, 3, 4]);
+        assert_eq!(matching("abda"), [2, 3, 4, 5]);
+        assert_eq!(matching("a*b"), [2, 4, 9]);
+        assert_eq!(matching(""), [4]);
+        assert_eq!(matching("c"), [4]);
+        for (object, pattern) in (1..).zip(patterns) {
+            listeners.remove(pattern.as_bytes(), object);
+        }
+        assert_eq!(listeners.len(), 0);
+        assert!(listeners.matching(b"a").is_empty());
+    }
+
+    #[test]
+    fn the_index_agrees_with_a_plain_search() {
+        // All words of up to four letters of a small alphabet, every third one a pattern.
+        let mut words = vec![Vec::new()];
+        for at in 0..40 {
+            for letter in *b"ab\xff" {
+                let mut word: Vec<u8> = words.get(at).cloned().unwrap();
+                word.push(letter);
+                words.push(word);
+            }
+        }
+        let mut listeners = Listeners::default();
+        let chosen: Vec<(u32, &Vec<u8>)> =
+            (0..).zip(&words).filter(|(at, _)| at % 3 == 0).collect();
+        for (object, prefix) in &chosen {
+            listeners.insert(&[prefix.as_slice(), b"*"].concat(), *object);
+        }
+        for name in &words {
+            let plain = chosen.iter().filter(|(_, prefix)| name.starts_with(prefix));
+            let plain: Vec<u32> = plain.map(|(object, _)| *object).collect();
+            assert_eq!(listeners.matching(name), plain, "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Objects and their types: how they come, and what goes with them.
+
+use super::{object_of, Broker};
+use crate::blob::Attrs;
+use crate::blobmsg::Table;
+use crate::message::{Attributes, Header, Kind};
+use crate::status::Status;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(super) struct Object {
+    pub owner: u32,
+    pub path: Option<Arc<[u8]>>,
+    pub object_type: Option<u32>,
+    /// The events it waits for.
+    pub patterns: BTreeSet<Vec<u8>>,
+    /// Objects subscribed to it, in the order of their coming.
+    pub subscribers: BTreeMap<u64, u32>,
+    /// Objects it is subscribed to, each with its place among the subscribers there.
+    pub targets: BTreeSet<(u32, u64)>,
+    /// Counts what the daemon tells its owner about it.
+    pub seq: u16,
+}
+
+/// The methods that objects share.
+#[derive(Debug)]
+pub(super) struct ObjectType {
+    pub signature: Arc<[u8]>,
+    /// How many objects have it; it goes with the last.
+    objects: usize,
+}
+
+impl Broker {
+    pub(super) fn add_object(
+        &mut self,
+        from: u32,
+        request: Header,
+        attributes: &Attributes<'_>,
+    ) -> Result<(), Status> {
+        let path: Option<Arc<[u8]>> = attributes.path.map(Arc::from);
+        if let Some(path) = &path {
+            if self.paths.contains_key(path) || !self.is_privileged(from) {
+                return Err(Status::INVALID_ARGUMENT);
+            }
+        }
+        let object_type = match (attributes.signature, attributes.object_type) {
+            (Some(signature), _) => self.new_type(signature),
+            (None, Some(known)) => {
+                let found = self.types.get_mut(&known).ok_or(Status::INVALID_ARGUMENT)?;
+                found.objects += 1;
+                Some(known)
+            }
+            (None, None) => None,
+        };
+        let id = self.new_id();
+        if let Some(client) = self.clients.get_mut(&from) {
+            client.objects.insert(id);
+        }
+        if let Some(path) = &path {
+            self.paths.insert(path.clone(), id);
+        }
+        let object = Object {
+            owner: from,
+            path,
+            object_type,
+            patterns: BTreeSet::new(),
+            subscribers: BTreeMap::new(),
+            targets: BTreeSet::new(),
+            seq: 0,
+        };
+        self.objects.insert(id, object);
+        self.tell_object(from, request, id, object_type);
+        Ok(())
+    }
+
+    /// Tells listeners of an object that has just got its path.
+    pub(super) fn announce_newest(&mut self, from: u32, attributes: &Attributes<'_>) {
+        let Some(path) = attributes.path else {
+            return;
+        };
+        let found = self.paths.get(path).copied();
+        let is_own = |id: &u32| {
+            self.objects
+                .get(id)
+                .is_some_and(|object| object.owner == from)
+        };
+        if let Some(id) = found.filter(is_own) {
+            self.announce(b"ubus.object.add", id, path);
+        }
+    }
+
+    pub(super) fn remove_own_object(
+        &mut self,
+        from: u32,
+        request: Header,
+        attributes: &Attributes<'_>,
+    ) -> Result<(), Status> {
+        let id = object_of(attributes)?;
+        let object = self.objects.get(&id).ok_or(Status::NOT_FOUND)?;
+        if object.owner != from {
+            return Err(Status::PERMISSION_DENIED);
+        }
+        if let Some(client) = self.clients.get_mut(&from) {
+            client.objects.remove(&id);
+        }
+        let dead_type = self.remove_object(id);
+        self.tell_object(from, request, id, dead_type);
+        Ok(())
+    }
+
+    /// Forgets an object that its owner has forgotten; gives its type if that went with it.
+    pub(super) fn remove_object(&mut self, id: u32) -> Option<u32> {
+        let object = self.objects.remove(&id)?;
+        for pattern in &object.patterns {
+            self.listeners.remove(pattern, id);
+        }
+        self.end_subscriptions(id, &object);
+        if let Some(path) = &object.path {
+            self.paths.remove(path);
+            self.announce(b"ubus.object.remove", id, path);
+        }
+        let object_type = object.object_type?;
+        let left = self.types.get_mut(&object_type)?;
+        left.objects -= 1;
+        if left.objects > 0 {
+            return None;
+        }
+        self.types.remove(&object_type);
+        Some(object_type)
+    }
+
+    fn announce(&mut self, event: &[u8], id: u32, path: &[u8]) {
+        self.emit(event, |builder| {
+            builder.id("id", id).string("path", path);
+        });
+    }
+
+    fn tell_object(&mut self, to: u32, request: Header, id: u32, object_type: Option<u32>) {
+        let header = Header::new(Kind::DATA, request.seq, request.peer);
+        self.send(to, header, |message| {
+            message.object(id);
+            if let Some(object_type) = object_type {
+                message.object_type(object_type);
+            }
+        });
+    }
+
+    /// A type for methods, unless one of them is malformed.
+    fn new_type(&mut self, signature: Table<'_>) -> Option<u32> {
+        if !is_signature(signature) {
+            return None;
+        }
+        let id = self.new_id();
+        let signature = signature.as_bytes().into();
+        self.types.insert(
+            id,
+            ObjectType {
+                signature,
+                objects: 1,
+            },
+        );
+        Some(id)
+    }
+}
+
+/// Whether every attribute is an entry that is valid and has a name.
+fn is_signature(table: Table<'_>) -> bool {
+    let all = Attrs::new(table.as_bytes());
+    let named = table.iter().filter(|entry| !entry.name.is_empty());
+    named.count() == all.count()
+}

@@ -1,0 +1,159 @@
+//! Subscriptions and notifications.
+//!
+//! Both ends of a subscription know the other: neither is left with one that has gone.
+
+use super::object::Object;
+use super::{object_of, Broker};
+use crate::message::{Attributes, Header, Kind, FIRST_ID};
+use crate::status::Status;
+
+impl Broker {
+    pub(super) fn subscribe(
+        &mut self,
+        from: u32,
+        attributes: &Attributes<'_>,
+    ) -> Result<(), Status> {
+        let (id, target_id) = self.ends(from, attributes)?;
+        if target_id < FIRST_ID {
+            return Err(Status::NOT_FOUND);
+        }
+        let is_privileged = self.is_privileged(from);
+        let target = self.objects.get_mut(&target_id).ok_or(Status::NOT_FOUND)?;
+        if target.owner == from {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        if !is_privileged && target.path.is_some() {
+            return Err(Status::NOT_FOUND);
+        }
+        let is_first = target.subscribers.is_empty();
+        self.subscription_serial += 1;
+        let serial = self.subscription_serial;
+        target.subscribers.insert(serial, id);
+        if let Some(object) = self.objects.get_mut(&id) {
+            object.targets.insert((target_id, serial));
+        }
+        if is_first {
+            self.tell_active(target_id, true);
+        }
+        Ok(())
+    }
+
+    pub(super) fn unsubscribe(
+        &mut self,
+        from: u32,
+        attributes: &Attributes<'_>,
+    ) -> Result<(), Status> {
+        let (id, target) = self.ends(from, attributes)?;
+        let object = self.objects.get_mut(&id).ok_or(Status::NOT_FOUND)?;
+        let all = (target, 0)..=(target, u64::MAX);
+        let found = object.targets.range(all).next().copied();
+        let (_, serial) = found.ok_or(Status::NOT_FOUND)?;
+        object.targets.remove(&(target, serial));
+        self.remove_subscriber(target, serial);
+        Ok(())
+    }
+
+    /// Sends a notification to all subscribers; gives a status if it cannot, for else there is a longer answer or none.
+    pub(super) fn notify(
+        &mut self,
+        from: u32,
+        request: Header,
+        attributes: &Attributes<'_>,
+    ) -> Option<Status> {
+        self.try_notify(from, request, attributes).err()
+    }
+
+    fn try_notify(
+        &mut self,
+        from: u32,
+        request: Header,
+        attributes: &Attributes<'_>,
+    ) -> Result<(), Status> {
+        let id = object_of(attributes)?;
+        let method = attributes.method.ok_or(Status::INVALID_ARGUMENT)?;
+        let object = self.objects.get(&id).ok_or(Status::NOT_FOUND)?;
+        if object.owner != from {
+            return Err(Status::PERMISSION_DENIED);
+        }
+        let subscribers: Vec<u32> = object.subscribers.values().copied().collect();
+        let no_reply = attributes.is_no_reply();
+        if !no_reply {
+            let header = Header::new(Kind::STATUS, request.seq, request.peer);
+            self.send(from, header, |message| {
+                message.object(id).subscribers(subscribers.iter().copied());
+                message.status(Status::OK);
+            });
+        }
+        let caller = self.clients.get(&from).ok_or(Status::NOT_FOUND)?;
+        let identity = caller.identity.clone();
+        let header = Header::new(Kind::INVOKE, request.seq, from);
+        for subscriber in subscribers {
+            let Some(owner) = self.objects.get(&subscriber).map(|object| object.owner) else {
+                continue;
+            };
+            self.send(owner, header, |message| {
+                if no_reply {
+                    message.no_reply();
+                }
+                message
+                    .object(subscriber)
+                    .method(method)
+                    .attributes(&identity);
+                if let Some(data) = attributes.data {
+                    message.data(data);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Ends all subscriptions of and to an object that was removed.
+    pub(super) fn end_subscriptions(&mut self, id: u32, removed: &Object) {
+        for (serial, subscriber) in &removed.subscribers {
+            let Some(object) = self.objects.get_mut(subscriber) else {
+                continue;
+            };
+            object.targets.remove(&(id, *serial));
+            object.seq = object.seq.wrapping_add(1);
+            let (owner, header) = (object.owner, Header::new(Kind::UNSUBSCRIBE, object.seq, 0));
+            self.send(owner, header, |message| {
+                message.object(*subscriber).target(id);
+            });
+        }
+        for (target, serial) in &removed.targets {
+            self.remove_subscriber(*target, *serial);
+        }
+    }
+
+    /// The subscriber and the target a request names; the first must be the client's own.
+    fn ends(&self, from: u32, attributes: &Attributes<'_>) -> Result<(u32, u32), Status> {
+        let id = object_of(attributes)?;
+        let target = attributes.target.ok_or(Status::INVALID_ARGUMENT)?;
+        let object = self.objects.get(&id).ok_or(Status::NOT_FOUND)?;
+        if object.owner != from {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        Ok((id, target))
+    }
+
+    fn remove_subscriber(&mut self, target: u32, serial: u64) {
+        let Some(object) = self.objects.get_mut(&target) else {
+            return;
+        };
+        object.subscribers.remove(&serial);
+        if object.subscribers.is_empty() {
+            self.tell_active(target, false);
+        }
+    }
+
+    /// Tells an owner that its object has got its first subscriber, or lost its last.
+    fn tell_active(&mut self, target: u32, active: bool) {
+        if let Some(object) = self.objects.get_mut(&target) {
+            object.seq = object.seq.wrapping_add(1);
+            let (owner, header) = (object.owner, Header::new(Kind::NOTIFY, object.seq, 0));
+            self.send(owner, header, |message| {
+                message.object(target).active(active);
+            });
+        }
+    }
+}
