@@ -43,12 +43,14 @@ fn arguments() -> TableBuf {
 }
 
 fn echo(path: &str) -> Object {
-    Object::new(path).method("echo", &[("text", Type::String)], |client, call| {
-        match client.reply(call, call.data.as_table()) {
+    Object::new(path).method(
+        "echo",
+        &[("text", Type::String)],
+        |client, call| match client.reply(call, call.data.as_table()) {
             Ok(()) => Status::OK,
             Err(error) => error.status(),
-        }
-    })
+        },
+    )
 }
 
 fn own(socket: &str) -> Result<()> {
@@ -98,7 +100,10 @@ fn rate(seconds: f64, mut step: impl FnMut(usize) -> Result<usize>) -> Result<()
 fn lengths() -> Result<(usize, usize)> {
     let (arguments, mut bytes) = (arguments(), Vec::new());
     let mut writer = Writer::new(&mut bytes, Kind::INVOKE, 1, 1024);
-    writer.object(1024).method(b"echo").data(arguments.as_table());
+    writer
+        .object(1024)
+        .method(b"echo")
+        .data(arguments.as_table());
     let request = writer.finish()?;
     let mut writer = Writer::new(&mut bytes, Kind::DATA, 1, 1024);
     writer.object(1024).data(arguments.as_table());
@@ -166,7 +171,9 @@ fn soak(socket: &str, daemon: &str, calls: usize) -> Result<()> {
     }
     let arguments = arguments();
     let (mut next, mut notified) = (OBJECTS, 0);
-    println!("calls\tobjects come and gone\tsubscriptions come and gone\tnotified\tdaemon KB\tclient KB");
+    println!(
+        "calls\tobjects come and gone\tsubscriptions come and gone\tnotified\tdaemon KB\tclient KB"
+    );
     for step in 0..=STEPS {
         let (from, to) = match step {
             0 => (0, 0),
@@ -186,7 +193,10 @@ fn soak(socket: &str, daemon: &str, calls: usize) -> Result<()> {
             objects.push_back(owner.add_object(echo(&format!("soak.{next}")), SOON)?);
             next += 1;
             let handle = objects[round % OBJECTS];
-            let id = owner.connection().id(handle).ok_or("an object without id")?;
+            let id = owner
+                .connection()
+                .id(handle)
+                .ok_or("an object without id")?;
             let mut requests = VecDeque::new();
             for _ in 0..1000 {
                 if requests.len() == FLIGHT {

@@ -218,6 +218,16 @@ impl Broker {
         self.objects.len()
     }
 
+    /// Whether nothing is known: so it is whenever nobody is connected.
+    pub fn is_empty(&self) -> bool {
+        self.clients.is_empty()
+            && self.objects.is_empty()
+            && self.types.is_empty()
+            && self.paths.is_empty()
+            && self.listeners.is_empty()
+            && self.monitors.is_empty()
+    }
+
     /// Tells listeners that access rules may have changed.
     pub fn access_changed(&mut self) {
         self.access_sequence = self.access_sequence.wrapping_add(1);

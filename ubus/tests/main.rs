@@ -1,3 +1,5 @@
 //! Behaviour of the crate from outside.
 
+#[cfg(feature = "ubusd")]
+mod daemon;
 mod library;

@@ -1,6 +1,6 @@
 //! What the daemon knows of a client: who it is, what it owns, what waits to be sent to it.
 //!
-//! The queue never holds more than [`MAX_QUEUE`] bytes and [`MAX_DESCRIPTORS`] descriptors, one message excepted that alone is longer.
+//! The queue never holds more than [`MAX_QUEUE`] bytes and [`MAX_DESCRIPTORS`] descriptors.
 
 use super::lookup::Lookup;
 use crate::blob::Builder;
@@ -11,7 +11,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// The most bytes kept for a client that does not read; what exceeds them is dropped.
-pub const MAX_QUEUE: usize = 1 << 20;
+///
+/// 1 MiB, and room for what a socket would have taken had it been offered at once.
+pub const MAX_QUEUE: usize = (1 << 20) + (64 << 10);
 
 /// The most descriptors kept for a client that does not read.
 pub const MAX_DESCRIPTORS: usize = 64;
@@ -58,7 +60,8 @@ impl Client {
             // A name that cannot be told is left out.
             identity: builder.finish().unwrap_or_default().into(),
             is_privileged: *uid == 0 || *uid == owner,
-            may_monitor: *uid == owner || *uid == 0 && *gid == 0,
+            // User 0 needs the group, too.
+            may_monitor: if *uid == 0 { *gid == 0 } else { *uid == owner },
             objects: BTreeSet::new(),
             output: SendBuffer::new(),
             is_unsent: false,
@@ -73,11 +76,8 @@ impl Client {
         fd: Option<OwnedFd>,
         fill: impl FnOnce(&mut Writer<'_>),
     ) -> Option<usize> {
-        let queued = self.output.len();
-        let limit = match queued {
-            0 => MAX_RECEIVED,
-            _ => MAX_QUEUE.checked_sub(queued + HEADER + 4)? + 4,
-        };
+        let room = MAX_QUEUE.checked_sub(self.output.len() + HEADER + 4)? + 4;
+        let limit = room.min(MAX_RECEIVED);
         if fd.is_some() && self.output.descriptors() >= MAX_DESCRIPTORS {
             return None;
         }

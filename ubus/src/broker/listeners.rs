@@ -61,9 +61,8 @@ impl Listeners {
         found
     }
 
-    #[cfg(test)]
-    pub fn len(&self) -> usize {
-        self.exact.len() + self.prefixes.len()
+    pub fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.prefixes.is_empty()
     }
 
     fn place<'p>(&mut self, pattern: &'p [u8]) -> (&mut Index, &'p [u8]) {
@@ -99,7 +98,7 @@ mod tests {
         for (object, pattern) in (1..).zip(patterns) {
             listeners.remove(pattern.as_bytes(), object);
         }
-        assert_eq!(listeners.len(), 0);
+        assert!(listeners.is_empty());
         assert!(listeners.matching(b"a").is_empty());
     }
 

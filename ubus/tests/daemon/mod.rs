@@ -1,0 +1,9 @@
+//! The daemon: its sockets, hostile clients, the library's client and the command against it.
+
+mod bus;
+mod client;
+#[cfg(feature = "cli")]
+mod command;
+mod hostile;
+mod program;
+mod server;
