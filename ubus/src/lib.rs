@@ -2,6 +2,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
+//! | `broker`, `server` | the daemon's side without I/O, and its sockets, with the feature `broker` |
 //! | [`Status`] | how a request ended |
 //! | [`blob`] | attributes, of which every message is made |
 //! | [`blobmsg`] | named and typed values in attributes; JSON with the feature `json` |
@@ -17,7 +18,7 @@
 
 pub mod blob;
 pub mod blobmsg;
-#[cfg(feature = "ubusd")]
+#[cfg(feature = "broker")]
 pub mod broker;
 #[cfg(feature = "client")]
 pub mod client;
@@ -27,7 +28,7 @@ pub mod monitor;
 mod policy;
 mod receive;
 mod send;
-#[cfg(feature = "ubusd")]
+#[cfg(feature = "broker")]
 pub mod server;
 pub mod signature;
 #[cfg(feature = "client")]
