@@ -3,6 +3,7 @@
 #
 #   benches/run.sh              all questions, and the record under benches/runs/
 #   benches/run.sh QUESTION…    some of: switch resume sleepers echo http sleeper-memory idle-memory resident uci
+#                               and of those that are not in the record: ubus ubus-soak
 #
 # Contender and yardstick take turns; medians of all rounds are compared, so that a drifting machine moves both.
 # ECO_BIN and ECO_LIB say what is measured (default: target/dist/host); ROUNDS and LOAD_SECONDS how long.
@@ -14,7 +15,7 @@ export LUA_CPATH="${ECO_LIB:-$PWD/target/dist/host/lib/lua/5.4}/?.so"
 rounds=${ROUNDS:-7} load_seconds=${LOAD_SECONDS:-3}
 questions=("$@")
 [ $# -gt 0 ] || questions=(switch resume sleepers echo http sleeper-memory idle-memory resident uci)
-[ -x "$eco" ] || [ "$*" = uci ] || { echo "$eco is missing: run \`cargo xtask host\` first" >&2; exit 1; }
+[[ ${questions[*]} =~ ^(uci|ubus|ubus-soak)( (uci|ubus|ubus-soak))*$ ]] || [ -x "$eco" ] || { echo "$eco is missing: run \`cargo xtask host\` first" >&2; exit 1; }
 for tool in gcc wrk lua5.4; do
     command -v $tool > /dev/null || { echo "$tool is missing: run \`cargo xtask setup\` first" >&2; exit 1; }
 done
@@ -203,6 +204,60 @@ ask_uci() {
     row "$name, over cat" ms max 12
     values "$name, over cat" eco | while read -r value; do note "$name" eco "$value"; done
     limit "$name" ms 30
+}
+
+# ubus_start FILE COMMAND…: starts a program of the ubus crate and waits until its socket is there, or it says that it is ready.
+ubus_start() {
+    local file=$1
+    shift
+    "$@" > "$file.log" &
+    started+=("$!")
+    for _ in $(seq 200); do
+        if [ -S "$file" ] || grep -qs ready "$file.log"; then return; fi
+        sleep 0.02
+    done
+    echo "$* does not start" >&2
+    exit 1
+}
+
+# Both sides are processes of their own, and the messages of both have the same lengths.
+ubus_build() {
+    cargo build --quiet --profile fast --package ubus --features ubusd --bin ubusd --example load
+    ubus=${CARGO_TARGET_DIR:-$PWD/target}/fast
+    ubus_folder=$(mktemp -d)
+    ubus_socket=$ubus_folder/ubus
+    ubus_start "$ubus_socket" "$ubus/ubusd" -s "$ubus_socket"
+    daemon=${started[-1]}
+}
+
+ask_ubus() {
+    local load flight one='ubus calls, 1 in flight' many='ubus calls, 64 in flight'
+    ubus_build
+    load=$ubus/examples/load
+    ubus_start "$ubus_folder/owner" "$load" own "$ubus_socket"
+    ubus_start "$ubus_folder/answer" "$load" answer "$ubus_folder/answer"
+    ubus_start "$ubus_folder/all" "$load" answer-all "$ubus_folder/all"
+    for _ in $(seq "$rounds"); do
+        note "$one" yardstick "$("$load" ping "$ubus_folder/answer" 1 1)"
+        note "$one" eco "$("$load" call "$ubus_socket" 1 1)"
+        note "$many" yardstick "$("$load" ping "$ubus_folder/answer" 64 1)"
+        note "$many" eco "$("$load" call "$ubus_socket" 64 1)"
+        note "$many" together "$("$load" ping "$ubus_folder/all" 64 1)"
+    done
+    values "$one" yardstick | while read -r value; do note "$many over 1" yardstick "$value"; done
+    values "$many" eco | while read -r value; do note "$many over 1" eco "$value"; done
+    row "$one" calls/s min 0.25
+    row "$many over 1" calls/s min 0.6
+    row "$many" calls/s min 0.6
+    printf '(a socket that answers all messages of a read by one write: %s round trips/s)\n' "$(values "$many" together | median)"
+    rm -r "$ubus_folder"
+}
+
+# Calls, objects, subscriptions and clients that come and go; prints a table instead of a row.
+ask_ubus-soak() {
+    ubus_build
+    "$ubus/examples/load" soak "$ubus_socket" "$daemon" "${CALLS:-1000000}"
+    rm -r "$ubus_folder"
 }
 
 printf '%-44s %14s %14s %8s  %s\n' question eco yardstick ratio target
