@@ -162,7 +162,8 @@ fn resident(pid: &str) -> Result<u64> {
 /// A thousand objects; some go and come with each step, as do their subscribers, and clients.
 fn soak(socket: &str, daemon: &str, calls: usize) -> Result<()> {
     const OBJECTS: usize = 1000;
-    const FLIGHT: usize = 64;
+    /// Calls between two changes, all in flight at once.
+    const FLIGHT: usize = 50;
     const STEPS: usize = 20;
     let mut owner = Client::connect(socket, SOON)?;
     let mut objects: VecDeque<Handle> = VecDeque::new();
@@ -179,11 +180,10 @@ fn soak(socket: &str, daemon: &str, calls: usize) -> Result<()> {
             0 => (0, 0),
             _ => (calls * (step - 1) / STEPS, calls * step / STEPS),
         };
-        for round in 0..(to - from) / 1000 {
+        for round in 0..(to - from) / FLIGHT {
             // An object goes, its subscriber is told; another comes.
             let mut subscriber = Client::connect(socket, SOON)?;
             let path = format!("soak.{}", next - OBJECTS);
-            // Its owner is served while the subscriber waits: both are here, so the daemon alone answers.
             subscriber.subscribe(&path, false, SOON, |_, _| Status::OK)?;
             if let Some(handle) = objects.pop_front() {
                 owner.notify(handle, "tick", arguments.as_table())?;
@@ -197,13 +197,9 @@ fn soak(socket: &str, daemon: &str, calls: usize) -> Result<()> {
                 .connection()
                 .id(handle)
                 .ok_or("an object without id")?;
-            let mut requests = VecDeque::new();
-            for _ in 0..1000 {
-                if requests.len() == FLIGHT {
-                    let request = requests.pop_front().ok_or("no request")?;
-                    owner.finish_call(request, SOON)?;
-                }
-                requests.push_back(owner.start_call(id, "echo", arguments.as_table())?);
+            let mut requests = Vec::new();
+            for _ in 0..FLIGHT {
+                requests.push(owner.start_call(id, "echo", arguments.as_table())?);
             }
             for request in requests {
                 owner.finish_call(request, SOON)?;
