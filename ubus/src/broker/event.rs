@@ -32,10 +32,7 @@ impl Broker {
         if pattern.is_empty() || id < FIRST_ID || !self.is_privileged(from) {
             return Err(Status::PERMISSION_DENIED);
         }
-        let object = self.objects.get_mut(&id).ok_or(Status::NOT_FOUND)?;
-        if object.owner != from {
-            return Err(Status::PERMISSION_DENIED);
-        }
+        let object = self.owned(from, id, Status::PERMISSION_DENIED)?;
         if object.patterns.insert(pattern.to_vec()) {
             self.listeners.insert(pattern, id);
         }

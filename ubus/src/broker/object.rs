@@ -90,6 +90,20 @@ impl Broker {
         }
     }
 
+    /// An object of a client's own; `otherwise` if it belongs to somebody else.
+    pub(super) fn owned(
+        &mut self,
+        from: u32,
+        id: u32,
+        otherwise: Status,
+    ) -> Result<&mut Object, Status> {
+        let object = self.objects.get_mut(&id).ok_or(Status::NOT_FOUND)?;
+        match object.owner == from {
+            true => Ok(object),
+            false => Err(otherwise),
+        }
+    }
+
     pub(super) fn remove_own_object(
         &mut self,
         from: u32,
@@ -97,10 +111,7 @@ impl Broker {
         attributes: &Attributes<'_>,
     ) -> Result<(), Status> {
         let id = object_of(attributes)?;
-        let object = self.objects.get(&id).ok_or(Status::NOT_FOUND)?;
-        if object.owner != from {
-            return Err(Status::PERMISSION_DENIED);
-        }
+        self.owned(from, id, Status::PERMISSION_DENIED)?;
         if let Some(client) = self.clients.get_mut(&from) {
             client.objects.remove(&id);
         }

@@ -71,10 +71,7 @@ impl Broker {
     ) -> Result<(), Status> {
         let id = object_of(attributes)?;
         let method = attributes.method.ok_or(Status::INVALID_ARGUMENT)?;
-        let object = self.objects.get(&id).ok_or(Status::NOT_FOUND)?;
-        if object.owner != from {
-            return Err(Status::PERMISSION_DENIED);
-        }
+        let object = self.owned(from, id, Status::PERMISSION_DENIED)?;
         let subscribers: Vec<u32> = object.subscribers.values().copied().collect();
         let no_reply = attributes.is_no_reply();
         if !no_reply {
@@ -126,13 +123,10 @@ impl Broker {
     }
 
     /// The subscriber and the target a request names; the first must be the client's own.
-    fn ends(&self, from: u32, attributes: &Attributes<'_>) -> Result<(u32, u32), Status> {
+    fn ends(&mut self, from: u32, attributes: &Attributes<'_>) -> Result<(u32, u32), Status> {
         let id = object_of(attributes)?;
         let target = attributes.target.ok_or(Status::INVALID_ARGUMENT)?;
-        let object = self.objects.get(&id).ok_or(Status::NOT_FOUND)?;
-        if object.owner != from {
-            return Err(Status::INVALID_ARGUMENT);
-        }
+        self.owned(from, id, Status::INVALID_ARGUMENT)?;
         Ok((id, target))
     }
 

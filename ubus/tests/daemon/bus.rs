@@ -5,15 +5,21 @@ use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use ubus::blobmsg::Table;
+use ubus::client::Notice;
 use ubus::message::{Message, MAX_RECEIVED};
 use ubus::server::Server;
 use ubus::Client;
 
 /// How long a test waits for what must come.
 pub const SOON: Duration = Duration::from_secs(20);
+
+/// The event that ends every [`Owner`] of a bus.
+const OWNERS_END: &str = "owner.end";
 
 /// An empty folder, gone afterwards.
 pub struct Folder {
@@ -140,6 +146,63 @@ impl Raw {
             }
         }
     }
+}
+
+/// A client in a thread that serves what it was given, until it goes.
+pub struct Owner {
+    path: PathBuf,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Owner {
+    pub fn new(bus: &Bus, give: impl FnOnce(&mut Client) + Send + 'static) -> Owner {
+        let path = bus.path();
+        let (ready, is_ready) = mpsc::channel();
+        let socket = path.clone();
+        let thread = thread::spawn(move || {
+            let mut client = Client::connect(socket, SOON).unwrap();
+            give(&mut client);
+            let stop = |client: &mut Client, _: &Notice| client.stop();
+            client.listen(OWNERS_END, SOON, stop).unwrap();
+            ready.send(()).unwrap();
+            client.serve(SOON).unwrap();
+        });
+        is_ready.recv().unwrap();
+        Owner {
+            path,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let mut client = Client::connect(&self.path, SOON).unwrap();
+        client
+            .send_event(OWNERS_END, Table::default(), SOON)
+            .unwrap();
+        if let Some(thread) = self.thread.take() {
+            let result = thread.join();
+            assert!(thread::panicking() || result.is_ok());
+        }
+    }
+}
+
+/// Sends something again and again until it has been noticed, which is what the caller waits for meanwhile.
+pub fn repeat<T>(bus: &Bus, act: impl Fn(&mut Client) + Sync, wait: impl FnOnce() -> T) -> T {
+    let is_noticed = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = bus.client();
+            while !is_noticed.load(Ordering::Relaxed) {
+                act(&mut client);
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let result = wait();
+        is_noticed.store(true, Ordering::Relaxed);
+        result
+    })
 }
 
 /// Waits until something is so.

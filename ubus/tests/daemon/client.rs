@@ -1,13 +1,12 @@
 //! The library's own client against the daemon.
 
-use super::bus::{Bus, SOON};
+use super::bus::{Bus, Owner, SOON};
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use ubus::blobmsg::{Builder, Table, TableBuf, Type, Value};
 use ubus::client::{Client, ClientError, Object};
 use ubus::signature::Signature;
@@ -19,41 +18,10 @@ fn table(name: &str, value: i64) -> TableBuf {
     builder.finish().unwrap()
 }
 
-/// An owner of `demo` in a thread, which serves until its method `quit` is called.
-struct Owner {
-    path: PathBuf,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Owner {
-    fn new(bus: &Bus) -> Owner {
-        let path = bus.path();
-        let (ready, is_ready) = mpsc::channel();
-        let socket = path.clone();
-        let thread = thread::spawn(move || {
-            let mut client = Client::connect(socket, SOON).unwrap();
-            client.add_object(demo(), SOON).unwrap();
-            ready.send(()).unwrap();
-            client.serve(SOON).unwrap();
-        });
-        is_ready.recv().unwrap();
-        Owner {
-            path,
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        if let Ok(mut client) = Client::connect(&self.path, SOON) {
-            let _ = client.call("demo", "quit", Table::default(), SOON);
-        }
-        if let Some(thread) = self.thread.take() {
-            let result = thread.join();
-            assert!(thread::panicking() || result.is_ok());
-        }
-    }
+fn owner(bus: &Bus) -> Owner {
+    Owner::new(bus, |client| {
+        client.add_object(demo(), SOON).unwrap();
+    })
 }
 
 fn demo() -> Object {
@@ -90,16 +58,12 @@ fn demo() -> Object {
             }
             None => Status::INVALID_ARGUMENT,
         })
-        .method("quit", &[], |client, _| {
-            client.stop();
-            Status::OK
-        })
 }
 
 #[test]
 fn calls_are_answered() {
     let bus = Bus::new();
-    let _owner = Owner::new(&bus);
+    let _owner = owner(&bus);
     let mut client = bus.client();
     let five = table("k", 5);
     for _ in 0..100 {
@@ -126,7 +90,7 @@ fn calls_are_answered() {
 #[test]
 fn many_calls_are_in_flight_and_some_are_put_off() {
     let bus = Bus::new();
-    let _owner = Owner::new(&bus);
+    let _owner = owner(&bus);
     let mut client = bus.client();
     let id = client.lookup(Some("demo"), SOON).unwrap()[0].id;
     let late = client.start_call(id, "later", Table::default()).unwrap();
@@ -148,7 +112,7 @@ fn many_calls_are_in_flight_and_some_are_put_off() {
 #[test]
 fn objects_are_listed_with_their_methods() {
     let bus = Bus::new();
-    let _owner = Owner::new(&bus);
+    let _owner = owner(&bus);
     let mut client = bus.client();
     let objects = client.lookup(None, SOON).unwrap();
     assert_eq!(objects.len(), 1);
@@ -158,10 +122,7 @@ fn objects_are_listed_with_their_methods() {
         .methods()
         .map(|method| method.name.to_vec())
         .collect();
-    assert_eq!(
-        names,
-        [&b"echo"[..], b"fail", b"later", b"now", b"write", b"quit"]
-    );
+    assert_eq!(names, [&b"echo"[..], b"fail", b"later", b"now", b"write"]);
     assert_eq!(client.lookup(Some("d*"), SOON).unwrap(), objects);
     let error = client.lookup(Some("e*"), SOON).unwrap_err();
     assert!(matches!(error, ClientError::Status(Status::NOT_FOUND)));
@@ -170,7 +131,7 @@ fn objects_are_listed_with_their_methods() {
 #[test]
 fn descriptors_are_handed_over() {
     let bus = Bus::new();
-    let _owner = Owner::new(&bus);
+    let _owner = owner(&bus);
     let mut client = bus.client();
     let id = client.lookup(Some("demo"), SOON).unwrap()[0].id;
     let (mut reader, writer) = std::io::pipe().unwrap();

@@ -1,11 +1,9 @@
 //! The command `ubus`: exactly what it prints, and how it ends.
 
-use super::bus::{program, until, Bus, Folder, SOON};
-use std::io::{BufRead, BufReader};
+use super::bus::{program, repeat, Bus, Folder, Owner, SOON};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
 use ubus::blobmsg::{Builder, Table, Type};
 use ubus::client::{Client, Object};
 use ubus::Status;
@@ -55,6 +53,7 @@ impl Running {
     fn line(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
+        assert!(line.ends_with('\n'), "the command has ended");
         line
     }
 }
@@ -66,94 +65,62 @@ impl Drop for Running {
     }
 }
 
-/// An owner of two objects in a thread, until it is told to quit.
-struct Owner<'b> {
-    bus: &'b Bus,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Owner<'_> {
-    fn new(bus: &Bus) -> Owner<'_> {
-        let path = bus.path();
-        let (ready, is_ready) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            let mut client = Client::connect(path, SOON).unwrap();
-            let source = client.add_object(Object::new("source"), SOON).unwrap();
-            let demo = Object::new("demo")
-                .method(
-                    "echo",
-                    &[("text", Type::String), ("n", Type::Int32)],
-                    |client, call| {
-                        client.reply(call, call.data.as_table()).unwrap();
-                        Status::OK
-                    },
-                )
-                .method(
-                    "types",
-                    &[
-                        ("a", Type::Array),
-                        ("t", Type::Table),
-                        ("b", Type::Int8),
-                        ("d", Type::Double),
-                        ("l", Type::Int64),
-                        ("u", Type::Unspec),
-                    ],
-                    |_, _| Status::OK,
-                )
-                .method("twice", &[], |client, call| {
-                    for number in 1..=2 {
-                        let mut builder = Builder::new();
-                        builder.int("part", number);
-                        client
-                            .reply(call, builder.finish().unwrap().as_table())
-                            .unwrap();
-                    }
+/// An owner of two objects.
+fn owner(bus: &Bus) -> Owner {
+    Owner::new(bus, |client| {
+        let source = client.add_object(Object::new("source"), SOON).unwrap();
+        let demo = Object::new("demo")
+            .method(
+                "echo",
+                &[("text", Type::String), ("n", Type::Int32)],
+                |client, call| {
+                    client.reply(call, call.data.as_table()).unwrap();
                     Status::OK
-                })
-                .method("fail", &[("status", Type::Int32)], |_, call| {
-                    let status = call.data.get("status").and_then(|value| value.as_int());
-                    Status(status.unwrap_or(9) as i32)
-                })
-                .method("silent", &[], |_, call| {
-                    call.defer();
-                    Status::OK
-                })
-                .method("notify", &[], move |client, call| {
-                    client.notify(source, "tick", call.data.as_table()).unwrap();
-                    Status::OK
-                })
-                .method("quit", &[], |client, _| {
-                    client.stop();
-                    Status::OK
-                });
-            client.add_object(demo, SOON).unwrap();
-            ready.send(()).unwrap();
-            client.serve(SOON).unwrap();
-        });
-        is_ready.recv().unwrap();
-        Owner {
-            bus,
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for Owner<'_> {
-    fn drop(&mut self) {
-        let mut client = self.bus.client();
-        let _ = client.call("demo", "quit", Table::default(), SOON);
-        if let Some(thread) = self.thread.take() {
-            let result = thread.join();
-            assert!(thread::panicking() || result.is_ok());
-        }
-    }
+                },
+            )
+            .method(
+                "types",
+                &[
+                    ("a", Type::Array),
+                    ("t", Type::Table),
+                    ("b", Type::Int8),
+                    ("d", Type::Double),
+                    ("l", Type::Int64),
+                    ("u", Type::Unspec),
+                ],
+                |_, _| Status::OK,
+            )
+            .method("twice", &[], |client, call| {
+                for number in 1..=2 {
+                    let mut builder = Builder::new();
+                    builder.int("part", number);
+                    client
+                        .reply(call, builder.finish().unwrap().as_table())
+                        .unwrap();
+                }
+                Status::OK
+            })
+            .method("fail", &[("status", Type::Int32)], |_, call| {
+                let status = call.data.get("status").and_then(|value| value.as_int());
+                Status(status.unwrap_or(9) as i32)
+            })
+            .method("silent", &[], |_, call| {
+                call.defer();
+                Status::OK
+            })
+            .method("notify", &[], move |client, call| {
+                client.notify(source, "tick", call.data.as_table()).unwrap();
+                Status::OK
+            });
+        client.add_object(demo, SOON).unwrap();
+    })
 }
 
 #[test]
 fn list_prints_paths() {
     let bus = Bus::new();
     says(&bus, &["list"], "", "", 0);
-    let _owner = Owner::new(&bus);
+    let _owner = owner(&bus);
     says(&bus, &["list"], "demo\nsource\n", "", 0);
     says(&bus, &["list", "demo"], "demo\n", "", 0);
     says(&bus, &["list", "s*"], "source\n", "", 0);
@@ -171,12 +138,12 @@ fn list_prints_paths() {
 #[test]
 fn list_prints_methods_when_asked() {
     let bus = Bus::new();
-    let _owner = Owner::new(&bus);
+    let _owner = owner(&bus);
     let objects = bus.client().lookup(None, SOON).unwrap();
     let expected = format!(
         "'demo' @{:08x}\n\t\"echo\":{{\"text\":\"String\",\"n\":\"Integer\"}}\n\
          \t\"types\":{{\"a\":\"Array\",\"t\":\"Table\",\"b\":\"Boolean\",\"d\":\"Double\",\"l\":\"Integer\",\"u\":\"(unknown)\"}}\n\
-         \t\"twice\":{{}}\n\t\"fail\":{{\"status\":\"Integer\"}}\n\t\"silent\":{{}}\n\t\"notify\":{{}}\n\t\"quit\":{{}}\n'source' @{:08x}\n",
+         \t\"twice\":{{}}\n\t\"fail\":{{\"status\":\"Integer\"}}\n\t\"silent\":{{}}\n\t\"notify\":{{}}\n'source' @{:08x}\n",
         objects[0].id, objects[1].id
     );
     says(&bus, &["-v", "list"], &expected, "", 0);
@@ -186,7 +153,7 @@ fn list_prints_methods_when_asked() {
 #[test]
 fn call_prints_every_part_of_the_result() {
     let bus = Bus::new();
-    let _owner = Owner::new(&bus);
+    let _owner = owner(&bus);
     let message = r#"{ "text": "hi", "list": [ 1, true, null, 0.5 ], "t": { "a": 4294967296 } }"#;
     let expected = "{\n\t\"text\": \"hi\",\n\t\"list\": [\n\t\t1,\n\t\ttrue,\n\t\tnull,\n\t\t0.500000\n\t],\n\t\"t\": {\n\t\t\"a\": 4294967296\n\t}\n}\n";
     says(&bus, &["call", "demo", "echo", message], expected, "", 0);
@@ -211,7 +178,7 @@ fn call_prints_every_part_of_the_result() {
 #[test]
 fn call_ends_with_the_status() {
     let bus = Bus::new();
-    let _owner = Owner::new(&bus);
+    let _owner = owner(&bus);
     for (number, text) in [
         (1, "Invalid command"),
         (5, "No response"),
@@ -327,25 +294,12 @@ fn listen_prints_events() {
     let bus = Bus::new();
     let mut all = Running::new(&bus, &["listen"]);
     let mut some = Running::new(&bus, &["listen", "a.*", "b"]);
-    // Each has said that it hears once it prints.
-    let mut client = bus.client();
-    let hears = |running: &mut Running, probe: &str| {
-        let (sender, receiver) = mpsc::channel::<()>();
-        let path = bus.path();
-        let name = probe.to_string();
-        let prober = thread::spawn(move || {
-            let mut client = Client::connect(path, SOON).unwrap();
-            while receiver.try_recv() == Err(mpsc::TryRecvError::Empty) {
-                client.send_event(&name, Table::default(), SOON).unwrap();
-                thread::sleep(std::time::Duration::from_millis(5));
-            }
-        });
-        assert_eq!(running.line(), format!("{{ \"{probe}\": {{}} }}\n"));
-        drop(sender);
-        prober.join().unwrap();
-    };
-    hears(&mut all, "probe");
-    hears(&mut some, "b");
+    // Each hears once it has printed something.
+    for (running, probe) in [(&mut all, "probe"), (&mut some, "b")] {
+        let send = |client: &mut Client| client.send_event(probe, Table::default(), SOON).unwrap();
+        let line = repeat(&bus, send, || running.line());
+        assert_eq!(line, format!("{{ \"{probe}\": {{}} }}\n"));
+    }
     says(
         &bus,
         &["send", "a.b", r#"{"x": [1, {"y": "z"}]}"#],
@@ -354,22 +308,21 @@ fn listen_prints_events() {
         0,
     );
     says(&bus, &["send", "a.\"q\""], "", "", 0);
-    client.send_event("other", Table::default(), SOON).unwrap();
-    let next = |running: &mut Running, probe: &str| loop {
-        let line = running.line();
-        if !line.starts_with(&format!("{{ \"{probe}\":")) {
-            return line;
-        }
-    };
+    bus.client()
+        .send_event("other", Table::default(), SOON)
+        .unwrap();
     for running in [&mut some, &mut all] {
-        let mut lines = || loop {
-            let line = next(running, "probe");
-            if !line.starts_with("{ \"b\":") {
+        let mut line = || loop {
+            let line = running.line();
+            let is_probe = ["probe", "b"]
+                .iter()
+                .any(|name| line.starts_with(&format!("{{ \"{name}\":")));
+            if !is_probe {
                 return line;
             }
         };
-        assert_eq!(lines(), "{ \"a.b\": {\"x\":[1,{\"y\":\"z\"}]} }\n");
-        assert_eq!(lines(), "{ \"a.\\\"q\\\"\": {} }\n");
+        assert_eq!(line(), "{ \"a.b\": {\"x\":[1,{\"y\":\"z\"}]} }\n");
+        assert_eq!(line(), "{ \"a.\\\"q\\\"\": {} }\n");
     }
     assert_eq!(all.line(), "{ \"other\": {} }\n");
     says(
@@ -385,7 +338,7 @@ fn listen_prints_events() {
 #[test]
 fn subscribe_prints_notifications() {
     let bus = Bus::new();
-    let _owner = Owner::new(&bus);
+    let _owner = owner(&bus);
     says(
         &bus,
         &["subscribe", "source", "nobody"],
@@ -394,23 +347,16 @@ fn subscribe_prints_notifications() {
         4,
     );
     let mut running = Running::new(&bus, &["subscribe", "source"]);
-    let path = bus.path();
-    let (sender, receiver) = mpsc::channel::<()>();
-    let prober = thread::spawn(move || {
-        let mut client = Client::connect(path, SOON).unwrap();
-        let mut builder = Builder::new();
-        builder.int("n", 1);
-        let data = builder.finish().unwrap();
-        while receiver.try_recv() == Err(mpsc::TryRecvError::Empty) {
-            client
-                .call("demo", "notify", data.as_table(), SOON)
-                .unwrap();
-            thread::sleep(std::time::Duration::from_millis(5));
-        }
-    });
-    assert_eq!(running.line(), "{ \"tick\": {\"n\":1} }\n");
-    drop(sender);
-    prober.join().unwrap();
+    let mut builder = Builder::new();
+    builder.int("n", 1);
+    let data = builder.finish().unwrap();
+    let notify = |client: &mut Client| {
+        client
+            .call("demo", "notify", data.as_table(), SOON)
+            .unwrap();
+    };
+    let line = repeat(&bus, notify, || running.line());
+    assert_eq!(line, "{ \"tick\": {\"n\":1} }\n");
 }
 
 #[test]
@@ -418,9 +364,11 @@ fn wait_for_waits_for_all() {
     let bus = Bus::new();
     let mut waiting = Running::new(&bus, &["wait_for", "demo", "source", "demo"]);
     assert!(waiting.child.try_wait().unwrap().is_none());
-    let _owner = Owner::new(&bus);
+    let _owner = owner(&bus);
     let status = waiting.child.wait().unwrap();
-    assert_eq!((status.code(), waiting.line()), (Some(0), String::new()));
+    let mut printed = String::new();
+    waiting.lines.read_to_string(&mut printed).unwrap();
+    assert_eq!((status.code(), printed.as_str()), (Some(0), ""));
     says(&bus, &["wait_for", "demo"], "", "", 0);
     says(
         &bus,
@@ -434,7 +382,7 @@ fn wait_for_waits_for_all() {
 #[test]
 fn monitor_prints_messages() {
     let bus = Bus::new();
-    let _owner = Owner::new(&bus);
+    let _owner = owner(&bus);
     let mut all = Running::new(&bus, &["monitor"]);
     let mut lookups = Running::new(&bus, &["-m", "lookup", "-M", "r", "monitor"]);
     let first = all.line();
@@ -442,36 +390,12 @@ fn monitor_prints_messages() {
         first.starts_with("-> ") && first.ends_with(" #00000003         status: {\"status\":0}\n"),
         "{first}"
     );
-    let mut client = bus.client();
-    let id = client.id().unwrap();
-    let mut asked = 0;
-    let line = {
-        let (sender, receiver) = mpsc::channel();
-        let reader = thread::spawn(move || {
-            sender.send(lookups.line()).unwrap();
-        });
-        let mut line = String::new();
-        until("a lookup is seen", || {
-            client.lookup(Some("demo"), SOON).unwrap();
-            asked += 1;
-            receiver.try_recv().map(|seen| line = seen).is_ok()
-        });
-        reader.join().unwrap();
-        line
-    };
-    assert_eq!(
-        line,
-        format!("<- {id:08x} #00000000         lookup: {{\"objpath\":\"demo\"}}\n")
-    );
-    let hello = loop {
-        let line = all.line();
-        if line.contains(" hello: ") && line.starts_with(&format!("-> {id:08x}")) {
-            break line;
-        }
-    };
-    assert_eq!(
-        hello,
-        format!("-> {id:08x} #{id:08x}          hello: {{}}\n")
-    );
+    let look = |client: &mut Client| drop(client.lookup(Some("demo"), SOON).unwrap());
+    let line = repeat(&bus, look, || lookups.line());
+    let (start, rest) = line.split_at("<- 12345678".len());
+    assert_eq!(rest, " #00000000         lookup: {\"objpath\":\"demo\"}\n");
+    let id = start.strip_prefix("<- ").unwrap();
+    let greeted = format!("-> {id} #{id}          hello: {{}}\n");
+    while all.line() != greeted {}
     says(&bus, &["-t", "0.05", "-m", "ping", "monitor"], "", "", 0);
 }
