@@ -133,9 +133,12 @@ impl Server {
 
     fn accept(&mut self) {
         for _ in 0..NEW_CLIENTS {
-            match self.listener.accept() {
-                // Without a name the client is hung up on.
-                Ok((stream, _)) => {
+            // Holds a place for the files that tell names.
+            let place = self.listener.try_clone();
+            match place.and_then(|place| Ok((self.listener.accept()?.0, place))) {
+                Ok((stream, place)) => {
+                    drop(place);
+                    // Without a name the client is hung up on.
                     if let Some(credentials) = identify(&stream) {
                         self.welcome(stream.into(), &credentials);
                     }

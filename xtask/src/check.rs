@@ -102,7 +102,22 @@ pub fn lint_command(_: &[String]) -> Result<()> {
         "-D",
         "warnings",
     ]);
-    timed("clippy", &mut clippy)
+    timed("clippy", &mut clippy)?;
+    for library in &Table::read()?.libraries {
+        let mut clippy = cargo();
+        clippy.current_dir(&root).args([
+            "clippy",
+            "--package",
+            &library.name,
+            "--all-targets",
+            "--all-features",
+            "--",
+            "-D",
+            "warnings",
+        ]);
+        timed(&format!("clippy: {}", library.name), &mut clippy)?;
+    }
+    Ok(())
 }
 
 /// `cargo xtask fuzz [SECONDS]`

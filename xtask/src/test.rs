@@ -34,7 +34,17 @@ fn host(filters: &[String]) -> Result<()> {
         .current_dir(workspace::root())
         .args(["test", "--workspace", "--features", EVERYTHING])
         .args(filters);
-    timed("tests on this machine", &mut command)
+    timed("tests on this machine", &mut command)?;
+    // Features of a library are not those of the workspace.
+    for library in &Table::read()?.libraries {
+        let mut command = cargo();
+        command
+            .current_dir(workspace::root())
+            .args(["test", "--package", &library.name, "--all-features"])
+            .args(filters);
+        timed(&format!("tests of {}", library.name), &mut command)?;
+    }
+    Ok(())
 }
 
 fn emulated(target: &Target, filters: &[String]) -> Result<()> {

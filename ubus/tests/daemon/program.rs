@@ -3,6 +3,7 @@
 use super::bus::{program, until, Folder, SOON};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
+use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -99,6 +100,44 @@ fn a_hangup_announces_new_access_rules() {
         .lookup(None, Duration::from_secs(5))
         .unwrap()
         .is_empty());
+}
+
+#[test]
+fn without_descriptors_clients_wait_for_others_to_leave() {
+    let folder = Folder::new();
+    let daemon = ubusd(&folder.socket());
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 24 && exec \"$@\"", "sh"]);
+    limited.arg(daemon.get_program()).args(daemon.get_args());
+    let child = limited.spawn().unwrap();
+    let daemon = Daemon { child, folder };
+    let socket = daemon.folder.socket();
+    until("it listens", || UnixStream::connect(&socket).is_ok());
+    let connect = || {
+        let stream = UnixStream::connect(&socket).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .unwrap();
+        stream
+    };
+    let is_greeted =
+        |stream: &mut UnixStream| stream.read(&mut [0; 12]).is_ok_and(|count| count == 12);
+    let mut served = Vec::new();
+    let mut waiting = loop {
+        let mut stream = connect();
+        if !is_greeted(&mut stream) {
+            break stream;
+        }
+        served.push(stream);
+        assert!(served.len() < 24);
+    };
+    // It waits without being asked again and again, and nobody is turned away.
+    let mut more: Vec<_> = (0..5).map(|_| connect()).collect();
+    served.clear();
+    for stream in more.iter_mut().chain([&mut waiting]) {
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        assert!(is_greeted(stream));
+    }
 }
 
 #[test]
