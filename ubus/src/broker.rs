@@ -144,7 +144,7 @@ impl Broker {
             self.copy_to_monitors(from, false, header, body);
         }
         let attributes = message.attributes();
-        // Who is forwarded answers later, or not at all.
+        // What is forwarded is answered later and by others, or not at all.
         let status = match header.kind {
             Kind::STATUS | Kind::DATA => {
                 self.answer(from, header, &attributes, body, fd);
@@ -160,7 +160,14 @@ impl Broker {
                 Some(Status::OK)
             }
             Kind::LOOKUP => self.lookup(from, header, &attributes),
-            Kind::ADD_OBJECT => Some(ended(self.add_object(from, header, &attributes))),
+            Kind::ADD_OBJECT => {
+                let added = self.add_object(from, header, &attributes);
+                self.send_status(from, header, ended(added.map(drop)));
+                if let Ok(id) = added {
+                    self.announce_added(id);
+                }
+                None
+            }
             Kind::REMOVE_OBJECT => Some(ended(self.remove_own_object(from, header, &attributes))),
             Kind::SUBSCRIBE => Some(ended(self.subscribe(from, &attributes))),
             Kind::UNSUBSCRIBE => Some(ended(self.unsubscribe(from, &attributes))),
@@ -168,9 +175,6 @@ impl Broker {
         };
         if let Some(status) = status {
             self.send_status(from, header, status);
-        }
-        if header.kind == Kind::ADD_OBJECT && status == Some(Status::OK) {
-            self.announce_newest(from, &attributes);
         }
     }
 

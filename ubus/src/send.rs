@@ -257,4 +257,24 @@ mod tests {
         });
         assert!(all == whole.piece().unwrap().bytes);
     }
+
+    #[test]
+    fn a_message_may_go_without_its_descriptor() {
+        let mut buffer = SendBuffer::new();
+        let first = lookup(&mut buffer, 1);
+        let length = lookup(&mut buffer, 2);
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        buffer.attach(length, writer.into());
+        let last = buffer.last(length);
+        assert_eq!((last.len(), last[3]), (length, 2));
+        // What comes before it has none.
+        buffer.detach();
+        assert_eq!(buffer.descriptors(), 1);
+        buffer.sent(first);
+        assert!(buffer.piece().unwrap().fd.is_some());
+        buffer.detach();
+        assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+        let piece = buffer.piece().unwrap();
+        assert_eq!((piece.bytes.len(), piece.fd.is_some()), (length, false));
+    }
 }

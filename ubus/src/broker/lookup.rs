@@ -1,6 +1,7 @@
 //! Answers to those who look for objects, in parts that a client's queue has room for.
 
 use super::Broker;
+use crate::blobmsg::Table;
 use crate::message::{Attributes, Header, Kind};
 use crate::status::Status;
 use std::ops::Bound;
@@ -39,11 +40,8 @@ impl Broker {
                 return Some(Status::OK);
             }
         };
-        let client = self.clients.get_mut(&from)?;
-        if client.lookup.is_some() {
-            // Whoever hands over messages of a busy client gives up the earlier answer.
-            self.end_lookup(from, Status::OK);
-        }
+        // Whoever hands over messages of a busy client gives up the earlier answer.
+        self.end_lookup(from, Status::UNKNOWN_ERROR);
         let client = self.clients.get_mut(&from)?;
         client.lookup = Some(Lookup {
             request,
@@ -114,7 +112,7 @@ impl Broker {
         let header = Header::new(Kind::DATA, request.seq, request.peer);
         self.send(to, header, |message| {
             message.path(&path).object(id).object_type(object_type);
-            message.signature(crate::blobmsg::Table::new(&signature));
+            message.signature(Table::new(&signature));
         });
     }
 }

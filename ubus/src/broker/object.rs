@@ -37,7 +37,7 @@ impl Broker {
         from: u32,
         request: Header,
         attributes: &Attributes<'_>,
-    ) -> Result<(), Status> {
+    ) -> Result<u32, Status> {
         let path: Option<Arc<[u8]>> = attributes.path.map(Arc::from);
         if let Some(path) = &path {
             if self.paths.contains_key(path) || !self.is_privileged(from) {
@@ -71,22 +71,14 @@ impl Broker {
         };
         self.objects.insert(id, object);
         self.tell_object(from, request, id, object_type);
-        Ok(())
+        Ok(id)
     }
 
-    /// Tells listeners of an object that has just got its path.
-    pub(super) fn announce_newest(&mut self, from: u32, attributes: &Attributes<'_>) {
-        let Some(path) = attributes.path else {
-            return;
-        };
-        let found = self.paths.get(path).copied();
-        let is_own = |id: &u32| {
-            self.objects
-                .get(id)
-                .is_some_and(|object| object.owner == from)
-        };
-        if let Some(id) = found.filter(is_own) {
-            self.announce(b"ubus.object.add", id, path);
+    /// Tells listeners of an object that is new, if it has a path.
+    pub(super) fn announce_added(&mut self, id: u32) {
+        let path = self.objects.get(&id).and_then(|object| object.path.clone());
+        if let Some(path) = path {
+            self.announce(b"ubus.object.add", id, &path);
         }
     }
 
