@@ -15,6 +15,7 @@ use nix::sys::socket::{
     connect, sendmsg, socket, AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr,
 };
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -111,10 +112,13 @@ impl Socket {
     }
 }
 
+/// Room, in words, for as many descriptors as one message may bring (`SCM_MAX_FD` of the kernel: 253), so that none is cut off, and
+/// for their header of at most 16 bytes.
+const CONTROL: usize = (16 + 4 * 254) / std::mem::size_of::<usize>();
+
 /// Reads once, without waiting. Of several descriptors the first counts and the others are closed.
 fn receive(socket: BorrowedFd<'_>, space: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
-    // Room for one descriptor, and where the alignment leaves some, for two.
-    let mut control = [0usize; 4];
+    let mut control = [MaybeUninit::<usize>::uninit(); CONTROL];
     let mut part = libc::iovec {
         iov_base: space.as_mut_ptr().cast(),
         iov_len: space.len(),
@@ -131,7 +135,8 @@ fn receive(socket: BorrowedFd<'_>, space: &mut [u8]) -> io::Result<(usize, Optio
     let count = Errno::result(count)? as usize;
 
     let mut first = None;
-    // SAFETY: the kernel has filled the control buffer up to the length it wrote into the message, and the buffer is aligned.
+    // SAFETY: the kernel has filled the control buffer up to the length it wrote into the message, and the buffer is aligned. What
+    // lies behind is not read.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(&message).as_ref() };
     while let Some(header) = next {
         if (header.cmsg_level, header.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
