@@ -17,7 +17,7 @@ use ubus::Status;
 
 const SOON: Duration = Duration::from_secs(5);
 
-fn main() -> Result<(), Box<dyn Error>> {
+pub fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::temp_dir().join(format!("own-bus-{}", std::process::id()));
     let path = folder.join("ubus.sock");
 

@@ -61,6 +61,11 @@ fn demo() -> Object {
 }
 
 #[test]
+fn the_example_runs() {
+    super::own_bus::main().unwrap();
+}
+
+#[test]
 fn calls_are_answered() {
     let bus = Bus::new();
     let _owner = owner(&bus);

@@ -5,5 +5,7 @@ mod client;
 #[cfg(feature = "cli")]
 mod command;
 mod hostile;
+#[path = "../../examples/own_bus.rs"]
+mod own_bus;
 mod program;
 mod server;
