@@ -399,3 +399,16 @@ fn monitor_prints_messages() {
     while all.line() != greeted {}
     says(&bus, &["-t", "0.05", "-m", "ping", "monitor"], "", "", 0);
 }
+
+#[test]
+fn what_waits_ends_with_the_daemon() {
+    let mut bus = Bus::new();
+    let mut listen = Running::new(&bus, &["-S", "listen"]);
+    let mut monitor = Running::new(&bus, &["-S", "monitor"]);
+    let send = |client: &mut Client| client.send_event("probe", Table::default(), SOON).unwrap();
+    repeat(&bus, send, || (listen.line(), monitor.line()));
+    bus.stop();
+    for mut running in [listen, monitor] {
+        assert_eq!(running.child.wait().unwrap().code(), Some(10));
+    }
+}
