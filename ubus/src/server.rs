@@ -34,6 +34,9 @@ const LONG: usize = 16 * 1024;
 const EVENTS: usize = 256;
 const NEW_CLIENTS: usize = 64;
 
+/// After how many idle milliseconds a process without free descriptors looks for one again.
+const LATER: u16 = 100;
+
 /// A daemon that listens.
 ///
 /// ```
@@ -100,15 +103,19 @@ impl Server {
         self.links.epoll.add(control, interest)?;
         let mut events = [EpollEvent::empty(); EVENTS];
         let result = loop {
-            let timeout = match self.links.behind.is_empty() {
-                true => EpollTimeout::NONE,
-                false => EpollTimeout::ZERO,
+            let timeout = match (self.links.behind.is_empty(), self.is_full) {
+                (false, _) => EpollTimeout::ZERO,
+                (true, false) => EpollTimeout::NONE,
+                (true, true) => EpollTimeout::from(LATER),
             };
             let count = match self.links.epoll.wait(&mut events, timeout) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => continue,
                 Err(error) => break Err(error.into()),
             };
+            if count == 0 {
+                self.accept_again();
+            }
             let mut stop = false;
             for event in events.iter().take(count) {
                 match event.data() {
@@ -147,7 +154,7 @@ impl Server {
                 Err(error) => {
                     let code = error.raw_os_error().map(Errno::from_raw);
                     if matches!(code, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)) {
-                        // Others wait until somebody leaves; to be told of them again and again would help nobody.
+                        // Others wait until somebody leaves, or for a while; to be told of them again and again would help nobody.
                         self.is_full = true;
                         self.listen_for(EpollFlags::empty());
                     }
@@ -173,6 +180,11 @@ impl Server {
     fn hang_up(&mut self, id: u32) {
         self.links.peers.remove(&id);
         self.broker.disconnect(id);
+        self.accept_again();
+    }
+
+    /// Tries again whether there is room for new clients.
+    fn accept_again(&mut self) {
         if std::mem::take(&mut self.is_full) {
             self.listen_for(EpollFlags::EPOLLIN);
         }
