@@ -2,8 +2,8 @@
 # Measures what the project promises, each figure with its yardstick beside it in the same run.
 #
 #   benches/run.sh              all questions, and the record under benches/runs/
-#   benches/run.sh QUESTION…    some of: switch resume sleepers echo http sleeper-memory idle-memory resident uci
-#                               and of those that are not in the record: ubus ubus-soak
+#   benches/run.sh QUESTION…    some of: switch resume sleepers echo http sleeper-memory idle-memory resident uci ubus
+#                               and what is not in the record: ubus-soak
 #
 # Contender and yardstick take turns; medians of all rounds are compared, so that a drifting machine moves both.
 # ECO_BIN and ECO_LIB say what is measured (default: target/dist/host); ROUNDS and LOAD_SECONDS how long.
@@ -14,7 +14,7 @@ eco=${ECO_BIN:-$PWD/target/dist/host/bin/eco}
 export LUA_CPATH="${ECO_LIB:-$PWD/target/dist/host/lib/lua/5.4}/?.so"
 rounds=${ROUNDS:-7} load_seconds=${LOAD_SECONDS:-3}
 questions=("$@")
-[ $# -gt 0 ] || questions=(switch resume sleepers echo http sleeper-memory idle-memory resident uci)
+[ $# -gt 0 ] || questions=(switch resume sleepers echo http sleeper-memory idle-memory resident uci ubus)
 [[ ${questions[*]} =~ ^(uci|ubus|ubus-soak)( (uci|ubus|ubus-soak))*$ ]] || [ -x "$eco" ] || { echo "$eco is missing: run \`cargo xtask host\` first" >&2; exit 1; }
 for tool in gcc wrk lua5.4; do
     command -v $tool > /dev/null || { echo "$tool is missing: run \`cargo xtask setup\` first" >&2; exit 1; }
@@ -231,7 +231,7 @@ ubus_build() {
 }
 
 ask_ubus() {
-    local load pid one='ubus calls, 1 in flight' pinned='the same on one processor' many='ubus calls, 64 in flight'
+    local load pid before=${#started[@]} one='ubus calls, 1 in flight' pinned='the same on one processor' many='ubus calls, 64 in flight'
     ubus_build
     load=$ubus/examples/load
     ubus_start "$ubus_folder/owner" "$load" own "$ubus_socket"
@@ -245,7 +245,7 @@ ask_ubus() {
         note "$many" together "$("$load" ping "$ubus_folder/all" 64 1)"
     done
     # With one call in flight nothing runs at the same time: here nobody is moved from one processor to another meanwhile.
-    for pid in "${started[@]}"; do taskset -cp 0 "$pid" > /dev/null; done
+    for pid in "${started[@]:before}"; do taskset -cp 0 "$pid" > /dev/null; done
     for _ in $(seq "$rounds"); do
         note "$pinned" yardstick "$(taskset -c 0 "$load" ping "$ubus_folder/answer" 1 1)"
         note "$pinned" eco "$(taskset -c 0 "$load" call "$ubus_socket" 1 1)"
