@@ -22,6 +22,8 @@ macro_rules! entries {
     ($($name:ident($this:ident $(, $arg:ident: $type:ty)*) $(-> $ret:ty)? = $body:expr;)*) => {
         $(
             unsafe extern "C-unwind" fn $name($this: This $(, $arg: $type)*) $(-> $ret)? {
+                // Not every entry looks at it.
+                let _ = $this;
                 // SAFETY: as stated at the macro.
                 unsafe { $body }
             }
@@ -69,72 +71,35 @@ entries! {
         runtime(this).offload(Lua::new(state), &*operation, work, context);
     new_reader(this, state: State, fd: c_int, read: Option<ReadFunction>, context: *mut c_void) -> Handle =
         std::ptr::from_ref(Reader::push(Lua::new(state), Core::from_table(this), fd, read, context)).cast();
-    reader_at(this, state: State, index: c_int) -> Handle = {
-        let _ = this;
-        Lua::new(state).userdata::<Reader>(index).map_or(std::ptr::null(), |reader| std::ptr::from_ref(reader).cast())
-    };
+    reader_at(this, state: State, index: c_int) -> Handle =
+        Lua::new(state).userdata::<Reader>(index).map_or(std::ptr::null(), |reader| std::ptr::from_ref(reader).cast());
     reader_call(this, state: State, handle: Handle, method: ReaderMethod, first: c_int) -> c_int = {
         let lua = Lua::new(state);
-        let _ = this;
         code(lua, reader(handle).call(lua, method, first))
     };
-    reader_buffered(this, handle: Handle, length: *mut usize) -> *const u8 = {
-        let _ = this;
-        reader(handle).buffered(&mut *length)
-    };
-    reader_consume(this, handle: Handle, count: usize) = {
-        let _ = this;
-        reader(handle).consume(count)
-    };
-    reader_fill(this, handle: Handle, want: usize) -> isize = {
-        let _ = this;
-        reader(handle).fill_for(want)
-    };
+    reader_buffered(this, handle: Handle, length: *mut usize) -> *const u8 =
+        reader(handle).buffered(&mut *length);
+    reader_consume(this, handle: Handle, count: usize) = reader(handle).consume(count);
+    reader_fill(this, handle: Handle, want: usize) -> isize = reader(handle).fill_for(want);
     new_writer(this, state: State, fd: c_int, write: Option<WriteFunction>, context: *mut c_void) -> Handle =
         std::ptr::from_ref(Writer::push(Lua::new(state), Core::from_table(this), fd, write, context)).cast();
-    writer_at(this, state: State, index: c_int) -> Handle = {
-        let _ = this;
-        Lua::new(state).userdata::<Writer>(index).map_or(std::ptr::null(), |writer| std::ptr::from_ref(writer).cast())
-    };
+    writer_at(this, state: State, index: c_int) -> Handle =
+        Lua::new(state).userdata::<Writer>(index).map_or(std::ptr::null(), |writer| std::ptr::from_ref(writer).cast());
     writer_call(this, state: State, handle: Handle, method: WriterMethod, first: c_int) -> c_int = {
         let lua = Lua::new(state);
-        let _ = this;
         code(lua, writer(handle).call(lua, method, first))
     };
     writer_send(this, handle: Handle, data: *const u8, length: usize) -> isize =
-        {
-        let _ = this;
-        writer(handle).send(std::slice::from_raw_parts(data, length))
-    };
+        writer(handle).send(std::slice::from_raw_parts(data, length));
     writer_send_file(this, handle: Handle, file: c_int, offset: *mut i64, length: usize) -> isize =
-        {
-        let _ = this;
-        writer(handle).send_file(file, &mut *offset, length)
-    };
-    timeout(this, state: State, index: c_int) -> Nanoseconds = {
-        let _ = this;
-        crate::io::stream_timeout(Lua::new(state), index)
-    };
-    stream_cancel(this, handle: Handle) = {
-        let _ = this;
-        stream(handle).cancel()
-    };
-    stream_close(this, handle: Handle) = {
-        let _ = this;
-        stream(handle).close()
-    };
-    stream_check(this, handle: Handle) -> c_int = {
-        let _ = this;
-        stream(handle).busy()
-    };
-    stream_error(this, state: State, handle: Handle) = {
-        let _ = this;
-        stream(handle).push_error(Lua::new(state))
-    };
-    stream_fd(this, handle: Handle) -> c_int = {
-        let _ = this;
-        stream(handle).fd.get()
-    };
+        writer(handle).send_file(file, &mut *offset, length);
+    timeout(this, state: State, index: c_int) -> Nanoseconds =
+        crate::io::stream_timeout(Lua::new(state), index);
+    stream_cancel(this, handle: Handle) = stream(handle).cancel();
+    stream_close(this, handle: Handle) = stream(handle).close();
+    stream_check(this, handle: Handle) -> c_int = stream(handle).busy();
+    stream_error(this, state: State, handle: Handle) = stream(handle).push_error(Lua::new(state));
+    stream_fd(this, handle: Handle) -> c_int = stream(handle).fd.get();
 }
 
 unsafe fn reader<'a>(handle: Handle) -> &'a Reader {
