@@ -54,9 +54,8 @@ pub fn open(lua: Lua) -> Outcome {
     lua.push_chunk(c"=eco.sys", lua_source!("sys.lua"));
     lua.require(c"eco");
     lua.require(c"eco.internal.sys");
-    lua.require(c"eco.sync");
     lua.push_module(PARTS, core.pointer());
-    lua.call(4, 1);
+    lua.call(3, 1);
     Ok(Returns(1))
 }
 

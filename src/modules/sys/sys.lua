@@ -1,5 +1,5 @@
 -- Objects of eco.sys, over the native parts.
-local eco, internal, sync, parts = ...
+local eco, internal, parts = ...
 local sys = setmetatable({}, { __index = internal })
 
 local process = {}
@@ -80,7 +80,7 @@ function sys.sh(cmd, timeout, with_status)
         return nil, nil, problem
     end
     local output, failure, status = {}, {}, nil
-    local jobs = sync.waitgroup()
+    local jobs = require 'eco.sync'.waitgroup()
     local function collect(stream, rd)
         local pieces, data, message = {}, nil, nil
         repeat
