@@ -102,8 +102,7 @@ impl<'a> Edit<'a> {
     }
 
     fn set_value(&mut self, section: &str, option: &str, value: &[u8]) -> Result<(), Error> {
-        check_option(option, value)?;
-        let name = self.holder(section)?;
+        let name = self.holder_of(section, option, value)?;
         let old = self.package.get(&name, option);
         if value.is_empty() {
             if old.is_some() {
@@ -165,8 +164,7 @@ impl<'a> Edit<'a> {
         item: impl AsRef<[u8]>,
     ) -> Result<(), Error> {
         let item = item.as_ref();
-        check_option(option, item)?;
-        let name = self.holder(section)?;
+        let name = self.holder_of(section, option, item)?;
         self.make(Command::Append, &name, Some(option), Some(item));
         Ok(())
     }
@@ -182,8 +180,7 @@ impl<'a> Edit<'a> {
         item: impl AsRef<[u8]>,
     ) -> Result<(), Error> {
         let item = item.as_ref();
-        check_option(option, item)?;
-        let name = self.holder(section)?;
+        let name = self.holder_of(section, option, item)?;
         let old = self.package.get(&name, option);
         if old.is_some_and(|old| old.is_list() && old.items().any(|other| other == item)) {
             self.make(Command::RemoveValue, &name, Some(option), Some(item));
@@ -327,6 +324,12 @@ impl<'a> Edit<'a> {
             Error::NotFound { what } => Error::Invalid { what },
             other => other,
         })
+    }
+
+    /// The same, where an option may get a value.
+    fn holder_of(&self, section: &str, option: &str, value: &[u8]) -> Result<String, Error> {
+        check_option(option, value)?;
+        self.holder(section)
     }
 
     fn existing_option(&self, section: &str, option: &str) -> Result<String, Error> {
