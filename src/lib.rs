@@ -8,6 +8,7 @@ pub mod core;
 pub mod io;
 pub mod lua;
 pub mod modules;
+pub mod system;
 
 use std::ffi::CStr;
 

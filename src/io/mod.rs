@@ -1,7 +1,5 @@
 //! Non-blocking building blocks that modules share.
 
-#[cfg(feature = "socket")]
-pub mod address;
 #[cfg(feature = "core")]
 mod buffer;
 #[cfg(any(feature = "time", feature = "sync", feature = "channel"))]

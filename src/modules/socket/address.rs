@@ -2,9 +2,9 @@
 
 use std::ffi::c_int;
 
-use super::system::{format_ip, interface_index, interface_name, parse_ip};
-use crate::io::address::{Parts, PathError, SocketAddress};
 use crate::lua::{ffi, Error, Lua, Outcome, Returns};
+use crate::system::address::{Parts, PathError, SocketAddress};
+use crate::system::socket::{format_ip, interface_index, interface_name, parse_ip};
 
 /// Reads the address whose arguments start at `index`. Nothing is returned
 /// to Lua then; when there is no such address, `nil, message`. May raise.

@@ -3,10 +3,11 @@
 use std::ffi::c_int;
 
 use super::handle::{Handle, USER_VALUES};
-use super::{object, system};
+use super::object;
 use crate::core::Core;
 use crate::functions;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
+use crate::system::socket as system;
 
 /// Constructors of the raw module.
 pub const FUNCTIONS: Functions = functions! {

@@ -11,13 +11,13 @@ use nix::errno::Errno;
 
 use super::incoming::Incoming;
 use super::outgoing::{self, Turns};
-use super::system::{self, file_id, unlink, End, FileId};
 use super::{address, incoming};
 use crate::core::abi::{Reader, Writer};
 use crate::core::{Cause, Core, Interest};
 use crate::functions;
-use crate::io::address::{Parts, SocketAddress};
 use crate::lua::{field_method, method, Error, Functions, Lua, Outcome, Returns, UserData};
+use crate::system::address::{Parts, SocketAddress};
+use crate::system::socket::{self as system, file_id, unlink, End, FileId};
 
 /// User values of a handle: they keep what it points to alive.
 pub const USER_VALUES: c_int = 2;

@@ -2,9 +2,9 @@
 
 use std::ffi::c_int;
 
-use super::system::{format_ip, interface_index, interface_name, parse_ip, parse_loosely};
 use crate::functions;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
+use crate::system::socket::{format_ip, interface_index, interface_name, parse_ip, parse_loosely};
 
 pub const FUNCTIONS: Functions = functions! {
     inet_aton: function(inet_aton),

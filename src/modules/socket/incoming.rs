@@ -12,10 +12,11 @@ use nix::errno::Errno;
 
 use super::create::push_handle;
 use super::handle::Handle;
-use super::{address, object, system};
+use super::{address, object};
 use crate::core::{Cause, Interest, Nanoseconds, Parked, Step};
-use crate::io::address::SocketAddress;
 use crate::lua::{Error, Lua, Outcome, Returns};
+use crate::system::address::SocketAddress;
+use crate::system::socket as system;
 
 /// Messages up to this size are received on the stack.
 const SMALL: usize = 8192;

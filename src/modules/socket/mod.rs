@@ -3,7 +3,7 @@
 //!
 //! A script's socket is a table ([`object`]) around a raw one ([`handle`]).
 //! Calls that may wait live in [`incoming`] and [`outgoing`]; what is made of
-//! several calls in `helpers.lua`; system calls in [`system`].
+//! several calls in `helpers.lua`; system calls in [`crate::system::socket`].
 
 mod address;
 mod constants;
@@ -14,7 +14,6 @@ mod incoming;
 mod object;
 mod options;
 mod outgoing;
-mod system;
 mod turns;
 
 use crate::core::Core;

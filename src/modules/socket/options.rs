@@ -4,8 +4,8 @@
 use std::ffi::c_int;
 
 use super::handle::Handle;
-use super::system;
 use crate::lua::{Lua, Outcome, Returns};
+use crate::system::socket as system;
 
 const SOCKET: c_int = libc::SOL_SOCKET;
 

@@ -10,14 +10,15 @@ use std::ffi::{c_int, CStr};
 
 use nix::errno::Errno;
 
+use super::address;
 use super::handle::Handle;
 use super::incoming::failed;
 pub use super::turns::Turns;
-use super::{address, system};
 use crate::core::abi::{Attempt, Writer};
 use crate::core::{Cause, Interest, Nanoseconds, Parked, Step};
-use crate::io::address::SocketAddress;
 use crate::lua::{ffi, Error, Functions, Lua, Outcome, Returns, UserData};
+use crate::system::address::SocketAddress;
+use crate::system::socket as system;
 
 /// Limit of each wait of `sendto`.
 const LIMIT: Nanoseconds = 5_000_000_000;

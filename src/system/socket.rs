@@ -9,7 +9,7 @@ use std::ptr;
 
 use nix::errno::Errno;
 
-use crate::io::address::{SocketAddress, LONGEST_PATH};
+use crate::system::address::{SocketAddress, LONGEST_PATH};
 
 extern "C" {
     fn inet_pton(family: c_int, text: *const c_char, binary: *mut c_void) -> c_int;
