@@ -2,10 +2,11 @@
 //!
 //! One crate, one cargo feature per Lua module; `package/packages.toml` says
 //! which features make up which shared object. Start reading at
-//! [`core`] (the scheduler) or [`lua`] (the border to Lua).
+//! [`abi`] (what modules see of the scheduler) or [`lua`] (the border to Lua).
 
+pub mod abi;
+#[cfg(feature = "core")]
 pub mod core;
-pub mod io;
 pub mod lua;
 pub mod modules;
 pub mod system;

@@ -10,7 +10,7 @@ use std::ffi::{c_char, c_int, CStr};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 
-use lua_eco::core::Core;
+use lua_eco::abi::Core;
 use lua_eco::lua::{ffi, function, Error, Lua, Outcome, Returns};
 use nix::dir::Dir;
 use nix::fcntl::OFlag;

@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{SigSet, SigmaskHow};
 
-use super::abi::WorkFunction;
+use crate::abi::WorkFunction;
 
 /// Most threads at once.
 const THREADS: usize = 4;

@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 
-use super::operation::{Interest, NO_TASK};
-use super::{milliseconds, split, Nanoseconds};
+use super::clock::{milliseconds, split};
+use crate::abi::{Interest, Nanoseconds, NO_TASK};
 
 /// Known to epoll.
 const REGISTERED: u8 = 1;

@@ -4,14 +4,12 @@
 
 use std::ffi::{c_int, c_void};
 
-use super::abi::{
-    self, Abi, Alarm, Core, Handle, ReadFunction, ReaderMethod, WorkFunction, WriteFunction,
-    WriterMethod,
-};
-use super::operation::{Cause, Interest, Parked};
 use super::runtime::Runtime;
-use super::{Clock, Nanoseconds};
-use crate::io::{Reader, Stream, Writer};
+use super::stream::{Reader, Stream, Writer};
+use crate::abi::{
+    Abi, Alarm, Cause, Clock, Core, Handle, Interest, Nanoseconds, Parked, ReadFunction,
+    ReaderMethod, WorkFunction, WriteFunction, WriterMethod, VERSION,
+};
 use crate::lua::{Lua, Outcome, State};
 
 type This = *const Abi;
@@ -94,7 +92,7 @@ entries! {
     writer_send_file(this, handle: Handle, file: c_int, offset: *mut i64, length: usize) -> isize =
         writer(handle).send_file(file, &mut *offset, length);
     timeout(this, state: State, index: c_int) -> Nanoseconds =
-        crate::io::stream_timeout(Lua::new(state), index);
+        Lua::new(state).stream_timeout(index);
     stream_cancel(this, handle: Handle) = stream(handle).cancel();
     stream_close(this, handle: Handle) = stream(handle).close();
     stream_check(this, handle: Handle) -> c_int = stream(handle).busy();
@@ -119,7 +117,7 @@ unsafe fn writer<'a>(handle: Handle) -> &'a Writer {
 
 /// The table every runtime starts with.
 pub const TABLE: Abi = Abi {
-    version: abi::VERSION,
+    version: VERSION,
     size: size_of::<Abi>() as u32,
     park,
     restart_timeout,

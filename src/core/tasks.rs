@@ -9,7 +9,7 @@ use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_int;
 use std::ptr;
 
-use super::operation::Parked;
+use crate::abi::Parked;
 use crate::lua::State;
 
 /// No place in the timer heap.

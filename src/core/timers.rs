@@ -4,7 +4,7 @@
 //! The heap tells each owner its position through [`Positions`], so that a
 //! cancelled entry is removed at once and nothing stale piles up.
 
-use super::Nanoseconds;
+use crate::abi::Nanoseconds;
 
 /// Who remembers where an owner's entry is.
 pub trait Positions {

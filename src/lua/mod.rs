@@ -17,18 +17,22 @@
 mod arguments;
 mod error;
 pub mod ffi;
+mod fields;
 mod function;
 mod model;
 mod named;
 mod protect;
+mod seconds;
 pub mod source;
 mod userdata;
 
 use std::ffi::{c_char, c_int, c_void, CStr};
 
 pub use error::{Error, Outcome, Returns};
+pub use fields::push_method;
 pub use function::{function, CFunction};
 pub use named::{Constants, Functions, Named};
+pub use seconds::{checked_duration, duration, Nanoseconds, FOREVER};
 pub use userdata::{field_method, method, Slot, UserData, METHODS};
 
 /// A raw Lua thread, as the C API knows it.

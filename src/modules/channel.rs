@@ -7,10 +7,11 @@
 use std::cell::Cell;
 use std::ffi::{c_int, CStr};
 
+use crate::abi::{Cause, Core, Step};
 use crate::core::runtime::Runtime;
-use crate::core::{Cause, Core, Step};
+use crate::core::{Owner, Queue, Waiter};
 use crate::functions;
-use crate::io::{push_method, Owner, Queue, Waiter};
+use crate::lua::push_method;
 use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData};
 use crate::lua_source;
 

@@ -7,10 +7,12 @@ use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use std::os::fd::BorrowedFd;
 
+use crate::abi::{Core, Interest};
 use crate::core::runtime::Runtime;
-use crate::core::{checked_duration, Core, Interest};
-use crate::io::{Buffer, Io, Reader, Writer};
-use crate::lua::{ffi, function, Constants, Error, Functions, Lua, Outcome, Returns};
+use crate::core::stream::{Buffer, Io, Reader, Writer};
+use crate::lua::{
+    checked_duration, ffi, function, Constants, Error, Functions, Lua, Outcome, Returns,
+};
 use crate::{constants, functions};
 
 /// Opens the module. May raise.
@@ -225,7 +227,7 @@ fn reader(lua: Lua) -> Outcome {
             // SAFETY: a native module passes the address of a ReadFunction;
             // null is None.
             let read =
-                unsafe { std::mem::transmute::<*mut _, Option<crate::core::ReadFunction>>(read) };
+                unsafe { std::mem::transmute::<*mut _, Option<crate::abi::ReadFunction>>(read) };
             Reader::push(lua, core, fd, read, lua.to_userdata(3));
             Ok(Returns(1))
         }
@@ -244,7 +246,7 @@ fn writer(lua: Lua) -> Outcome {
             // SAFETY: a native module passes the address of a WriteFunction;
             // null is None.
             let write =
-                unsafe { std::mem::transmute::<*mut _, Option<crate::core::WriteFunction>>(write) };
+                unsafe { std::mem::transmute::<*mut _, Option<crate::abi::WriteFunction>>(write) };
             Writer::push(lua, core, fd, write, lua.to_userdata(3));
             Ok(Returns(1))
         }

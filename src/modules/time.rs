@@ -13,12 +13,14 @@ use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
 use std::os::fd::{IntoRawFd, OwnedFd};
 
 use super::eco::sleep;
+use crate::abi::{monotonic, wall_clock, Alarm, Clock, Core, Nanoseconds};
 use crate::core::runtime::Runtime;
-use crate::core::{
-    checked_duration, monotonic, split, wall_clock, Alarm, Clock, Core, Nanoseconds,
+use crate::core::split;
+use crate::lua::push_method;
+use crate::lua::{
+    checked_duration, ffi, function, method, Error, Functions, Lua, Outcome, Returns, State,
+    UserData,
 };
-use crate::io::push_method;
-use crate::lua::{ffi, function, method, Error, Functions, Lua, Outcome, Returns, State, UserData};
 use crate::{constants, functions};
 
 #[cfg(target_env = "musl")]

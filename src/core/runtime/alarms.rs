@@ -10,10 +10,9 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use super::{AlarmSlot, Entry, Runtime, ALARM, WALL, WATCH};
-use crate::core::abi::Alarm;
-use crate::core::clock::{split, wall_clock};
+use crate::abi::{wall_clock, Alarm, Clock, Nanoseconds};
+use crate::core::clock::split;
 use crate::core::tasks::NO_TIMER;
-use crate::core::{Clock, Nanoseconds};
 
 impl Runtime {
     pub fn set_alarm(&self, alarm: &Alarm, clock: Clock, at: Nanoseconds) -> c_int {

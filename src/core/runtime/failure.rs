@@ -7,7 +7,8 @@ use std::ptr;
 use nix::errno::Errno;
 
 use super::Runtime;
-use crate::core::{milliseconds, Nanoseconds};
+use crate::abi::Nanoseconds;
+use crate::core::clock::milliseconds;
 use crate::lua::{ffi, Lua, State};
 
 impl Runtime {

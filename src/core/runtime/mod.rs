@@ -20,15 +20,12 @@ use std::ptr;
 
 use nix::sys::timerfd::TimerFd;
 
-use crate::core::abi;
-use crate::core::abi::{Abi, Alarm, Core};
-use crate::core::operation::{Cause, NO_TASK};
+use crate::abi::{Abi, Alarm, Cause, Clock, Core, Nanoseconds, NO_TASK, REGISTRY_KEY, VERSION};
 use crate::core::pool::Pool;
 use crate::core::reactor::Reactor;
 use crate::core::ready::Ready;
 use crate::core::tasks::{Found, Task, Tasks, EXPLICIT, NO_TIMER, OWNED};
 use crate::core::timers::{Positions, Timers};
-use crate::core::{Clock, Nanoseconds};
 use crate::lua::{ffi, Error, Functions, Lua, Outcome, Returns, State, UserData};
 use running::{condition, push_thread_of, Condition};
 
@@ -160,12 +157,12 @@ impl Runtime {
 
     /// The state's core, made at first use. May raise.
     pub fn open(lua: Lua) -> Result<Core, Error> {
-        lua.get_field(ffi::LUA_REGISTRYINDEX, abi::REGISTRY_KEY);
+        lua.get_field(ffi::LUA_REGISTRYINDEX, REGISTRY_KEY);
         let existing = lua.to_userdata(-1).cast::<Abi>();
         lua.pop(1);
         if !existing.is_null() {
             // SAFETY: the field holds a core, which starts with its version.
-            return if unsafe { (*existing).version } == abi::VERSION {
+            return if unsafe { (*existing).version } == VERSION {
                 // SAFETY: as above.
                 Ok(unsafe { Core::from_table(existing) })
             } else {
@@ -210,7 +207,7 @@ impl Runtime {
             child_hook: Cell::new(ffi::LUA_NOREF),
             process: Cell::new(std::process::id()),
         });
-        lua.set_field(ffi::LUA_REGISTRYINDEX, abi::REGISTRY_KEY);
+        lua.set_field(ffi::LUA_REGISTRYINDEX, REGISTRY_KEY);
         // SAFETY: the runtime starts with its table.
         Ok(unsafe { Core::from_table(&runtime.abi) })
     }

@@ -9,8 +9,8 @@ use nix::errno::Errno;
 
 use super::failure::write_error;
 use super::{task_at, Entry, Runtime, ALARM, BUDGET, GROUP, INTERRUPT, POOL, WALL, WATCH};
-use crate::core::clock::{monotonic, monotonic_coarse};
-use crate::core::operation::{poll_header, Cause, Step, NO_TASK};
+use crate::abi::{monotonic, poll_header, Cause, Step, NO_TASK};
+use crate::core::clock::monotonic_coarse;
 use crate::core::reactor::{Event, Events};
 use crate::core::signals::LoopSignals;
 use crate::core::tasks::{Task, EXPLICIT, NO_TIMER, OWNED, QUEUED};

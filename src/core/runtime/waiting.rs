@@ -9,13 +9,12 @@ use nix::errno::Errno;
 
 use super::running::push_thread_of;
 use super::{task_at, Entry, Runtime, POOL};
-use crate::core::abi;
-use crate::core::abi::WorkFunction;
-use crate::core::clock::monotonic;
-use crate::core::operation::{Cause, Interest, Parked, NO_TASK};
+use crate::abi::{
+    monotonic, Cause, Interest, Nanoseconds, Parked, WorkFunction, NO_TASK, OUTSIDE_COROUTINE,
+    READ_BUSY, WRITE_BUSY,
+};
 use crate::core::pool::Pool;
 use crate::core::tasks::{Task, EXPLICIT, NO_TIMER, OWNED, QUEUED};
-use crate::core::Nanoseconds;
 use crate::lua::{ffi, Lua, State};
 
 impl Runtime {
@@ -172,7 +171,7 @@ impl Runtime {
         timeout: Nanoseconds,
     ) -> c_int {
         if !lua.is_yieldable() {
-            return abi::OUTSIDE_COROUTINE;
+            return OUTSIDE_COROUTINE;
         }
         let index = self.running_task(lua);
         let task = self.tasks.get(index);
@@ -232,10 +231,10 @@ impl Runtime {
             return -(errno as c_int);
         }
         if interest.wants(Interest::READ) && self.is_busy(fd, Interest::READ) {
-            return abi::READ_BUSY;
+            return READ_BUSY;
         }
         if interest.wants(Interest::WRITE) && self.is_busy(fd, Interest::WRITE) {
-            return abi::WRITE_BUSY;
+            return WRITE_BUSY;
         }
         let mut reactor = self.reactor.borrow_mut();
         reactor.set_waiter(fd, interest, index);
@@ -344,7 +343,7 @@ impl Runtime {
         context: *mut c_void,
     ) -> c_int {
         if !lua.is_yieldable() {
-            return abi::OUTSIDE_COROUTINE;
+            return OUTSIDE_COROUTINE;
         }
         if self.pool.borrow().is_none() {
             let pool = match Pool::new() {

@@ -11,7 +11,7 @@ use nix::sys::stat::{fstatat, FileStat};
 
 use super::calls;
 use super::info::push_info;
-use crate::core::Core;
+use crate::abi::Core;
 use crate::functions;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns, UserData};
 

@@ -18,8 +18,8 @@ use nix::sys::stat::{self, FileStat, Mode};
 use nix::sys::statvfs;
 use nix::unistd::{self, AccessFlags, Whence};
 
+use crate::abi::Core;
 use crate::core::runtime::Runtime;
-use crate::core::Core;
 use crate::functions;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
 use crate::lua_source;

@@ -5,7 +5,7 @@
 use std::ffi::CStr;
 
 use super::calls;
-use crate::core::{Cause, Core, Parked, Step};
+use crate::abi::{Cause, Core, Parked, Step};
 use crate::lua::{Functions, Lua, Outcome, Returns, UserData};
 
 /// A coroutine that waits for it.

@@ -11,7 +11,7 @@ mod target;
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, CStr};
 
-use crate::core::log_hook::{LogHook, REGISTRY_KEY};
+use crate::abi::log_hook::{LogHook, REGISTRY_KEY};
 use crate::lua::{
     ffi, function, CFunction, Constants, Error, Functions, Lua, Named, Outcome, Returns, UserData,
 };

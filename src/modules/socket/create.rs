@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use super::handle::{Handle, USER_VALUES};
 use super::object;
-use crate::core::Core;
+use crate::abi::Core;
 use crate::functions;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
 use crate::system::socket as system;

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use super::create::push_handle;
 use super::handle::Handle;
 use super::{address, object};
-use crate::core::{Cause, Interest, Nanoseconds, Parked, Step};
+use crate::abi::{Cause, Interest, Nanoseconds, Parked, Step};
 use crate::lua::{Error, Lua, Outcome, Returns};
 use crate::system::address::SocketAddress;
 use crate::system::socket as system;

@@ -16,7 +16,7 @@ mod options;
 mod outgoing;
 mod turns;
 
-use crate::core::Core;
+use crate::abi::Core;
 use crate::lua::{ffi, field_method, function, Lua, Outcome, Returns};
 use crate::lua_source;
 use handle::Handle;

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 
 use super::handle::{self, Handle};
 use super::{incoming, outgoing};
-use crate::core::{Core, ReaderMethod};
+use crate::abi::{Core, ReaderMethod};
 use crate::functions;
 use crate::lua::{ffi, field_method, Functions, Lua, Outcome};
 

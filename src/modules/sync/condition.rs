@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use crate::core::{Cause, Core, Step};
+use crate::abi::{Cause, Core, Step};
+use crate::core::{Owner, Queue, Waiter};
 use crate::functions;
-use crate::io::{push_method, Owner, Queue, Waiter};
+use crate::lua::push_method;
 use crate::lua::{method, Functions, Lua, Outcome, Returns, UserData};
 
 pub struct Condition {

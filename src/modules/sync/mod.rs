@@ -7,8 +7,8 @@ mod waitgroup;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::os::fd::{IntoRawFd, OwnedFd};
 
+use crate::abi::Core;
 use crate::core::runtime::Runtime;
-use crate::core::Core;
 use crate::functions;
 use crate::lua::{function, Functions, Lua, Outcome, Returns};
 use condition::Condition;

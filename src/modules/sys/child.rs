@@ -15,10 +15,9 @@ use nix::errno::Errno;
 
 use super::calls;
 use super::status::push_status;
+use crate::abi::{monotonic, Alarm, Cause, Core, Interest, Nanoseconds, Parked, Step};
 use crate::core::runtime::Runtime;
-use crate::core::{monotonic, Alarm, Cause, Core, Interest, Nanoseconds, Parked, Step};
 use crate::functions;
-use crate::io::wait_timeout;
 use crate::lua::{ffi, method, Functions, Lua, Outcome, Returns, UserData};
 
 /// Registry field of the table of running children, by the address of each.
@@ -275,7 +274,7 @@ impl Child {
 
     /// `wait([timeout])` -> pid, status.
     fn wait_method(lua: Lua, this: &Child) -> Outcome {
-        let timeout = wait_timeout(lua, 2, None)?;
+        let timeout = lua.wait_timeout(2, None)?;
         if this.reap(lua) && !this.collected.get() {
             return Ok(Returns(this.push_end(lua)));
         }

@@ -20,8 +20,8 @@ use child::{Child, NO_STREAMS};
 use exec::Program;
 use status::{has_ended, push_status};
 
+use crate::abi::Core;
 use crate::core::runtime::Runtime;
-use crate::core::Core;
 use crate::functions;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
 use crate::lua_source;

@@ -19,7 +19,7 @@ mod texts;
 
 use connection::Connection;
 
-use crate::core::{log_hook, Core};
+use crate::abi::{log_hook, Core};
 use crate::functions;
 use crate::lua::{function, Functions, Lua, Outcome, Returns};
 use crate::lua_source;

@@ -7,7 +7,7 @@ use super::exchange::{Exchange, Part};
 use super::head::{Scan, Scanner};
 use super::multipart::{Event as Found, PIECE};
 use super::response::put;
-use crate::core::abi::Attempt;
+use crate::abi::Attempt;
 
 /// What a call wants.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use nix::time::{clock_gettime, ClockId};
 
 use super::exchange::Exchange;
 use super::{date, head};
-use crate::core::Core;
+use crate::abi::Core;
 use crate::lua::{Functions, Lua, Outcome, Returns, UserData};
 
 /// Working memory kept for the next request; busier servers allocate.

@@ -4,9 +4,8 @@
 use std::cell::Cell;
 use std::ffi::{c_int, CStr};
 
-use super::stream::{Stream, Transfer, Turn, AGAIN};
-use super::stream_timeout;
-use crate::core::{Cause, Core, Interest, Parked, Step};
+use super::{Stream, Transfer, Turn, AGAIN};
+use crate::abi::{Cause, Core, Interest, Parked, Step};
 use crate::functions;
 use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
 
@@ -65,7 +64,7 @@ impl Io {
             return lua.fail("closed");
         }
         this.interest.set(interest);
-        let outcome = core.park(lua, parked, fd, interest, stream_timeout(lua, 3))?;
+        let outcome = core.park(lua, parked, fd, interest, lua.stream_timeout(3))?;
         if outcome == Returns::YIELD && this.is_ready() {
             core.wake(parked, Cause::READY);
         }

@@ -15,8 +15,8 @@ use std::cell::Cell;
 use std::ffi::c_int;
 use std::ptr;
 
-use crate::core::{duration, Cause, Core, Interest, Nanoseconds, Parked, Step};
-use crate::lua::{ffi, Lua, Outcome, Returns};
+use crate::abi::{Cause, Core, Interest, Nanoseconds, Parked, Step};
+use crate::lua::{duration, ffi, Lua, Outcome, Returns};
 
 /// What owns a queue: userdata that waiting calls keep in their first slot.
 pub trait Owner: 'static {

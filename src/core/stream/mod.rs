@@ -5,14 +5,24 @@
 //! core's table knows both by the stream's address.
 #![allow(unsafe_code)]
 
+mod buffer;
+mod reader;
+mod wait;
+mod writer;
+
+pub use buffer::Buffer;
+pub use reader::Reader;
+pub use wait::{is_ready, Io};
+pub use writer::Writer;
+
 use std::cell::Cell;
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
 use nix::errno::Errno;
 
+use crate::abi::{Cause, Core, Interest, Nanoseconds, Parked, Step};
 use crate::core::runtime::Runtime;
-use crate::core::{Cause, Core, Interest, Nanoseconds, Parked, Step};
 use crate::lua::{Error, Lua, Outcome, Returns};
 
 /// `-EAGAIN`: the attempt would block.

@@ -10,10 +10,9 @@ use std::ffi::{c_int, c_void, CStr};
 use std::ptr;
 
 use super::buffer::find;
-use super::stream::{socket_option, Stream, Transfer, Turn, AGAIN};
-use super::{is_ready, stream_timeout, Buffer};
+use super::{is_ready, socket_option, Buffer, Stream, Transfer, Turn, AGAIN};
+use crate::abi::{Cause, Core, Interest, Parked, ReadFunction, ReaderMethod, Step};
 use crate::core::runtime::Runtime;
-use crate::core::{Cause, Core, Interest, Parked, ReadFunction, ReaderMethod, Step};
 use crate::functions;
 use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
 
@@ -229,7 +228,7 @@ impl Reader {
         }
         self.request.set(request);
         let only_waits = matches!(request, Request::Wait);
-        let timeout = stream_timeout(lua, timeout);
+        let timeout = lua.stream_timeout(timeout);
         self.stream.start(lua, self, only_waits, timeout)
     }
 

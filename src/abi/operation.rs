@@ -69,12 +69,12 @@ pub struct OperationTable {
 /// First field of every operation: its functions and the task parked on it.
 #[repr(C)]
 pub struct Parked {
-    pub(super) table: &'static OperationTable,
+    pub(crate) table: &'static OperationTable,
     /// Index of the parked task, [`NO_TASK`] when nobody is.
-    pub(super) task: Cell<u32>,
+    pub(crate) task: Cell<u32>,
 }
 
-pub(super) const NO_TASK: u32 = u32::MAX;
+pub const NO_TASK: u32 = u32::MAX;
 const PENDING: c_int = -1;
 
 impl Parked {
@@ -141,7 +141,7 @@ unsafe extern "C-unwind" fn abandon<T: Operation>(header: *const Parked) {
 ///
 /// `header` belongs to a live operation, `state` is a live thread.
 #[cfg(feature = "core")]
-pub(super) unsafe fn poll_header(header: *const Parked, state: State, cause: Cause) -> Step {
+pub unsafe fn poll_header(header: *const Parked, state: State, cause: Cause) -> Step {
     // SAFETY: the table was made for the operation the header lies in.
     match unsafe { ((*header).table.poll)(header, state, cause) } {
         PENDING => Step::Pending,
@@ -165,12 +165,12 @@ macro_rules! operation {
         #[allow(unsafe_code)]
         // SAFETY: the header is the first field (checked above); operations
         // live in userdata, which does not move.
-        unsafe impl $crate::core::Operation for $type {
+        unsafe impl $crate::abi::Operation for $type {
             fn poll(
                 &self,
                 lua: $crate::lua::Lua,
-                cause: $crate::core::Cause,
-            ) -> $crate::core::Step {
+                cause: $crate::abi::Cause,
+            ) -> $crate::abi::Step {
                 <$type>::poll(self, lua, cause)
             }
             fn abandon(&self) {

@@ -13,9 +13,8 @@ use nix::errno::Errno;
 use nix::fcntl::{open, OFlag};
 use nix::sys::stat::Mode;
 
-use super::stream::{Stream, Transfer, Turn, AGAIN};
-use super::{is_ready, stream_timeout};
-use crate::core::{Cause, Core, Interest, Parked, Step, WriteFunction, WriterMethod};
+use super::{is_ready, Stream, Transfer, Turn, AGAIN};
+use crate::abi::{Cause, Core, Interest, Parked, Step, WriteFunction, WriterMethod};
 use crate::functions;
 use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
 
@@ -175,7 +174,7 @@ impl Writer {
         }
         self.request.set(request);
         let only_waits = matches!(request, Request::Wait);
-        let timeout = stream_timeout(lua, timeout);
+        let timeout = lua.stream_timeout(timeout);
         self.stream.start(lua, self, only_waits, timeout)
     }
 

@@ -1,7 +1,7 @@
 //! Userdata with visible fields: methods come from a table kept in the
 //! metatable, fields from the type's own `__index` function.
 
-use crate::lua::{ffi, Lua, METHODS};
+use super::{ffi, Lua, METHODS};
 
 /// From `__index`: pushes the method that argument 2 names, or else nil;
 /// then gives the name's place among `fields`, or their number.

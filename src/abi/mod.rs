@@ -1,0 +1,25 @@
+//! What every module compiles in to reach the scheduler in `eco.so`: the
+//! versioned table of functions, the operations they park, and the clocks.
+//!
+//! Nothing here holds state; [`Core`] is a pointer to the table of a live
+//! Lua state.
+
+mod alarm;
+mod clock;
+mod core;
+pub mod log_hook;
+mod operation;
+mod stream;
+mod table;
+
+pub use self::core::Core;
+pub use alarm::{Alarm, Fires};
+pub use clock::{monotonic, read, wall_clock, Clock, Nanoseconds};
+pub use operation::{Cause, Interest, Operation, Parked, Step};
+pub use stream::{Attempt, Reader, Stream, Writer};
+pub use table::{ReadFunction, ReaderMethod, WorkFunction, WriteFunction, WriterMethod};
+#[cfg(feature = "core")]
+pub use {
+    operation::{poll_header, NO_TASK},
+    table::*,
+};
