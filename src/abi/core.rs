@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use super::operation::NO_TASK;
 use super::table::{
-    Abi, OBJECT_BUSY, OUTSIDE_COROUTINE, READ_BUSY, REGISTRY_KEY, VERSION, WRITE_BUSY,
+    Abi, OBJECT_BUSY, OUTSIDE_COROUTINE, RAISED, READ_BUSY, REGISTRY_KEY, VERSION, WRITE_BUSY,
 };
 use super::{Alarm, Cause, Clock, Interest, Nanoseconds, Parked, WorkFunction};
 use crate::lua::{ffi, Error, Lua, Outcome, Returns};
@@ -90,23 +90,30 @@ impl Core {
         }
     }
 
-    /// Runs `work(context)` on the pool and parks the running coroutine until
-    /// it is done, when the operation is polled with [`Cause::WAKE`]. An
-    /// operation that ends earlier leaves the work running: `context` must
-    /// stay valid until it is done.
+    /// Runs `run(context)` on the pool and parks the running coroutine until
+    /// it is done, when the operation is polled with [`Cause::WAKE`].
+    ///
+    /// The context is the pool's from now on: `release(context)` is called
+    /// once, whatever happens: after `run`, or instead of it when this fails or
+    /// the state closes before its turn. Both may have returned long before the
+    /// poll: an operation that wants the results shares the context. One that
+    /// ends earlier leaves the work running.
     ///
     /// # Safety
     ///
-    /// `work` may be called with `context` on another thread.
+    /// Both functions may be called with `context` on another thread, at any
+    /// time from now on.
     pub unsafe fn offload(
         self,
         lua: Lua,
         operation: &Parked,
-        work: WorkFunction,
+        run: WorkFunction,
+        release: WorkFunction,
         context: *mut c_void,
     ) -> Outcome {
-        match through!(self.offload(lua.state(), operation, work, context)) {
+        match through!(self.offload(lua.state(), operation, run, release, context)) {
             0 => Ok(Returns::YIELD),
+            RAISED => Err(Error::raised()),
             OUTSIDE_COROUTINE => Err("attempt to yield from outside a coroutine".into()),
             errno => lua.fail_errno(Errno::from_raw(-errno)),
         }

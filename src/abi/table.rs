@@ -36,7 +36,8 @@ pub type WriteFunction = unsafe extern "C" fn(
     error: *mut *const c_char,
 ) -> c_int;
 
-/// Blocking work for the pool: runs on another thread, touches no Lua state.
+/// Blocking work for the pool, or what frees its context: runs on any thread,
+/// touches no Lua state.
 pub type WorkFunction = unsafe extern "C" fn(context: *mut c_void);
 
 /// Methods of a reader, for modules whose objects contain one.
@@ -72,6 +73,8 @@ pub const OUTSIDE_COROUTINE: c_int = 1;
 pub const READ_BUSY: c_int = 2;
 pub const WRITE_BUSY: c_int = 3;
 pub const OBJECT_BUSY: c_int = 4;
+/// The error value is on top of the stack.
+pub const RAISED: c_int = 5;
 
 pub type This = *const Abi;
 /// An `eco_reader` or `eco_writer`, seen from another module.
@@ -106,8 +109,14 @@ pub struct Abi {
     pub set_alarm: unsafe extern "C-unwind" fn(This, *const Alarm, Clock, Nanoseconds) -> c_int,
     pub clear_alarm: unsafe extern "C-unwind" fn(This, *const Alarm),
     pub hold: unsafe extern "C-unwind" fn(This, c_int),
-    pub offload:
-        unsafe extern "C-unwind" fn(This, State, *const Parked, WorkFunction, *mut c_void) -> c_int,
+    pub offload: unsafe extern "C-unwind" fn(
+        This,
+        State,
+        *const Parked,
+        WorkFunction,
+        WorkFunction,
+        *mut c_void,
+    ) -> c_int,
     pub new_reader: unsafe extern "C-unwind" fn(
         This,
         State,

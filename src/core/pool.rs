@@ -3,12 +3,17 @@
 //! Threads start when work is queued and nobody is idle, and end after
 //! [`IDLE`] without work, so a program that needs them once does not pay for
 //! them for months.
+//!
+//! The pool owns the context of the work it took: it lets go of each exactly
+//! once, after the work was done or instead of it.
 #![allow(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::ptr;
+use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -18,29 +23,56 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 
 use crate::abi::WorkFunction;
 
-/// Most threads at once.
+/// Most threads of one pool.
 const THREADS: usize = 4;
+/// Threads of all pools of the process beyond which each pool makes do with one.
+const PROCESS_THREADS: isize = 8;
 /// How long a thread waits for more work.
 const IDLE: Duration = Duration::from_secs(10);
 const STACK: usize = 128 * 1024;
 
-struct Work {
-    run: WorkFunction,
-    context: *mut c_void,
-    task: u32,
-    mark: u32,
+/// Threads of all pools. Only a guide: a pool may always have its first.
+static RUNNING: AtomicIsize = AtomicIsize::new(0);
+
+/// What blocks, and the context it works on.
+pub struct Work {
+    pub run: WorkFunction,
+    /// Frees the context, on any thread.
+    pub release: WorkFunction,
+    pub context: *mut c_void,
 }
 
-// SAFETY: whoever submits promises that the function may run on any thread.
+// SAFETY: whoever submits promises that both functions may run on any thread.
 unsafe impl Send for Work {}
+
+impl Work {
+    fn run(&self) {
+        // SAFETY: by the promise of whoever submitted it.
+        unsafe { (self.run)(self.context) };
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        // SAFETY: as above; nobody else holds this work.
+        unsafe { (self.release)(self.context) };
+    }
+}
+
+/// A task, and which wait of it.
+type Wait = (u32, u32);
 
 #[derive(Default)]
 struct State {
-    queue: Vec<Work>,
-    /// Task and wait of finished work.
-    done: Vec<(u32, u32)>,
+    queue: VecDeque<(Work, Wait)>,
+    /// Waits whose work is finished. Has room for all that is on its way.
+    done: VecDeque<Wait>,
+    /// Work that was submitted and is not in `done` yet.
+    pending: usize,
     threads: usize,
     idle: usize,
+    /// The scheduler is gone.
+    closed: bool,
 }
 
 struct Shared {
@@ -58,34 +90,36 @@ impl Shared {
 
     fn serve(&self) {
         let mut state = self.lock();
-        loop {
-            while !state.queue.is_empty() {
-                // There is little of it, or little else to do.
-                let work = state.queue.remove(0);
+        while !state.closed {
+            if let Some((work, wait)) = state.queue.pop_front() {
                 drop(state);
-                // SAFETY: by the promise of whoever submitted it.
-                unsafe { (work.run)(work.context) };
+                work.run();
+                drop(work);
                 state = self.lock();
-                state.done.push((work.task, work.mark));
+                state.pending -= 1;
+                state.done.push_back(wait);
                 // Fails only when 2^64 - 1 completions are unread.
                 let _ = self.event.write(1);
+                continue;
             }
             state.idle += 1;
-            let (woken, wait) = self
+            let (woken, pause) = self
                 .wake
                 .wait_timeout(state, IDLE)
                 .unwrap_or_else(|poisoned| poisoned.into_inner());
             state = woken;
             state.idle -= 1;
-            if wait.timed_out() && state.queue.is_empty() {
-                state.threads -= 1;
-                return;
+            if pause.timed_out() && state.queue.is_empty() {
+                break;
             }
         }
+        state.threads -= 1;
+        RUNNING.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// A pool of one scheduler. Dropping it lets its threads end by themselves.
+/// A pool of one scheduler. Dropping it releases the work that nobody has
+/// begun; its threads end what they are at, and then themselves.
 pub struct Pool(Arc<Shared>);
 
 impl Pool {
@@ -104,26 +138,23 @@ impl Pool {
     }
 
     /// Queues work of the wait `mark` of `task`.
-    pub fn submit(
-        &self,
-        run: WorkFunction,
-        context: *mut c_void,
-        task: u32,
-        mark: u32,
-    ) -> Result<(), Errno> {
+    pub fn submit(&self, work: Work, task: u32, mark: u32) -> Result<(), Errno> {
         let mut state = self.0.lock();
-        if state.idle <= state.queue.len() && state.threads < THREADS && self.start().is_ok() {
+        let finished = state.pending + 1;
+        if state.queue.try_reserve(1).is_err() || state.done.try_reserve(finished).is_err() {
+            return Err(Errno::ENOMEM);
+        }
+        let few = state.threads == 0
+            || state.threads < THREADS && RUNNING.load(Ordering::Relaxed) < PROCESS_THREADS;
+        if state.idle <= state.queue.len() && few && self.start().is_ok() {
+            RUNNING.fetch_add(1, Ordering::Relaxed);
             state.threads += 1;
         }
         if state.threads == 0 {
             return Err(Errno::EAGAIN);
         }
-        state.queue.push(Work {
-            run,
-            context,
-            task,
-            mark,
-        });
+        state.pending = finished;
+        state.queue.push_back((work, (task, mark)));
         self.0.wake.notify_one();
         Ok(())
     }
@@ -140,13 +171,33 @@ impl Pool {
     }
 
     /// The next finished piece of work.
-    pub fn take_done(&self) -> Option<(u32, u32)> {
+    pub fn take_done(&self) -> Option<Wait> {
         let mut state = self.0.lock();
-        let done = state.done.pop();
+        let done = state.done.pop_front();
         if done.is_none() {
             let _ = self.0.event.read();
         }
         done
+    }
+
+    /// Leaves the pool to the parent of a forked child: its threads and whoever
+    /// held its lock stayed there, so its memory is not touched.
+    pub fn forget(self) {
+        // SAFETY: the descriptor is a copy that nothing here uses any more.
+        unsafe { libc::close(self.event()) };
+        std::mem::forget(self);
+        RUNNING.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.closed = true;
+        let unbegun = std::mem::take(&mut state.queue);
+        drop(state);
+        self.0.wake.notify_all();
+        drop(unbegun);
     }
 }
 
@@ -183,34 +234,148 @@ fn spawn(shared: Arc<Shared>) -> Result<(), Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Instant;
 
-    unsafe extern "C" fn add(context: *mut c_void) {
-        // SAFETY: the test passes a counter that outlives the pool.
-        unsafe { &*context.cast::<AtomicU32>() }.fetch_add(1, Ordering::SeqCst);
+    /// What the work of a test does to its context.
+    #[derive(Default)]
+    struct Tally {
+        begun: AtomicUsize,
+        run: AtomicUsize,
+        released: AtomicUsize,
+        /// Work waits until this is not zero.
+        gate: AtomicUsize,
+    }
+
+    impl Tally {
+        fn work(self: &Arc<Tally>) -> Work {
+            Work {
+                run,
+                release,
+                context: Arc::into_raw(Arc::clone(self)).cast_mut().cast(),
+            }
+        }
+
+        fn released(&self) -> usize {
+            self.released.load(Ordering::SeqCst)
+        }
+    }
+
+    unsafe extern "C" fn run(context: *mut c_void) {
+        // SAFETY: the context holds a reference until it is released.
+        let tally = unsafe { &*context.cast::<Tally>() };
+        tally.begun.fetch_add(1, Ordering::SeqCst);
+        wait_until(|| tally.gate.load(Ordering::SeqCst) > 0);
+        tally.run.fetch_add(1, Ordering::SeqCst);
+    }
+
+    unsafe extern "C" fn release(context: *mut c_void) {
+        // SAFETY: takes the reference that `work` gave away.
+        let tally = unsafe { Arc::from_raw(context.cast::<Tally>()) };
+        tally.released.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn wait_until(condition: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !condition() {
+            assert!(start.elapsed() < Duration::from_secs(30), "waited in vain");
+            std::thread::yield_now();
+        }
+    }
+
+    fn take(pool: &Pool, count: usize) -> Vec<Wait> {
+        let mut done = Vec::new();
+        wait_until(|| !pool.0.lock().done.is_empty() || count == 0);
+        while done.len() < count {
+            match pool.take_done() {
+                Some(wait) => done.push(wait),
+                None => std::thread::yield_now(),
+            }
+        }
+        done
     }
 
     #[test]
     fn work_is_done_and_reported() {
-        static COUNTER: AtomicU32 = AtomicU32::new(0);
         let pool = Pool::new().unwrap();
+        let tally = Arc::new(Tally::default());
+        tally.gate.store(1, Ordering::SeqCst);
         for task in 0..20 {
-            let context = std::ptr::from_ref(&COUNTER).cast_mut().cast();
-            pool.submit(add, context, task, task + 1).unwrap();
+            pool.submit(tally.work(), task, task + 1).unwrap();
         }
-        let mut done = Vec::new();
-        while done.len() < 20 {
-            match pool.take_done() {
-                Some((task, mark)) => {
-                    assert_eq!(mark, task + 1);
-                    done.push(task);
-                }
-                None => std::thread::yield_now(),
+        let mut done = take(&pool, 20);
+        done.sort_unstable();
+        assert_eq!(done, (0..20).map(|n| (n, n + 1)).collect::<Vec<_>>());
+        assert_eq!(tally.run.load(Ordering::SeqCst), 20);
+        assert_eq!(tally.released(), 20);
+        assert!(pool.0.lock().threads <= THREADS);
+    }
+
+    #[test]
+    fn a_pool_that_goes_releases_queued_work_and_lets_running_work_end() {
+        let pool = Pool::new().unwrap();
+        let tally = Arc::new(Tally::default());
+        let total = THREADS + 10;
+        for task in 0..total {
+            pool.submit(tally.work(), task as u32, 1).unwrap();
+        }
+        let threads = pool.0.lock().threads;
+        wait_until(|| tally.begun.load(Ordering::SeqCst) == threads);
+        let shared = Arc::downgrade(&pool.0);
+        drop(pool);
+        assert_eq!(tally.released(), total - threads, "what waited is released");
+        tally.gate.store(1, Ordering::SeqCst);
+        wait_until(|| tally.released() == total);
+        assert_eq!(tally.run.load(Ordering::SeqCst), threads);
+        // At once, not when they have been idle for long.
+        wait_until(|| shared.strong_count() == 0);
+    }
+
+    #[test]
+    fn many_pools_that_come_and_go_release_everything_once() {
+        let total = AtomicUsize::new(0);
+        let tally = Arc::new(Tally::default());
+        tally.gate.store(1, Ordering::SeqCst);
+        std::thread::scope(|scope| {
+            for seed in 0..4 {
+                let (total, tally) = (&total, &tally);
+                scope.spawn(move || {
+                    for round in 0..200_usize {
+                        let pool = Pool::new().unwrap();
+                        let count = (round * 7 + seed) % 12;
+                        for task in 0..count {
+                            pool.submit(tally.work(), task as u32, 1).unwrap();
+                        }
+                        total.fetch_add(count, Ordering::SeqCst);
+                        if round % 3 == 0 {
+                            take(&pool, count / 2);
+                        }
+                    }
+                });
+            }
+        });
+        wait_until(|| tally.released() == total.load(Ordering::SeqCst));
+        wait_until(|| Arc::strong_count(&tally) == 1);
+        assert!(tally.run.load(Ordering::SeqCst) <= tally.released());
+    }
+
+    #[test]
+    fn a_crowd_of_pools_does_not_make_a_crowd_of_threads() {
+        let tally = Arc::new(Tally::default());
+        let pools: Vec<Pool> = (0..30).map(|_| Pool::new().unwrap()).collect();
+        for pool in &pools {
+            for task in 0..THREADS as u32 {
+                pool.submit(tally.work(), task, 1).unwrap();
             }
         }
-        done.sort_unstable();
-        assert_eq!(done, (0..20).collect::<Vec<_>>());
-        assert_eq!(COUNTER.load(Ordering::SeqCst), 20);
-        assert!(pool.0.lock().threads <= THREADS);
+        let threads: usize = pools.iter().map(|pool| pool.0.lock().threads).sum();
+        assert!(
+            threads <= pools.len() + PROCESS_THREADS as usize,
+            "{threads}"
+        );
+        tally.gate.store(1, Ordering::SeqCst);
+        for pool in &pools {
+            take(pool, THREADS);
+        }
     }
 }

@@ -65,8 +65,8 @@ entries! {
         runtime(this).set_alarm(&*alarm, clock, at);
     clear_alarm(this, alarm: *const Alarm) = runtime(this).clear_alarm(&*alarm);
     hold(this, change: c_int) = runtime(this).hold(change);
-    offload(this, state: State, operation: *const Parked, work: WorkFunction, context: *mut c_void) -> c_int =
-        runtime(this).offload(Lua::new(state), &*operation, work, context);
+    offload(this, state: State, operation: *const Parked, run: WorkFunction, release: WorkFunction, context: *mut c_void) -> c_int =
+        runtime(this).offload(Lua::new(state), &*operation, run, release, context);
     new_reader(this, state: State, fd: c_int, read: Option<ReadFunction>, context: *mut c_void) -> Handle =
         std::ptr::from_ref(Reader::push(Lua::new(state), Core::from_table(this), fd, read, context)).cast();
     reader_at(this, state: State, index: c_int) -> Handle =

@@ -372,8 +372,9 @@ impl Runtime {
         self.timers.borrow_mut().clear();
         self.wall_timers.borrow_mut().clear();
         *self.wall_fd.borrow_mut() = None;
-        // Its threads did not survive the fork, so it is not dropped either.
-        std::mem::forget(self.pool.borrow_mut().take());
+        if let Some(pool) = self.pool.borrow_mut().take() {
+            pool.forget();
+        }
         // Before anything is removed from it: the parent goes on using it.
         *self.reactor.borrow_mut() = Reactor::default();
         for index in self.set_alarms() {

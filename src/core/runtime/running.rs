@@ -465,7 +465,6 @@ impl Runtime {
                 None => None,
             };
             let Some((index, mark)) = done else { break };
-            self.hold(-1);
             if self.tasks.get(index).mark.get() == mark {
                 self.wake_task(index, Cause::WAKE);
             }

@@ -11,10 +11,10 @@ use super::running::push_thread_of;
 use super::{task_at, Entry, Runtime, POOL};
 use crate::abi::{
     monotonic, Cause, Interest, Nanoseconds, Parked, WorkFunction, NO_TASK, OUTSIDE_COROUTINE,
-    READ_BUSY, WRITE_BUSY,
+    RAISED, READ_BUSY, WRITE_BUSY,
 };
-use crate::core::pool::Pool;
-use crate::core::tasks::{Task, EXPLICIT, NO_TIMER, OWNED, QUEUED};
+use crate::core::pool::{Pool, Work};
+use crate::core::tasks::{Task, EXPLICIT, NO_TIMER, OFFLOADED, OWNED, QUEUED};
 use crate::lua::{ffi, Lua, State};
 
 impl Runtime {
@@ -81,6 +81,10 @@ impl Runtime {
         task.operation.set(ptr::null());
         task.mark.set(0);
         task.cause.set(0);
+        if task.has(OFFLOADED) {
+            task.clear(OFFLOADED);
+            self.hold(-1);
+        }
         if task.timer.get() != NO_TIMER {
             self.timers.borrow_mut().remove(task.timer.get(), self);
         }
@@ -334,16 +338,30 @@ impl Runtime {
         self.holds.set(self.holds.get() + change);
     }
 
-    /// Runs `work(context)` on the pool, then polls `operation`.
+    /// Runs work on the pool, then polls `operation`. The work is taken in any
+    /// case, so this does not raise: an error is left on the stack.
     pub fn offload(
         &self,
         lua: Lua,
         operation: &Parked,
-        work: WorkFunction,
+        run: WorkFunction,
+        release: WorkFunction,
         context: *mut c_void,
     ) -> c_int {
+        let work = Work {
+            run,
+            release,
+            context,
+        };
         if !lua.is_yieldable() {
             return OUTSIDE_COROUTINE;
+        }
+        // Parking finds the record that this makes, and does not raise.
+        let known = lua.protect(0, &(self, lua), |_, (this, lua)| {
+            this.running_task(*lua);
+        });
+        if known.is_err() {
+            return RAISED;
         }
         if self.pool.borrow().is_none() {
             let pool = match Pool::new() {
@@ -360,13 +378,14 @@ impl Runtime {
             return parked;
         }
         let index = operation.task.get();
-        let generation = self.tasks.get(index).mark.get();
+        let task = self.tasks.get(index);
         let submitted = match &*self.pool.borrow() {
-            Some(pool) => pool.submit(work, context, index, generation),
+            Some(pool) => pool.submit(work, index, task.mark.get()),
             None => Err(Errno::ENOMEM),
         };
         match submitted {
             Ok(()) => {
+                task.set(OFFLOADED);
                 self.hold(1);
                 0
             }

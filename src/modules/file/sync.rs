@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
+use std::ptr;
 
 use super::calls;
 use crate::abi::{Cause, Core, Parked, Step};
@@ -26,8 +27,15 @@ pub fn sync(lua: Lua) -> Outcome {
             core,
         });
         // SAFETY: the work touches nothing of ours.
-        let outcome =
-            unsafe { core.offload(lua, &wait.parked, calls::sync, std::ptr::null_mut()) }?;
+        let outcome = unsafe {
+            core.offload(
+                lua,
+                &wait.parked,
+                calls::sync,
+                calls::release,
+                ptr::null_mut(),
+            )
+        }?;
         if outcome == Returns::YIELD {
             return Ok(outcome);
         }
