@@ -7,6 +7,8 @@
 pub mod abi;
 #[cfg(feature = "core")]
 pub mod core;
+#[cfg(any(feature = "http-url", feature = "http-server"))]
+pub mod http;
 pub mod lua;
 pub mod modules;
 pub mod system;

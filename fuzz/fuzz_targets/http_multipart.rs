@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lua_eco::modules::http::server::multipart::{Event, Multipart};
+use lua_eco::http::multipart::{Event, Multipart};
 
 #[derive(Debug, PartialEq, Eq)]
 enum Part {

@@ -3,10 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lua_eco::modules::http::server::body::Body;
-use lua_eco::modules::http::server::head::{parse, slots, Limits, Scan, Scanner};
-use lua_eco::modules::http::server::response::Response;
-use lua_eco::modules::http::server::target;
+use lua_eco::http::body::Body;
+use lua_eco::http::head::{parse, slots, Limits, Scan, Scanner};
+use lua_eco::http::response::Response;
+use lua_eco::http::target;
 
 const LIMITS: Limits = Limits {
     request_line: 256,

@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lua_eco::modules::http::percent::{escape, unescape};
-use lua_eco::modules::http::url::parse::parse;
+use lua_eco::http::percent::{escape, unescape};
+use lua_eco::http::url::parse;
 
 fuzz_target!(|input: &[u8]| {
     let (mut escaped, mut back) = (Vec::new(), Vec::new());

@@ -1,7 +1,6 @@
-//! HTTP: `eco.http.url` and `eco.http.server`. The protocol itself is pure
-//! functions over bytes; only `server/connection` and its neighbours do I/O.
+//! HTTP for Lua: `eco.http.url` and `eco.http.server`. The protocol itself is in
+//! [`crate::http`].
 
-pub mod percent;
 #[cfg(feature = "http-server")]
 pub mod server;
 #[cfg(feature = "http-url")]

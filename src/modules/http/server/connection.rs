@@ -7,7 +7,6 @@ use std::ffi::{c_int, CStr};
 use std::rc::Rc;
 
 use super::exchange::Exchange;
-use super::head::Scanner;
 use super::methods;
 use super::pump::{Event, Failure, Goal, Phase};
 use super::request;
@@ -15,6 +14,7 @@ use super::settings::{Settings, Shared};
 use crate::abi::{Cause, Core, Interest, Nanoseconds, Parked, Step};
 use crate::abi::{Reader, Writer};
 use crate::functions;
+use crate::http::head::Scanner;
 use crate::lua::{ffi, method, Error, Functions, Lua, Outcome, Returns, UserData, METHODS};
 use crate::operation;
 

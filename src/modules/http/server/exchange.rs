@@ -1,11 +1,11 @@
 //! One request and its response: everything a connection needs only while it
 //! serves, so that an idle one holds none of it.
 
-use super::body::Body;
-use super::head::{Framing, Request};
-use super::multipart::Multipart;
-use super::response::{Context, Response};
 use super::settings::Settings;
+use crate::http::body::Body;
+use crate::http::head::{Framing, Request};
+use crate::http::multipart::Multipart;
+use crate::http::response::{Context, Response};
 
 /// Buffers above this size are not kept for another request.
 const KEPT: usize = 16384;

@@ -2,9 +2,9 @@
 
 use super::connection::{idle, Connection};
 use super::exchange::Part;
-use super::multipart::Multipart;
 use super::pump::Goal;
-use super::response::{put, Malformed};
+use crate::http::multipart::Multipart;
+use crate::http::response::{put, Malformed};
 use crate::lua::{ffi, Lua, Outcome, Returns};
 
 #[cold]

@@ -1,26 +1,20 @@
-//! Module `eco.http.server`: an HTTP/1.1 server. Protocol code (`head`, `body`,
-//! `response`, `multipart` …) is pure; `connection` is what Lua sees, `pump`
-//! what moves the bytes, `driver.lua` the loops around them.
+//! Module `eco.http.server`: an HTTP/1.1 server. The protocol is in
+//! [`crate::http`]; `connection` is what Lua sees, `pump` what moves the bytes,
+//! `driver.lua` the loops around them.
 
-pub mod body;
 mod connection;
-pub mod date;
 mod exchange;
-pub mod head;
 mod methods;
-pub mod multipart;
 mod pump;
 mod request;
-pub mod response;
 mod settings;
-pub mod status;
-pub mod target;
 mod texts;
 
 use connection::Connection;
 
 use crate::abi::{log_hook, Core};
 use crate::functions;
+use crate::http::status;
 use crate::lua::{function, Functions, Lua, Outcome, Returns};
 use crate::lua_source;
 

@@ -1,13 +1,13 @@
 //! The one place that moves bytes between a connection's stream and its buffers:
 //! works towards a goal until it is reached or would block. Knows no Lua.
 
-use super::body::Broken;
 use super::connection::{drop_front, Connection};
 use super::exchange::{Exchange, Part};
-use super::head::{Scan, Scanner};
-use super::multipart::{Event as Found, PIECE};
-use super::response::put;
 use crate::abi::Attempt;
+use crate::http::body::Broken;
+use crate::http::head::{Scan, Scanner};
+use crate::http::multipart::{Event as Found, PIECE};
+use crate::http::response::put;
 
 /// What a call wants.
 #[derive(Clone, Copy, PartialEq, Eq)]

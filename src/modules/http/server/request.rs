@@ -5,9 +5,9 @@ use std::ffi::c_int;
 use std::mem::take;
 
 use super::connection::Connection;
-use super::head::{self, Framing, Request};
 use super::texts::{begin_text, end_text, take_text};
-use super::{super::percent, target};
+use crate::http::head::{self, Framing, Request};
+use crate::http::{percent, target};
 use crate::lua::{Error, Lua};
 
 /// All a request is made of.

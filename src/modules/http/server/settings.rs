@@ -8,8 +8,8 @@ use std::rc::Rc;
 use nix::time::{clock_gettime, ClockId};
 
 use super::exchange::Exchange;
-use super::{date, head};
 use crate::abi::Core;
+use crate::http::{date, head};
 use crate::lua::{Functions, Lua, Outcome, Returns, UserData};
 
 /// Working memory kept for the next request; busier servers allocate.

@@ -1,11 +1,9 @@
 //! Module `eco.http.url`: splitting URLs and percent-encoding, for Lua.
 
-pub mod parse;
-
 use std::ffi::c_void;
 
-use super::percent;
 use crate::functions;
+use crate::http::{percent, url};
 use crate::lua::{function, Functions, Lua, Outcome, Returns};
 
 const FUNCTIONS: Functions = functions! {
@@ -38,21 +36,25 @@ fn parse_url(lua: Lua) -> Outcome {
         return lua.fail("invalid url");
     }
     // Borrowed parts only: nothing is lost when Lua runs out of memory below.
-    let Some(url) = parse::parse(lua.string(1)?) else {
+    let Some(parts) = url::parse(lua.string(1)?) else {
         return lua.fail("invalid url");
     };
     lua.push_table(0, 8);
     let texts = [
-        (c"scheme", Some(url.scheme)),
-        (c"user", url.user),
-        (c"password", url.password),
-        (c"host", Some(url.host)),
-        (c"params", url.params),
-        (c"query", url.query),
-        (c"frag", url.fragment),
+        (c"scheme", Some(parts.scheme)),
+        (c"user", parts.user),
+        (c"password", parts.password),
+        (c"host", Some(parts.host)),
+        (c"params", parts.params),
+        (c"query", parts.query),
+        (c"frag", parts.fragment),
         (
             c"path",
-            Some(if url.path.is_empty() { b"/" } else { url.path }),
+            Some(if parts.path.is_empty() {
+                b"/"
+            } else {
+                parts.path
+            }),
         ),
     ];
     for (name, text) in texts {
@@ -60,14 +62,14 @@ fn parse_url(lua: Lua) -> Outcome {
             lua.set_bytes(-1, name, text);
         }
     }
-    if let Some(port) = url.port {
+    if let Some(port) = parts.port {
         lua.set_integer(-1, c"port", port);
     }
-    if url.rest.starts_with(b"/") {
-        lua.push_bytes(url.rest);
+    if parts.rest.starts_with(b"/") {
+        lua.push_bytes(parts.rest);
     } else {
         lua.push_str("/");
-        lua.push_bytes(url.rest);
+        lua.push_bytes(parts.rest);
         lua.concat(2);
     }
     lua.set_field(-2, c"raw_path");

@@ -1,8 +1,8 @@
 //! Request bodies by length or in chunks (RFC 9112, 6 and 7): says which bytes of
 //! a buffer are framing and which are payload, and never copies any.
 
-use super::super::percent::hex_digit;
 use super::head::Framing;
+use super::percent::hex_digit;
 
 /// Longest chunk size line, extensions included, and longest trailer.
 const LINE: usize = 256;
