@@ -4,7 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use lua_eco::http::body::Body;
-use lua_eco::http::head::{parse, slots, Limits, Scan, Scanner};
+use lua_eco::http::head::{Limits, Scan, Scanner};
+use lua_eco::http::request::{parse, slots};
 use lua_eco::http::response::Response;
 use lua_eco::http::target;
 

@@ -1,12 +1,18 @@
 //! Request bodies by length or in chunks (RFC 9112, 6 and 7): says which bytes of
 //! a buffer are framing and which are payload, and never copies any.
 
-use super::head::Framing;
 use super::percent::hex_digit;
 
 /// Longest chunk size line, extensions included, and longest trailer.
 const LINE: usize = 256;
 const TRAILER: usize = 4096;
+
+/// How the length of a body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    Length(u64),
+    Chunked,
+}
 
 enum State {
     /// `left` counts the payload bytes of this body or chunk.

@@ -3,8 +3,9 @@
 //! body bytes where the protocol allows none.
 
 use super::date;
-use super::head::has_token;
+use super::fields::{check_name, check_value, has_token, number, Malformed};
 use super::status;
+use super::text::{decimal, put};
 
 /// Headers every response gets unless the handler removed or replaced them: a
 /// bit for each in `Response::replaced`.
@@ -26,10 +27,6 @@ pub struct Context<'a> {
     pub keepalive: u32,
     pub date: &'a [u8; date::LENGTH],
 }
-
-/// Text that would break the line it stands in, or a header name that is none.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Malformed;
 
 /// One response: head under construction, then the state of its body.
 pub struct Response {
@@ -67,12 +64,6 @@ impl Default for Response {
     }
 }
 
-/// Append: one call instead of the whole of `extend_from_slice` in every place.
-#[inline(never)]
-pub fn put(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend_from_slice(bytes);
-}
-
 impl Response {
     /// Ready for the next request; keeps its memory.
     pub fn reset(&mut self) {
@@ -89,7 +80,7 @@ impl Response {
 
     /// Replace the reason text.
     pub fn set_reason(&mut self, reason: &[u8]) -> Result<(), Malformed> {
-        check(reason)?;
+        check_value(reason)?;
         self.reason.clear();
         put(&mut self.reason, reason);
         Ok(())
@@ -125,11 +116,8 @@ impl Response {
 
     /// Set a header, in place of one of the same name.
     pub fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
-        let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-        if name.is_empty() || !name.iter().all(token) {
-            return Err(Malformed);
-        }
-        check(value)?;
+        check_name(name)?;
+        check_value(value)?;
         self.remove(name);
         let start = self.headers.len();
         put(&mut self.headers, name);
@@ -305,41 +293,6 @@ impl Response {
 /// Value of a header line in wire form, if that is its name.
 fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
     line.strip_prefix(name)?.strip_prefix(b": ")
-}
-
-fn check(text: &[u8]) -> Result<(), Malformed> {
-    match text.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-        true => Err(Malformed),
-        false => Ok(()),
-    }
-}
-
-/// Digits only, and within a signed 64-bit integer.
-pub fn number(text: &[u8]) -> Option<u64> {
-    let mut value = 0u64;
-    for byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        // Below, nothing can overflow the signed range by more than its sign bit.
-        if digit > 9 || value > i64::MAX as u64 / 10 {
-            return None;
-        }
-        value = value * 10 + u64::from(digit);
-        if value > i64::MAX as u64 {
-            return None;
-        }
-    }
-    (!text.is_empty()).then_some(value)
-}
-
-/// Append a number in decimal.
-fn decimal(number: u32, out: &mut Vec<u8>) {
-    let mut scale = 1_000_000_000;
-    while scale > 0 {
-        if number >= scale || scale == 1 {
-            out.push(b'0' + (number / scale % 10) as u8);
-        }
-        scale /= 10;
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Status codes, their constant names and reason phrases, from one text.
 
-use super::response::put;
+use super::text::put;
 
 const NAMES: &[u8] = b"\
 100 CONTINUE

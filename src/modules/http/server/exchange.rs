@@ -2,9 +2,9 @@
 //! serves, so that an idle one holds none of it.
 
 use super::settings::Settings;
-use crate::http::body::Body;
-use crate::http::head::{Framing, Request};
+use crate::http::body::{Body, Framing};
 use crate::http::multipart::Multipart;
+use crate::http::request::Request;
 use crate::http::response::{Context, Response};
 
 /// Buffers above this size are not kept for another request.

@@ -3,8 +3,9 @@
 use super::connection::{idle, Connection};
 use super::exchange::Part;
 use super::pump::Goal;
+use crate::http::fields::Malformed;
 use crate::http::multipart::Multipart;
-use crate::http::response::{put, Malformed};
+use crate::http::text::put;
 use crate::lua::{ffi, Lua, Outcome, Returns};
 
 #[cold]

@@ -7,7 +7,7 @@ use crate::abi::Attempt;
 use crate::http::body::Broken;
 use crate::http::head::{Scan, Scanner};
 use crate::http::multipart::{Event as Found, PIECE};
-use crate::http::response::put;
+use crate::http::text::put;
 
 /// What a call wants.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use std::mem::take;
 
 use super::connection::Connection;
 use super::texts::{begin_text, end_text, take_text};
-use crate::http::head::{self, Framing, Request};
+use crate::http::body::Framing;
+use crate::http::request::{self, Request};
 use crate::http::{percent, target};
 use crate::lua::{Error, Lua};
 
@@ -30,8 +31,8 @@ pub fn push(connection: &Connection, lua: Lua) -> Result<Option<u16>, Error> {
         None => return Ok(Some(500)),
     };
     lower_names(&mut head);
-    let mut room = head::slots();
-    let outcome = match head::parse(&head, &mut room) {
+    let mut room = request::slots();
+    let outcome = match request::parse(&head, &mut room) {
         Err(status) => Ok(Some(status)),
         Ok((request, _)) if too_large(request.framing, connection.settings.max_body() as u64) => {
             Ok(Some(413))

@@ -9,7 +9,7 @@ use nix::time::{clock_gettime, ClockId};
 
 use super::exchange::Exchange;
 use crate::abi::Core;
-use crate::http::{date, head};
+use crate::http::{date, head, request};
 use crate::lua::{Functions, Lua, Outcome, Returns, UserData};
 
 /// Working memory kept for the next request; busier servers allocate.
@@ -75,7 +75,7 @@ pub fn new(lua: Lua) -> Outcome {
         limits: head::Limits {
             request_line: values[0] as usize,
             head: values[1] as usize,
-            headers: (values[2] as usize).min(head::HEADERS),
+            headers: (values[2] as usize).min(request::HEADERS),
         },
         values,
         date: Cell::new((-1, [0; date::LENGTH])),
