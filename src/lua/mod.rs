@@ -19,11 +19,10 @@ mod error;
 pub mod ffi;
 mod fields;
 mod function;
-mod model;
 mod named;
 mod protect;
 mod seconds;
-pub mod source;
+mod source;
 mod userdata;
 
 use std::ffi::{c_char, c_int, c_void, CStr};
@@ -332,19 +331,16 @@ impl Lua {
 
     /// Compiles embedded Lua source and pushes the function. May raise; a
     /// syntax error of our own text is raised as well.
-    pub fn push_chunk(self, name: &CStr, source: source::Source) {
-        let status = {
-            let text = source.unpack();
-            // SAFETY: text and name outlive the call, which does not raise.
-            unsafe {
-                ffi::luaL_loadbufferx(
-                    self.state,
-                    text.as_ptr().cast(),
-                    text.len(),
-                    name.as_ptr(),
-                    c"t".as_ptr(),
-                )
-            }
+    pub fn push_chunk(self, name: &CStr, text: &str) {
+        // SAFETY: text and name outlive the call, which does not raise.
+        let status = unsafe {
+            ffi::luaL_loadbufferx(
+                self.state,
+                text.as_ptr().cast(),
+                text.len(),
+                name.as_ptr(),
+                c"t".as_ptr(),
+            )
         };
         if status != ffi::LUA_OK {
             // SAFETY: lua_error does not return and nothing droppable is alive.
