@@ -3,7 +3,12 @@
 //! The one place besides [`crate::lua`] and the table between shared objects
 //! for unsafe code. Nothing here knows of Lua or of the scheduler.
 
-#[cfg(feature = "socket")]
 pub mod address;
-#[cfg(feature = "socket")]
+pub mod date;
+pub mod fd;
+pub mod file;
+pub mod process;
+pub mod program;
+pub mod signal;
 pub mod socket;
+pub mod user;

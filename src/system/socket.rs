@@ -49,12 +49,9 @@ pub fn socketpair(family: c_int, kind: c_int, protocol: c_int) -> Result<[c_int;
     Ok(fds)
 }
 
+/// close(2), about whose failure nothing can be done.
 pub fn close(fd: c_int) {
-    // SAFETY: the caller owns the number. Nothing can be done about an error,
-    // and the number is free afterwards in any case.
-    unsafe {
-        libc::close(fd);
-    }
+    let _ = super::fd::close(fd);
 }
 
 pub fn bind(fd: c_int, address: &SocketAddress) -> Result<(), Errno> {

@@ -2,7 +2,6 @@
 //! plain functions and constants; `eco.file` adds what yields and its objects,
 //! and falls through to it.
 
-mod calls;
 mod constants;
 mod folder;
 mod info;
@@ -23,6 +22,7 @@ use crate::core::runtime::Runtime;
 use crate::functions;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
 use crate::lua_source;
+use crate::system::{fd, file as calls};
 
 /// Most bytes `read` takes at once.
 const LARGEST_READ: i64 = 1 << 20;
@@ -136,7 +136,7 @@ fn open_file(lua: Lua) -> Outcome {
 /// `close(fd)`.
 fn close(lua: Lua) -> Outcome {
     let fd = lua.int(1)?;
-    let closed = calls::close(fd);
+    let closed = fd::close(fd);
     Core::of(lua).fd_reset(fd);
     done(lua, closed)
 }
@@ -160,7 +160,7 @@ fn read(lua: Lua) -> Outcome {
         return Err(Error::argument(2, "must be greater than 0"));
     }
     let room = lua.push_room(size.min(LARGEST_READ) as usize);
-    match calls::read(fd, room) {
+    match fd::read(fd, room) {
         Ok(bytes) => {
             lua.push_bytes(bytes);
             Ok(Returns(1))
@@ -173,7 +173,7 @@ fn read(lua: Lua) -> Outcome {
 fn write(lua: Lua) -> Outcome {
     let fd = lua.int(1)?;
     let data = lua.string(2)?;
-    let written = calls::borrow(fd).and_then(|fd| unistd::write(fd, data));
+    let written = fd::borrow(fd).and_then(|fd| unistd::write(fd, data));
     integer(lua, written.map(|count| count as i64))
 }
 
@@ -185,7 +185,7 @@ fn seek(fd: i32, offset: i64, whence: i64) -> Result<i64, Errno> {
         libc::SEEK_END => Whence::SeekEnd,
         _ => return Err(Errno::EINVAL),
     };
-    unistd::lseek64(calls::borrow(fd)?, offset, whence)
+    unistd::lseek64(fd::borrow(fd)?, offset, whence)
 }
 
 /// `lseek(fd, offset, whence)` -> offset from the start; `seek(...)` of an
@@ -235,7 +235,7 @@ fn readlink(lua: Lua) -> Outcome {
 
 /// `fstat(fd)` -> info.
 fn fstat(lua: Lua) -> Outcome {
-    described(lua, calls::borrow(lua.int(1)?).and_then(stat::fstat))
+    described(lua, fd::borrow(lua.int(1)?).and_then(stat::fstat))
 }
 
 /// `statvfs(path)` -> total, available, used, in KiB.

@@ -5,9 +5,9 @@
 use std::ffi::CStr;
 use std::ptr;
 
-use super::calls;
 use crate::abi::{Cause, Core, Parked, Step};
 use crate::lua::{Functions, Lua, Outcome, Returns, UserData};
+use crate::system::file as calls;
 
 /// A coroutine that waits for it.
 #[repr(C)]

@@ -5,7 +5,6 @@
 //! before the state is borrowed: nothing that may raise runs while it is.
 
 mod record;
-mod system;
 mod target;
 
 use std::cell::{Cell, RefCell};
@@ -15,9 +14,10 @@ use crate::abi::log_hook::{LogHook, REGISTRY_KEY};
 use crate::lua::{
     ffi, function, CFunction, Constants, Error, Functions, Lua, Named, Outcome, Returns, UserData,
 };
+use crate::system::date::{self, Seconds, Stamp, RECORD_DATE, SYSLOG_DATE};
+use crate::system::process;
 use crate::{constants, functions};
 use record::{lines, until_nul, LONGEST_IDENT, LONGEST_MESSAGE};
-use system::{Seconds, Stamp, RECORD_DATE, SYSLOG_DATE};
 use target::{Rolling, Target};
 
 const FLAG_LF: i32 = 1;
@@ -65,7 +65,7 @@ pub fn open(lua: Lua) -> Outcome {
         logger
             .sink
             .borrow_mut()
-            .set_ident(until_nul(&system::process_name()));
+            .set_ident(until_nul(&process::name()));
         lua.push_value(-1);
         lua.set_field(ffi::LUA_REGISTRYINDEX, REGISTRY_KEY);
     }
@@ -253,7 +253,7 @@ impl Sink {
     /// Writes the message, one record for every line of it.
     fn emit(&mut self, message: &[u8], level: usize, flags: i32, position: &[u8]) {
         let is_system_log = matches!(self.target, Target::SystemLog(_));
-        let now = system::now();
+        let now = date::now();
         if self.stamped != (now, is_system_log) {
             self.stamped = (now, is_system_log);
             self.stamp = Stamp::new(
@@ -287,7 +287,7 @@ impl Sink {
             }
             match &mut self.target {
                 Target::File(file) => file.append(&text, &self.rolling, now),
-                Target::Output => target::write_all(system::standard_output(), &text),
+                Target::Output => target::write_to_output(&text),
                 Target::SystemLog(connection) => target::send_to_system_log(connection, &text),
                 Target::Nowhere => {}
             }

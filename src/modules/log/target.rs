@@ -5,6 +5,7 @@
 //! tells its size. A target that fails drops the record: logging never stops a
 //! script.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::dir::Dir;
@@ -20,7 +21,8 @@ use nix::sys::time::TimeVal;
 use nix::unistd::{access, isatty, unlinkat, write, AccessFlags, UnlinkatFlags};
 
 use super::record::{is_plain_path, push_roll_suffix, roll_sequence, split_path};
-use super::system::{standard_output, Path, Seconds, Stamp, FILE_DATE};
+use crate::system::date::{Seconds, Stamp, FILE_DATE};
+use crate::system::fd;
 
 /// Longest wait for a terminal or a daemon that takes no more bytes.
 const PATIENCE_MS: u16 = 1000;
@@ -29,6 +31,22 @@ const PATIENCE_MS: u16 = 1000;
 pub struct Rolling {
     pub size: i64,
     pub count: usize,
+}
+
+/// A path as the C library takes it. Cut at a NUL, should one be in it.
+pub struct Path(Vec<u8>);
+
+impl Path {
+    pub fn new(path: &[u8]) -> Path {
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(path);
+        bytes.push(0);
+        Path(bytes)
+    }
+
+    pub fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    }
 }
 
 type Identity = (libc::dev_t, libc::ino_t);
@@ -56,7 +74,7 @@ pub enum Target {
 impl Target {
     /// The target without a path: standard output if it is a terminal.
     pub fn standard() -> Target {
-        match isatty(standard_output()) {
+        match fd::borrow(libc::STDOUT_FILENO).and_then(isatty) {
             Ok(true) => Target::Output,
             _ => Target::SystemLog(None),
         }
@@ -167,8 +185,15 @@ fn roll(path: &Path, keep: usize, now: Seconds) -> bool {
     }
 }
 
+/// Writes to standard output, without the buffer of the standard library.
+pub fn write_to_output(data: &[u8]) {
+    if let Ok(output) = fd::borrow(libc::STDOUT_FILENO) {
+        write_all(output, data);
+    }
+}
+
 /// Writes everything, unless it fails or takes too long.
-pub fn write_all(fd: BorrowedFd, mut data: &[u8]) {
+fn write_all(fd: BorrowedFd, mut data: &[u8]) {
     while !data.is_empty() {
         match write(fd, data) {
             Ok(count) => data = data.get(count..).unwrap_or_default(),

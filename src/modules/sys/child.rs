@@ -13,12 +13,12 @@ use std::ptr;
 
 use nix::errno::Errno;
 
-use super::calls;
 use super::status::push_status;
 use crate::abi::{monotonic, Alarm, Cause, Core, Interest, Nanoseconds, Parked, Step};
 use crate::core::runtime::Runtime;
 use crate::functions;
 use crate::lua::{ffi, method, Functions, Lua, Outcome, Returns, UserData};
+use crate::system::{fd, process};
 
 /// Registry field of the table of running children, by the address of each.
 const CHILDREN: &CStr = c"eco.children";
@@ -85,7 +85,7 @@ impl Child {
         lua.push_value(-2);
         lua.raw_set(-4);
         lua.remove(-2);
-        calls::keep_statuses();
+        process::keep_statuses();
         child
     }
 
@@ -97,7 +97,7 @@ impl Child {
         for stream in streams {
             self.core.fd_reset(stream);
         }
-        if let Ok(pidfd) = calls::open_pidfd(pid) {
+        if let Ok(pidfd) = process::open_pidfd(pid) {
             self.pidfd.set(pidfd);
         }
         self.watch();
@@ -166,7 +166,7 @@ impl Child {
         if self.has_ended() {
             return true;
         }
-        match calls::wait_for(self.pid.get(), 0) {
+        match process::wait_for(self.pid.get(), 0) {
             Ok(None) => return false,
             Ok(Some((_, status))) => self.finish(lua, Some(status)),
             Err(_) => self.finish(lua, None),
@@ -196,7 +196,7 @@ impl Child {
 
     fn forget_pidfd(&self) {
         self.core.clear_alarm(&self.alarm);
-        calls::close(self.pidfd.replace(-1));
+        let _ = fd::close(self.pidfd.replace(-1));
     }
 
     /// Takes it out of the table of running children.
@@ -247,7 +247,7 @@ impl Child {
         if self.has_ended() {
             return Err(Errno::ESRCH);
         }
-        calls::kill(self.pid.get(), signal)
+        process::kill(self.pid.get(), signal)
     }
 
     /// Starts a wait of the child in argument 1. May raise.
@@ -310,7 +310,7 @@ impl Child {
     /// Closes our ends of its output.
     fn close_streams(&self) {
         for stream in self.take_streams() {
-            calls::close(stream);
+            let _ = fd::close(stream);
             self.core.fd_reset(stream);
         }
     }

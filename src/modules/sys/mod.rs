@@ -2,7 +2,6 @@
 //! functions and constants; `eco.sys` adds what yields and its objects, and
 //! falls through to it.
 
-mod calls;
 mod child;
 mod constants;
 mod exec;
@@ -17,7 +16,7 @@ use nix::time::{clock_gettime, ClockId};
 use nix::unistd::{getpid, getppid, sysconf, SysconfVar};
 
 use child::{Child, NO_STREAMS};
-use exec::Program;
+use exec::program;
 use status::{has_ended, push_status};
 
 use crate::abi::Core;
@@ -25,6 +24,7 @@ use crate::core::runtime::Runtime;
 use crate::functions;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
 use crate::lua_source;
+use crate::system::{fd, process, signal, user};
 
 /// Opens `eco.internal.sys`.
 pub fn open_internal(lua: Lua) -> Outcome {
@@ -61,7 +61,7 @@ pub fn open(lua: Lua) -> Outcome {
 
 const FUNCTIONS: Functions = functions! {
     strerror: function(error_text),
-    getpwnam: function(user),
+    getpwnam: function(getpwnam),
     kill: function(kill),
     waitpid: function(waitpid),
     fork: function(fork),
@@ -115,22 +115,34 @@ fn error_text(lua: Lua) -> Outcome {
 }
 
 /// `getpwnam(name)` -> table.
-fn user(lua: Lua) -> Outcome {
-    match calls::push_user(lua, lua.c_string(1)?) {
-        Ok(true) => Ok(Returns(1)),
-        Ok(false) => lua.fail("not found"),
-        Err(errno) => lua.fail_errno(errno),
+fn getpwnam(lua: Lua) -> Outcome {
+    let found = match user::find(lua.c_string(1)?, lua.push_room(user::ROOM)) {
+        Ok(Some(found)) => found,
+        Ok(None) => return lua.fail("not found"),
+        Err(errno) => return lua.fail_errno(errno),
+    };
+    lua.push_table(0, 6);
+    for (field, text) in [
+        (c"username", found.name),
+        (c"password", found.password),
+        (c"home", found.home),
+        (c"shell", found.shell),
+    ] {
+        lua.set_bytes(-1, field, text.to_bytes());
     }
+    lua.set_integer(-1, c"uid", i64::from(found.uid));
+    lua.set_integer(-1, c"gid", i64::from(found.gid));
+    Ok(Returns(1))
 }
 
 /// `kill(pid, signal)`.
 fn kill(lua: Lua) -> Outcome {
-    done(lua, calls::kill(lua.int(1)?, lua.int(2)?))
+    done(lua, process::kill(lua.int(1)?, lua.int(2)?))
 }
 
 /// `waitpid(pid)` -> pid, status; `0, {}` when nothing changed.
 fn waitpid(lua: Lua) -> Outcome {
-    match calls::wait_for(lua.int(1)?, libc::WUNTRACED) {
+    match process::wait_for(lua.int(1)?, libc::WUNTRACED) {
         Ok(None) => {
             lua.push_integer(0);
             lua.push_table(0, 0);
@@ -152,7 +164,7 @@ fn waitpid(lua: Lua) -> Outcome {
 
 /// `fork()` -> pid of the child, 0 in the child.
 fn fork(lua: Lua) -> Outcome {
-    match calls::fork(false) {
+    match process::fork(false) {
         Ok(pid) => {
             lua.push_integer(i64::from(pid));
             Ok(Returns(1))
@@ -181,7 +193,7 @@ fn add_signals(
     set: &mut libc::sigset_t,
 ) -> Result<Result<(), Errno>, Error> {
     for index in first..=lua.top() {
-        if let Err(errno) = calls::add_signal(set, lua.int(index)?) {
+        if let Err(errno) = signal::add_signal(set, lua.int(index)?) {
             return Ok(Err(errno));
         }
     }
@@ -191,9 +203,9 @@ fn add_signals(
 /// `sigprocmask(how, signal...)`.
 fn sigprocmask(lua: Lua) -> Outcome {
     let how = lua.int(1)?;
-    let mut set = calls::no_signals();
+    let mut set = signal::no_signals();
     let added = add_signals(lua, 2, &mut set)?;
-    done(lua, added.and_then(|()| calls::change_mask(how, &set)))
+    done(lua, added.and_then(|()| signal::change_mask(how, &set)))
 }
 
 /// `signalfd(signal...)` -> fd.
@@ -201,8 +213,8 @@ fn signalfd(lua: Lua) -> Outcome {
     if lua.top() == 0 {
         return Err(Error::argument(1, "invalid argument"));
     }
-    let mut set = calls::no_signals();
-    match add_signals(lua, 1, &mut set)?.and_then(|()| calls::open_signalfd(&set)) {
+    let mut set = signal::no_signals();
+    match add_signals(lua, 1, &mut set)?.and_then(|()| signal::open_signalfd(&set)) {
         Ok(fd) => {
             Core::of(lua).fd_reset(fd);
             lua.push_integer(i64::from(fd));
@@ -215,7 +227,7 @@ fn signalfd(lua: Lua) -> Outcome {
 /// Starts the program that the arguments name and pushes its record.
 #[inline(never)]
 fn launch<'a>(lua: Lua) -> Result<Result<&'a Child, Errno>, Error> {
-    let program = Program::new(lua)?;
+    let program = program(&lua)?;
     let child = Child::push(lua, Core::of(lua));
     match program.start() {
         Ok(started) => {
@@ -263,7 +275,7 @@ fn start(lua: Lua) -> Outcome {
 /// output of the parent waiting to be written.
 fn fork_tracked(lua: Lua) -> Outcome {
     let child = Child::push(lua, Core::of(lua));
-    match calls::fork(true) {
+    match process::fork(true) {
         Ok(0) => {
             Child::forget_all(lua);
             lua.push_nil();
@@ -287,11 +299,11 @@ fn fork_tracked(lua: Lua) -> Outcome {
 fn close(lua: Lua) -> Outcome {
     let fd = lua.int(1)?;
     let mut record = [MaybeUninit::uninit(); 128];
-    while calls::read_into(fd, &mut record).is_ok_and(|count| count > 0) {}
+    while fd::read(fd, &mut record).is_ok_and(|bytes| !bytes.is_empty()) {}
     if let Some(reader) = Core::of(lua).reader_at(lua, 2) {
         reader.close();
     }
-    calls::close(fd);
+    let _ = fd::close(fd);
     Core::of(lua).fd_reset(fd);
     Ok(Returns(0))
 }

@@ -1,9 +1,7 @@
-//! What `eco.log` asks of the C library: dates, the process's name, paths as C
-//! strings, standard output.
+//! Local dates as text, by the C library and its time zones.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
-use std::os::fd::BorrowedFd;
 
 /// A point in time, in seconds since 1970.
 pub type Seconds = i64;
@@ -44,40 +42,6 @@ impl Stamp {
     pub fn bytes(&self) -> &[u8] {
         self.text.get(..self.length).unwrap_or_default()
     }
-}
-
-/// A path as the C library takes it. Cut at a NUL, should one be in it.
-pub struct Path(Vec<u8>);
-
-impl Path {
-    pub fn new(path: &[u8]) -> Path {
-        let mut bytes = Vec::new();
-        bytes.extend_from_slice(path);
-        bytes.push(0);
-        Path(bytes)
-    }
-
-    pub fn as_c_str(&self) -> &CStr {
-        // SAFETY: the vector ends with NUL and lives as long as the result.
-        unsafe { CStr::from_ptr(self.0.as_ptr().cast()) }
-    }
-}
-
-/// Name of the process as the kernel shows it: at most 15 bytes and a NUL.
-pub fn process_name() -> [u8; 16] {
-    let mut name = [0; 16];
-    // SAFETY: the kernel writes 16 bytes at most.
-    unsafe {
-        libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr());
-    }
-    name
-}
-
-/// Standard output, without the buffer of the standard library.
-pub fn standard_output() -> BorrowedFd<'static> {
-    // SAFETY: a number for single system calls; should the script have closed
-    // it, they fail with EBADF.
-    unsafe { BorrowedFd::borrow_raw(libc::STDOUT_FILENO) }
 }
 
 #[cfg(test)]

@@ -1,0 +1,48 @@
+//! Descriptors as numbers, with the scripts' idea of who owns what: a number
+//! that is no open descriptor makes a call fail with EBADF, nothing worse.
+#![allow(unsafe_code)]
+
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
+
+use nix::errno::Errno;
+
+/// The number as `nix` takes it, for the length of one system call.
+pub fn borrow<'a>(fd: c_int) -> Result<BorrowedFd<'a>, Errno> {
+    if fd < 0 {
+        return Err(Errno::EBADF);
+    }
+    // SAFETY: not -1, and used as a number only.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// close(2); -1 is none. An interrupted close has closed it all the same.
+pub fn close(fd: c_int) -> Result<(), Errno> {
+    if fd < 0 {
+        return Err(Errno::EBADF);
+    }
+    // SAFETY: the caller says that it owns the number.
+    match Errno::result(unsafe { libc::close(fd) }) {
+        Err(Errno::EINTR) | Ok(_) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// read(2): the bytes read.
+pub fn read(fd: c_int, into: &mut [MaybeUninit<u8>]) -> Result<&[u8], Errno> {
+    // SAFETY: writes at most that many bytes.
+    let count = Errno::result(unsafe { libc::read(fd, into.as_mut_ptr().cast(), into.len()) })?;
+    // SAFETY: that many bytes at the front were written.
+    Ok(unsafe { written(into, count as usize) })
+}
+
+/// The front of a room that a system call wrote to.
+///
+/// # Safety
+///
+/// That many bytes were written.
+pub(super) unsafe fn written(room: &[MaybeUninit<u8>], count: usize) -> &[u8] {
+    // SAFETY: by the caller's promise.
+    unsafe { std::slice::from_raw_parts(room.as_ptr().cast(), count) }
+}

@@ -1,0 +1,136 @@
+//! Files by their paths, folders, locks, inotify.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::ffi::{c_int, c_void, CStr};
+use std::mem::MaybeUninit;
+use std::ptr;
+
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{fstatat, FileStat};
+
+use super::fd;
+
+/// readlink(2): the target, cut to the room there is.
+pub fn readlink<'a>(path: &CStr, into: &'a mut [MaybeUninit<u8>]) -> Result<&'a [u8], Errno> {
+    // SAFETY: writes at most that many bytes; the path ends with NUL.
+    let count = unsafe { libc::readlink(path.as_ptr(), into.as_mut_ptr().cast(), into.len()) };
+    let count = Errno::result(count)?;
+    // SAFETY: that many bytes at the front were written.
+    Ok(unsafe { fd::written(into, count as usize) })
+}
+
+/// chown(2); an id of -1 leaves it.
+pub fn chown(path: &CStr, uid: u32, gid: u32) -> Result<(), Errno> {
+    // SAFETY: the path ends with NUL.
+    Errno::result(unsafe { libc::chown(path.as_ptr(), uid, gid) }).map(drop)
+}
+
+/// chmod(2).
+pub fn chmod(path: &CStr, mode: u32) -> Result<(), Errno> {
+    // SAFETY: the path ends with NUL.
+    Errno::result(unsafe { libc::chmod(path.as_ptr(), mode as _) }).map(drop)
+}
+
+/// flock(2) that never blocks.
+pub fn flock(fd: c_int, operation: c_int) -> Result<(), Errno> {
+    // SAFETY: takes numbers only.
+    Errno::result(unsafe { libc::flock(fd, operation | libc::LOCK_NB) }).map(drop)
+}
+
+/// A new inotify instance: non-blocking, closed on exec.
+pub fn open_inotify() -> Result<c_int, Errno> {
+    // SAFETY: takes numbers only.
+    Errno::result(unsafe { libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC) })
+}
+
+/// inotify_add_watch(2).
+pub fn add_watch(fd: c_int, path: &CStr, mask: u32) -> Result<c_int, Errno> {
+    // SAFETY: the path ends with NUL.
+    Errno::result(unsafe { libc::inotify_add_watch(fd, path.as_ptr(), mask) })
+}
+
+/// inotify_rm_watch(2).
+pub fn remove_watch(fd: c_int, watch: c_int) -> Result<(), Errno> {
+    // SAFETY: takes numbers only.
+    Errno::result(unsafe { libc::inotify_rm_watch(fd, watch) }).map(drop)
+}
+
+/// sync(2), for the core's pool.
+pub unsafe extern "C" fn sync(_: *mut c_void) {
+    nix::unistd::sync();
+}
+
+/// It has no context to free.
+pub unsafe extern "C" fn release(_: *mut c_void) {}
+
+/// Room for the longest name of an entry and its NUL.
+pub type NameRoom = [u8; 256];
+
+/// An open folder; closed when it is dropped.
+pub struct Folder(Cell<*mut libc::DIR>);
+
+impl Folder {
+    /// A folder that has no entries left.
+    pub const fn empty() -> Folder {
+        Folder(Cell::new(ptr::null_mut()))
+    }
+
+    /// opendir(3).
+    pub fn open(&self, path: &CStr) -> Result<(), Errno> {
+        self.close();
+        // SAFETY: the path ends with NUL.
+        self.0.set(unsafe { libc::opendir(path.as_ptr()) });
+        if self.0.get().is_null() {
+            return Err(Errno::last());
+        }
+        Ok(())
+    }
+
+    /// The next entry that still exists: its name, copied to `room`, and what
+    /// stat(2) says; a dangling link, or one of a cycle, stands for itself.
+    pub fn next<'a>(&self, room: &'a mut NameRoom) -> Option<(&'a CStr, FileStat)> {
+        let dir = self.0.get();
+        if dir.is_null() {
+            return None;
+        }
+        let stat = loop {
+            // SAFETY: an open folder of ours; the entry lives until the next
+            // call, and its name ends with NUL.
+            let name = unsafe { CStr::from_ptr(libc::readdir(dir).as_ref()?.d_name.as_ptr()) };
+            if name == c"." || name == c".." {
+                continue;
+            }
+            // SAFETY: as above.
+            let fd = fd::borrow(unsafe { libc::dirfd(dir) }).ok()?;
+            let stat = match fstatat(fd, name, AtFlags::empty()) {
+                Err(Errno::ENOENT | Errno::ELOOP) => {
+                    fstatat(fd, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+                }
+                other => other,
+            };
+            let name = name.to_bytes_with_nul();
+            if let (Ok(stat), Some(place)) = (stat, room.get_mut(..name.len())) {
+                place.copy_from_slice(name);
+                break stat;
+            }
+        };
+        Some((CStr::from_bytes_until_nul(room).ok()?, stat))
+    }
+
+    /// closedir(3).
+    pub fn close(&self) {
+        let dir = self.0.replace(ptr::null_mut());
+        if !dir.is_null() {
+            // SAFETY: open, and nobody uses it from here on.
+            unsafe { libc::closedir(dir) };
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

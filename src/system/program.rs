@@ -1,0 +1,310 @@
+//! Starting programs. All the child needs is laid out before the fork, so that
+//! between fork and exec it makes async-signal-safe calls only.
+#![allow(unsafe_code)]
+
+use std::ffi::{c_char, c_int, CStr};
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::ptr;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::unistd::pipe2;
+
+/// Where programs are looked for when PATH is not set.
+const DEFAULT_PATH: &CStr = c"/bin:/usr/bin:/usr/sbin:/sbin";
+
+/// Longest path of a program, and one more.
+const LONGEST_PATH: usize = 4096;
+
+/// Reasons for which execve(2) fails, whose texts the parent fetches.
+const FAILURES: [c_int; 18] = [
+    libc::ENOENT,
+    libc::EACCES,
+    libc::ENOEXEC,
+    libc::ENOTDIR,
+    libc::E2BIG,
+    libc::ENOMEM,
+    libc::ELOOP,
+    libc::ENAMETOOLONG,
+    libc::EPERM,
+    libc::EISDIR,
+    libc::EIO,
+    libc::EINVAL,
+    libc::ETXTBSY,
+    libc::ENFILE,
+    libc::EMFILE,
+    libc::EFAULT,
+    libc::EAGAIN,
+    libc::ELIBBAD,
+];
+const TEXT: usize = 64;
+type Texts = [[u8; TEXT]; FAILURES.len()];
+
+extern "C" {
+    /// The environment of this process.
+    static environ: *const *const c_char;
+}
+
+/// A child that runs a program, and our ends of its output pipes, owned by
+/// whoever gets them.
+pub struct Started {
+    pub pid: i32,
+    pub streams: [c_int; 2],
+}
+
+/// The words of a command or the variables of an environment: addresses of C
+/// strings, one place in front and null at the end.
+pub struct Words<'a> {
+    addresses: &'a mut [*const c_char],
+    count: usize,
+    strings: PhantomData<&'a CStr>,
+}
+
+impl<'a> Words<'a> {
+    /// Bytes of room that so many words need.
+    pub const fn size(count: usize) -> usize {
+        (count + 2) * size_of::<*const c_char>()
+    }
+
+    /// No words yet, in an aligned room for as many as it was made for.
+    pub fn new(room: &'a mut [MaybeUninit<u8>]) -> Words<'a> {
+        // SAFETY: any bytes are an address that is not followed yet.
+        let (_, addresses, _) = unsafe { room.align_to_mut::<MaybeUninit<*const c_char>>() };
+        for address in &mut *addresses {
+            address.write(ptr::null());
+        }
+        Words {
+            // SAFETY: each place was just written.
+            addresses: unsafe { &mut *(ptr::from_mut(addresses) as *mut [*const c_char]) },
+            count: 0,
+            strings: PhantomData,
+        }
+    }
+
+    /// Appends a word, if there is room for it.
+    pub fn push(&mut self, word: &'a CStr) {
+        if self.count + 2 < self.addresses.len() {
+            self.count += 1;
+            self.addresses[self.count] = word.as_ptr();
+        }
+    }
+}
+
+/// A program to run.
+pub struct Program<'a> {
+    /// Shell, command, arguments, null.
+    words: *mut *const c_char,
+    /// Variables and null.
+    environment: *const *const c_char,
+    path: *const c_char,
+    strings: PhantomData<&'a CStr>,
+}
+
+/// A variable of our environment, good until that changes.
+fn variable(name: &CStr, default: &'static CStr) -> *const c_char {
+    // SAFETY: the result is null or a C string.
+    let value = unsafe { libc::getenv(name.as_ptr()) };
+    if value.is_null() {
+        default.as_ptr()
+    } else {
+        value
+    }
+}
+
+/// A pipe for output of a child: our end does not block, the child's does.
+/// Neither is one of the standard three.
+fn output_pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let (ours, theirs) = pipe2(OFlag::O_CLOEXEC)?;
+    let (ours, theirs) = (above_standard(ours)?, above_standard(theirs)?);
+    // SAFETY: takes numbers only.
+    Errno::result(unsafe { libc::fcntl(ours.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
+    Ok((ours, theirs))
+}
+
+fn above_standard(fd: OwnedFd) -> Result<OwnedFd, Errno> {
+    if fd.as_raw_fd() > 2 {
+        return Ok(fd);
+    }
+    // SAFETY: takes numbers only; the new fd is nobody else's.
+    unsafe {
+        let copy = Errno::result(libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3))?;
+        Ok(OwnedFd::from_raw_fd(copy))
+    }
+}
+
+impl<'a> Program<'a> {
+    /// The program of a command of at least one word, with an environment or
+    /// with ours, which nobody may change meanwhile.
+    pub fn new(command: Words<'a>, environment: Option<Words<'a>>) -> Program<'a> {
+        let words = command.addresses;
+        if let Some(first) = words.first_mut() {
+            *first = variable(c"SHELL", c"/bin/sh");
+        }
+        Program {
+            words: words.as_mut_ptr(),
+            environment: match environment {
+                Some(variables) => variables.addresses[1..].as_ptr(),
+                // SAFETY: by the promise of the caller.
+                None => unsafe { environ },
+            },
+            path: variable(c"PATH", DEFAULT_PATH),
+            strings: PhantomData,
+        }
+    }
+
+    /// Runs it with its output in pipes.
+    pub fn start(self) -> Result<Started, Errno> {
+        let (stdout, their_stdout) = output_pipe()?;
+        let (stderr, their_stderr) = output_pipe()?;
+        let texts = failure_texts();
+        // A signal handler of ours must not run in the child.
+        let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+        // SAFETY: the child only runs `become_program`.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            // SAFETY: in the child of a fork; the texts and fds are in place.
+            unsafe {
+                self.become_program(their_stdout.as_raw_fd(), their_stderr.as_raw_fd(), &texts)
+            }
+        }
+        let forked = Errno::result(pid);
+        // Cannot fail: it was in force a moment ago.
+        let _ = mask.thread_set_mask();
+        Ok(Started {
+            pid: forked?,
+            streams: [stdout.into_raw_fd(), stderr.into_raw_fd()],
+        })
+    }
+
+    /// The child: async-signal-safe calls only.
+    ///
+    /// # Safety
+    ///
+    /// Runs in a forked child, in place of everything else.
+    unsafe fn become_program(&self, stdout: c_int, stderr: c_int, texts: &Texts) -> ! {
+        // SAFETY: system calls on locals and on what `new` laid out.
+        unsafe {
+            libc::dup2(stdout, 1);
+            libc::dup2(stderr, 2);
+            libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+            let mut action: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(libc::SIGINT, ptr::null(), &mut action);
+            if action.sa_sigaction != libc::SIG_IGN {
+                libc::signal(libc::SIGINT, libc::SIG_DFL);
+            }
+            let mut none = std::mem::zeroed();
+            libc::sigemptyset(&mut none);
+            libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
+            let command = *self.words.add(1);
+            let errno = self.search(command);
+            write_all(CStr::from_ptr(command).to_bytes());
+            write_all(b": ");
+            let known = FAILURES
+                .iter()
+                .position(|&known| known == errno)
+                .unwrap_or(0);
+            if let Some(text) = texts.get(known) {
+                write_all(CStr::from_ptr(text.as_ptr().cast()).to_bytes());
+            }
+            libc::_exit(127)
+        }
+    }
+
+    /// Looks for the command as execvp(3) does; returns why it cannot be run.
+    unsafe fn search(&self, command: *const c_char) -> c_int {
+        // SAFETY: the strings end with NUL.
+        let (command, mut path) = unsafe {
+            (
+                CStr::from_ptr(command).to_bytes_with_nul(),
+                CStr::from_ptr(self.path).to_bytes(),
+            )
+        };
+        if command.len() == 1 || command.contains(&b'/') {
+            // SAFETY: it ends with NUL.
+            return unsafe { self.execute(command.as_ptr().cast()) };
+        }
+        let mut failure = libc::ENOENT;
+        let mut file = [0; LONGEST_PATH];
+        loop {
+            let length = path
+                .iter()
+                .position(|&byte| byte == b':')
+                .unwrap_or(path.len());
+            let (folder, rest) = path.split_at(length);
+            let slash: &[u8] = if folder.is_empty() { b"" } else { b"/" };
+            if join(&mut file, [folder, slash, command]) {
+                // SAFETY: the command brought its NUL.
+                match unsafe { self.execute(file.as_ptr().cast()) } {
+                    libc::ENOENT | libc::ENOTDIR => {}
+                    libc::EACCES => failure = libc::EACCES,
+                    errno => return errno,
+                }
+            }
+            match rest.split_first() {
+                Some((_, rest)) => path = rest,
+                None => return failure,
+            }
+        }
+    }
+
+    /// Runs a file, or through the shell when it is a script that does not say
+    /// who runs it; returns why not.
+    unsafe fn execute(&self, file: *const c_char) -> c_int {
+        // SAFETY: paths end with NUL, the arrays end with null.
+        unsafe {
+            libc::execve(file, self.words.add(1), self.environment);
+            if Errno::last_raw() == libc::ENOEXEC {
+                *self.words.add(1) = file;
+                libc::execve(*self.words, self.words, self.environment);
+            }
+        }
+        Errno::last_raw()
+    }
+}
+
+/// Writes the parts one after the other; false when there is no room for them.
+fn join(into: &mut [u8], parts: [&[u8]; 3]) -> bool {
+    let mut rest = into;
+    for part in parts {
+        let Some((place, after)) = rest.split_at_mut_checked(part.len()) else {
+            return false;
+        };
+        place.copy_from_slice(part);
+        rest = after;
+    }
+    true
+}
+
+unsafe fn write_all(bytes: &[u8]) {
+    // SAFETY: reads from a live slice. Nobody could be told of a failure.
+    unsafe { libc::write(2, bytes.as_ptr().cast(), bytes.len()) };
+}
+
+/// The C library's texts for [`FAILURES`], each ended by NUL.
+fn failure_texts() -> Texts {
+    let mut texts = [[0; TEXT]; FAILURES.len()];
+    for (text, errno) in texts.iter_mut().zip(FAILURES) {
+        // SAFETY: the buffer is as long as stated; its last byte stays NUL.
+        unsafe { libc::strerror_r(errno, text.as_mut_ptr().cast(), TEXT - 1) };
+    }
+    texts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::join;
+
+    #[test]
+    fn paths_are_put_together_if_they_fit() {
+        let mut room = [9; 9];
+        assert!(join(&mut room, [b"/bin", b"/", b"ls\0"]));
+        assert_eq!(&room, b"/bin/ls\0\x09");
+        assert!(join(&mut room, [b"", b"", b"12345678\0"]));
+        assert_eq!(&room, b"12345678\0");
+        assert!(!join(&mut room, [b"/usr/bin", b"/", b"ls\0"]));
+        assert!(!join(&mut room, [b"", b"", b"1234567890\0"]));
+    }
+}
