@@ -54,13 +54,10 @@ impl Core {
         if found == VERSION {
             return Ok(Core(table));
         }
-        Err(Error::owned(
-            [
-                module,
-                " and eco come from different versions of lua-eco: update both",
-            ]
-            .concat(),
-        ))
+        lua.push_str(module);
+        lua.push_str(" and eco come from different versions of lua-eco: update both");
+        lua.concat(2);
+        Err(Error::raised())
     }
 
     /// The pointer to register functions and userdata with.

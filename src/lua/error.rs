@@ -1,8 +1,8 @@
 //! How functions called by Lua end: with values, a yield, or an error that
 //! the trampoline raises once nothing in Rust is alive any more.
 
-use std::borrow::Cow;
 use std::ffi::{c_int, CStr};
+use std::ptr::NonNull;
 
 use super::{ffi, Lua, State};
 
@@ -15,97 +15,107 @@ impl Returns {
     pub const YIELD: Returns = Returns(-1);
 }
 
-/// An error on its way to Lua. One word long, so that results of functions fit
-/// into registers.
-#[derive(Debug)]
-pub struct Error(Box<Kind>);
+/// An error on its way to Lua. It owns nothing: raising it may jump over every
+/// frame and leaves nothing behind. Two words long, so that results of
+/// functions fit into registers.
+#[derive(Clone, Copy)]
+pub struct Error {
+    /// The words, of the length below, for the program's lifetime.
+    text: NonNull<u8>,
+    /// Kind, length of the text, argument: see [`Error::new`].
+    rest: u32,
+}
+
+const _: () = assert!(!std::mem::needs_drop::<Error>());
+const _: () = assert!(size_of::<Error>() == 2 * size_of::<usize>());
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Outcome>() == 16);
+#[cfg(target_pointer_width = "32")]
+const _: () = assert!(size_of::<Outcome>() == 8);
 
 /// What went wrong.
-#[derive(Debug)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// The error value is on top of the stack.
     Raised,
     /// A message; the position of the caller is put in front.
-    Message(Cow<'static, str>),
-    /// Misuse of argument `index`, in words.
-    Argument { index: c_int, message: &'static str },
-    /// Misuse of the argument of that index, in the words on top of the stack.
-    Words(c_int),
-    /// Argument `index` is not of the type named.
-    Type {
-        index: c_int,
-        expected: &'static CStr,
-    },
+    Message,
+    /// Misuse of an argument, in words.
+    Argument,
+    /// An argument is not of the type that the text names.
+    Type,
 }
+
+/// Bits for the length of the text, and for an argument's number: Lua's stack
+/// holds a million values.
+const LENGTH_BITS: u32 = 9;
+const ARGUMENT_BITS: u32 = 21;
+const LONGEST: usize = (1 << LENGTH_BITS) - 1;
 
 impl Error {
     #[cold]
     #[inline(never)]
-    fn new(kind: Kind) -> Error {
-        Error(Box::new(kind))
+    fn new(kind: Kind, index: c_int, text: &'static [u8]) -> Error {
+        debug_assert!(text.len() <= LONGEST, "the text would be cut");
+        let length = text.len().min(LONGEST) as u32;
+        let argument = index as u32 & ((1 << ARGUMENT_BITS) - 1);
+        Error {
+            text: NonNull::from(text).cast(),
+            rest: (kind as u32) << (LENGTH_BITS + ARGUMENT_BITS)
+                | length << ARGUMENT_BITS
+                | argument,
+        }
     }
 
     /// The error value is on top of the stack.
     pub fn raised() -> Error {
-        Error::new(Kind::Raised)
-    }
-
-    /// A message put together; the position of the caller is put in front.
-    #[cold]
-    #[inline(never)]
-    pub fn owned(message: String) -> Error {
-        Error::new(Kind::Message(Cow::Owned(message)))
+        Error::new(Kind::Raised, 0, b"")
     }
 
     /// An error about argument `index`.
-    #[cold]
-    #[inline(never)]
     pub fn argument(index: c_int, message: &'static str) -> Error {
-        Error::new(Kind::Argument { index, message })
-    }
-
-    /// An error about argument `index`, in the words on top of the stack.
-    pub fn words(index: c_int) -> Error {
-        Error::new(Kind::Words(index))
+        Error::new(Kind::Argument, index, message.as_bytes())
     }
 
     /// Argument `index` is not of the type named.
-    #[cold]
-    #[inline(never)]
     pub fn wrong_type(index: c_int, expected: &'static CStr) -> Error {
-        Error::new(Kind::Type { index, expected })
+        Error::new(Kind::Type, index, expected.to_bytes())
+    }
+
+    fn kind(self) -> Kind {
+        match self.rest >> (LENGTH_BITS + ARGUMENT_BITS) {
+            0 => Kind::Raised,
+            1 => Kind::Message,
+            2 => Kind::Argument,
+            _ => Kind::Type,
+        }
+    }
+
+    /// The number of the argument it is about.
+    fn index(self) -> c_int {
+        (self.rest & ((1 << ARGUMENT_BITS) - 1)) as c_int
+    }
+
+    fn text(self) -> &'static [u8] {
+        let length = (self.rest >> ARGUMENT_BITS) as usize & LONGEST;
+        // SAFETY: `new` took both from one slice that lives for ever.
+        unsafe { std::slice::from_raw_parts(self.text.as_ptr(), length) }
     }
 
     /// The message, if it is a plain one.
-    pub fn message(&self) -> Option<&str> {
-        match &*self.0 {
-            Kind::Message(message) => Some(message),
-            _ => None,
-        }
-    }
-
-    /// The type expected, if another one was found.
-    pub fn expected(&self) -> Option<&'static CStr> {
-        match *self.0 {
-            Kind::Type { expected, .. } => Some(expected),
-            _ => None,
-        }
+    pub fn message(self) -> Option<&'static [u8]> {
+        (self.kind() == Kind::Message).then(|| self.text())
     }
 }
 
 impl From<&'static str> for Error {
-    #[cold]
-    #[inline(never)]
     fn from(message: &'static str) -> Error {
-        Error::new(Kind::Message(Cow::Borrowed(message)))
+        Error::new(Kind::Message, 0, message.as_bytes())
     }
 }
 
 /// Result of every function Lua can call.
 pub type Outcome = Result<Returns, Error>;
-
-/// Longest message text raised; longer ones are cut.
-const MESSAGE_SIZE: usize = 256;
 
 /// Ends a call from Lua: returns, yields or raises.
 ///
@@ -128,30 +138,26 @@ pub(super) unsafe fn finish(state: State, outcome: Outcome) -> c_int {
 /// # Safety
 ///
 /// As for [`finish`].
+#[cold]
 unsafe fn raise(state: State, error: Error) -> ! {
-    // The text moves to the stack frame, so that an owned message is dropped
-    // before Lua leaves this frame.
-    let mut text = [0_u8; MESSAGE_SIZE];
-    let mut copy = |message: &str| {
-        let length = message.len().min(MESSAGE_SIZE - 1);
-        text[..length].copy_from_slice(&message.as_bytes()[..length]);
-    };
-    // SAFETY: `text` ends with NUL and Lua copies it, names are static or kept
-    // by the stack; from here on nothing droppable is alive.
+    let (text, index) = (error.text(), error.index());
+    // SAFETY: nothing here has a destructor. What is pushed fits into the
+    // stack every C function gets; names are static or kept by the stack.
     unsafe {
-        match *error.0 {
-            Kind::Raised => ffi::lua_error(state),
-            Kind::Message(message) => {
-                copy(&message);
-                drop(message);
-                ffi::luaL_error(state, c"%s".as_ptr(), text.as_ptr())
+        if error.kind() == Kind::Message {
+            ffi::luaL_where(state, 1);
+        }
+        if error.kind() != Kind::Raised {
+            ffi::lua_pushlstring(state, text.as_ptr().cast(), text.len());
+        }
+        match error.kind() {
+            Kind::Raised => {}
+            Kind::Message => ffi::lua_concat(state, 2),
+            Kind::Argument => {
+                ffi::luaL_argerror(state, index, ffi::lua_tostring(state, -1));
             }
-            Kind::Words(index) => ffi::luaL_argerror(state, index, ffi::lua_tostring(state, -1)),
-            Kind::Argument { index, message } => {
-                copy(message);
-                ffi::luaL_argerror(state, index, text.as_ptr().cast())
-            }
-            Kind::Type { index, expected } => {
+            Kind::Type => {
+                let expected = ffi::lua_tostring(state, -1);
                 let named = ffi::luaL_getmetafield(state, index, c"__name".as_ptr());
                 let actual = if named == ffi::LUA_TSTRING {
                     ffi::lua_tostring(state, -1)
@@ -159,12 +165,12 @@ unsafe fn raise(state: State, error: Error) -> ! {
                     ffi::luaL_typename(state, index)
                 };
                 let format = c"%s expected, got %s".as_ptr();
-                ffi::lua_pushfstring(state, format, expected.as_ptr(), actual);
-                ffi::luaL_argerror(state, index, ffi::lua_tostring(state, -1))
+                ffi::lua_pushfstring(state, format, expected, actual);
+                ffi::luaL_argerror(state, index, ffi::lua_tostring(state, -1));
             }
-        };
+        }
+        ffi::lua_error(state)
     }
-    unreachable!("raising an error does not return")
 }
 
 impl Lua {

@@ -1,9 +1,9 @@
-//! Lua runs out of memory at every allocation in turn.
+//! Memory: errors lose none of it, and Lua runs out of it at every allocation in turn.
 //!
 //! A C host loads the modules into a state whose allocator refuses from the Nth allocation on, for every N a script
 //! needs; the script must end in a Lua error, the state stay usable, and closing it give every descriptor back.
 
-use crate::support::{emulated, folder_of_tests, modules_folder, skip, Scratch};
+use crate::support::{build_host, emulated, folder_of_tests, lua_file, modules_folder, skip, Scratch};
 use std::process::Command;
 
 fn starve(script: &str, mode: &str) {
@@ -12,20 +12,7 @@ fn starve(script: &str, mode: &str) {
         return;
     }
     let scratch = Scratch::new();
-    let program = scratch.0.join("starve");
-    let source = folder_of_tests().join("c/starve.c");
-    let built = Command::new("gcc")
-        .args(["-O1", "-g", "-Wall", "-I/usr/include/lua5.4", "-o"])
-        .arg(&program)
-        .arg(source)
-        .args(["-Wl,-E", "-llua5.4"])
-        .output()
-        .expect("gcc; `cargo xtask setup` installs it");
-    assert!(
-        built.status.success(),
-        "{}",
-        String::from_utf8_lossy(&built.stderr)
-    );
+    let program = build_host("starve", &scratch.0);
     let output = Command::new(&program)
         .arg(folder_of_tests().join("lua").join(script))
         .arg(mode)
@@ -56,4 +43,10 @@ fn while_modules_load() {
 #[test]
 fn in_coroutines_that_wait() {
     starve("starving-coroutines.lua", "lenient");
+}
+
+/// The jump that raises an error runs no destructor: nothing that owns memory may be alive.
+#[test]
+fn errors_lose_no_memory() {
+    lua_file("raising.lua").module("heap").limit(60).both();
 }

@@ -4,7 +4,6 @@ local eco = require 'eco'
 local http = require 'eco.http.server'
 local socket = require 'eco.socket'
 
-package.cpath = os.getenv('MASK_FOLDER') .. '/?.so;' .. package.cpath
 local mask = require 'mask'
 
 local function masked(sock)

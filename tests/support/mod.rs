@@ -1,9 +1,11 @@
 //! The builder all integration tests use: a script, where it runs, and what must come out.
 
+mod native;
 mod outcome;
 mod script;
 mod target;
 
+pub use native::build_host;
 pub use script::{command, lua, lua_file, raw};
 pub use target::{emulated, folder_of_tests, modules_folder, skip, workspace};
 

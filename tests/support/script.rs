@@ -1,5 +1,6 @@
 //! A script, the host it runs in, and the expectations on its end.
 
+use super::native::build_module;
 use super::outcome::{Expected, Outcome};
 use super::target::{emulated, folder_of_tests, interpreter, module_path, skip};
 use super::Scratch;
@@ -30,6 +31,7 @@ pub struct Script {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     files: Vec<(String, String)>,
+    modules: Vec<String>,
     input: Vec<u8>,
     limit: Duration,
     interrupt: Option<Duration>,
@@ -68,6 +70,7 @@ impl Script {
             arguments: Vec::new(),
             environment: Vec::new(),
             files: Vec::new(),
+            modules: Vec::new(),
             input: Vec::new(),
             limit: Duration::from_secs(30),
             interrupt: None,
@@ -92,6 +95,12 @@ impl Script {
     /// One more file in the scratch folder, which is the working directory.
     pub fn file(mut self, name: &str, content: &str) -> Script {
         self.files.push((name.to_owned(), content.to_owned()));
+        self
+    }
+
+    /// A Lua module of `tests/c/`, for the script to require. There is none for emulated machines: the test is skipped.
+    pub fn module(mut self, name: &str) -> Script {
+        self.modules.push(name.to_owned());
         self
     }
 
@@ -172,7 +181,14 @@ impl Script {
     }
 
     fn run(mut self, program: &[String], host: &str) {
+        if emulated() && !self.modules.is_empty() {
+            skip(&self.name, "its C module is not built for the emulated machine");
+            return;
+        }
         let scratch = Scratch::new();
+        for name in &self.modules {
+            build_module(name, &scratch.0);
+        }
         let mut words = Vec::new();
         if let Some(count) = self.descriptors {
             let limiter = format!("ulimit -n {count}; exec \"$@\"");
@@ -242,7 +258,7 @@ impl Script {
         command
             .args(&words[1..])
             .current_dir(folder)
-            .env("LUA_CPATH", module_path())
+            .env("LUA_CPATH", format!("{};./?.so", module_path()))
             .env("LUA_PATH", folder_of_tests().join("lua/?.lua"))
             .env("TEST_SCRATCH", folder)
             .env("TEST_INTERPRETER", interpreter().join("\n"))

@@ -162,7 +162,7 @@ fn next(lua: Lua, connection: &Connection) -> Outcome {
         Err(error) => match error.message() {
             Some(text) => {
                 lua.push_nil();
-                lua.try_push_bytes(text.as_bytes())?;
+                lua.try_push_bytes(text)?;
                 Ok(Returns(2))
             }
             None => Err(error),
