@@ -68,7 +68,7 @@ entries! {
     offload(this, state: State, operation: *const Parked, run: WorkFunction, release: WorkFunction, context: *mut c_void) -> c_int =
         runtime(this).offload(Lua::new(state), &*operation, run, release, context);
     new_reader(this, state: State, fd: c_int, read: Option<ReadFunction>, context: *mut c_void) -> Handle =
-        std::ptr::from_ref(Reader::push(Lua::new(state), Core::from_table(this), fd, read, context)).cast();
+        Reader::push(Lua::new(state), Core::from_table(this), fd, read, context).cast();
     reader_at(this, state: State, index: c_int) -> Handle =
         Lua::new(state).userdata::<Reader>(index).map_or(std::ptr::null(), |reader| std::ptr::from_ref(reader).cast());
     reader_call(this, state: State, handle: Handle, method: ReaderMethod, first: c_int) -> c_int = {
@@ -80,7 +80,7 @@ entries! {
     reader_consume(this, handle: Handle, count: usize) = reader(handle).consume(count);
     reader_fill(this, handle: Handle, want: usize) -> isize = reader(handle).fill_for(want);
     new_writer(this, state: State, fd: c_int, write: Option<WriteFunction>, context: *mut c_void) -> Handle =
-        std::ptr::from_ref(Writer::push(Lua::new(state), Core::from_table(this), fd, write, context)).cast();
+        Writer::push(Lua::new(state), Core::from_table(this), fd, write, context).cast();
     writer_at(this, state: State, index: c_int) -> Handle =
         Lua::new(state).userdata::<Writer>(index).map_or(std::ptr::null(), |writer| std::ptr::from_ref(writer).cast());
     writer_call(this, state: State, handle: Handle, method: WriterMethod, first: c_int) -> c_int = {

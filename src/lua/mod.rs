@@ -25,7 +25,10 @@ mod seconds;
 mod source;
 mod userdata;
 
+use std::cell::RefCell;
 use std::ffi::{c_char, c_int, c_void, CStr};
+use std::mem::MaybeUninit;
+use std::ops::Range;
 
 pub use error::{Error, Outcome, Returns};
 pub use fields::push_method;
@@ -213,9 +216,19 @@ impl Lua {
         }
     }
 
+    /// Pushes a part of bytes that other calls may change: they are not
+    /// borrowed any more when Lua raises, or runs a finaliser. May raise.
+    pub fn push_part(self, bytes: &RefCell<Vec<u8>>, range: Range<usize>) {
+        let part = std::ptr::from_ref(bytes.borrow().get(range).unwrap_or_default());
+        // SAFETY: Lua copies the bytes before anything else can run.
+        self.push_bytes(unsafe { &*part });
+    }
+
     /// Pushes memory of Lua's to write to while it is on the stack. May raise.
-    pub fn push_room<'a>(self, size: usize) -> &'a mut [std::mem::MaybeUninit<u8>] {
-        // SAFETY: a fresh block of that size that nobody else knows.
+    #[allow(clippy::mut_from_ref)]
+    pub fn push_room(&self, size: usize) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: a fresh block of that size that nobody else knows, borrowed
+        // for the running call at most.
         unsafe {
             let block = ffi::lua_newuserdatauv(self.state, size, 0);
             std::slice::from_raw_parts_mut(block.cast(), size)

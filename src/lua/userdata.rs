@@ -3,16 +3,26 @@
 //! A value is only ever borrowed shared (`&T`): Lua code, finalisers included,
 //! may come back to the same object while one of its methods runs, so state
 //! that changes sits in `Cell` or `RefCell`.
+//!
+//! Only the collector ends a value. Scripts do not get at metatables
+//! (`__metatable`); with the debug library they do, and a `__gc` called by hand
+//! does nothing. What a finaliser of theirs still sees of a value that was
+//! collected before it answers every use with an error.
 
 use std::ffi::{c_int, c_void, CStr};
 use std::marker::PhantomData;
 
 use super::error::finish;
 use super::function::guard;
-use super::{ffi, CFunction, Error, Functions, Lua, Outcome, State};
+use super::{ffi, function, CFunction, Error, Functions, Lua, Outcome, Returns, State};
 
 /// Where a metatable keeps the methods, for an `__index` of the type's own.
 pub const METHODS: i64 = 1;
+/// Where it keeps the metatable that a value gets when it was finalised.
+const DEAD: i64 = 2;
+
+/// Registry field of that metatable.
+const DEAD_TYPE: &CStr = c"eco.dead";
 
 /// What the metatable of a type is made of.
 struct Type {
@@ -37,15 +47,16 @@ pub trait UserData: Sized + 'static {
 /// Getting the block first means that what the value owns (a file descriptor,
 /// say) is never held while Lua may still run out of memory.
 #[must_use]
-pub struct Slot<T> {
-    lua: Lua,
+pub struct Slot<'a, T> {
+    lua: &'a Lua,
     block: *mut T,
     value: PhantomData<T>,
 }
 
-impl<T: UserData> Slot<T> {
-    /// Makes the block a `T`; the userdata is on top of the stack.
-    pub fn fill<'a>(self, value: T) -> &'a T {
+impl<'a, T: UserData> Slot<'a, T> {
+    /// Makes the block a `T`; the userdata is on top of the stack. The value
+    /// is borrowed as from [`Lua::userdata`].
+    pub fn fill(self, value: T) -> &'a T {
         // SAFETY: the block is fresh, big enough and aligned (checked in
         // `reserve`), and lies on top of the stack above its metatable.
         // Setting a metatable allocates nothing, so nothing raises here.
@@ -61,7 +72,7 @@ impl<T: UserData> Slot<T> {
 impl Lua {
     /// Allocates a block for a `T` with `user_values` Lua values beside it.
     /// May raise. Leaves metatable and block on the stack until `fill`.
-    pub fn reserve<T: UserData>(self, user_values: c_int, core: *const c_void) -> Slot<T> {
+    pub fn reserve<T: UserData>(&self, user_values: c_int, core: *const c_void) -> Slot<'_, T> {
         const { assert!(align_of::<T>() <= 8, "Lua aligns userdata to 8 bytes") };
         self.push_metatable::<T>(core);
         // SAFETY: asks Lua for a block; raises when out of memory, with
@@ -95,21 +106,48 @@ impl Lua {
             return;
         }
         self.pop(1);
-        self.push_table(1, 4);
+        self.push_dead_type();
+        self.push_closed_table(made.name);
+        let table = self.top();
+        self.insert(-2);
+        self.raw_set_index(table - 1, DEAD);
         let table = self.top();
         self.push_table(0, made.methods.values.len() as c_int);
         self.push_value(-1);
         self.raw_set_index(table, METHODS);
         self.set_field(table, c"__index");
-        // SAFETY: a C string that Lua copies; may raise, nothing is alive.
-        unsafe { self.push_c_str(made.name.as_ptr()) };
-        self.set_field(table, c"__name");
         self.set_method(table, b"__gc", made.finalise, core);
         for (name, function) in made.methods.each() {
             self.set_method(table, name, function, core);
         }
         self.push_value(table);
         self.set_field(ffi::LUA_REGISTRYINDEX, made.name);
+    }
+
+    /// Pushes a metatable with a name, which `getmetatable` hides. May raise.
+    fn push_closed_table(self, name: &CStr) {
+        self.push_table(2, 8);
+        // SAFETY: a C string that Lua copies; may raise, nothing is alive.
+        unsafe { self.push_c_str(name.as_ptr()) };
+        self.set_field(-2, c"__name");
+        self.set_bool(-1, c"__metatable", false);
+    }
+
+    /// Pushes the metatable of what was finalised. May raise.
+    fn push_dead_type(self) {
+        if self.get_field(ffi::LUA_REGISTRYINDEX, DEAD_TYPE) == ffi::LUA_TTABLE {
+            return;
+        }
+        self.pop(1);
+        self.push_closed_table(c"finalised object");
+        for event in [c"__index", c"__newindex", c"__call"] {
+            self.push_closure(function(dead), 0);
+            self.set_field(-2, event);
+        }
+        self.push_closure(function(nothing), 0);
+        self.set_field(-2, c"__close");
+        self.push_value(-1);
+        self.set_field(ffi::LUA_REGISTRYINDEX, DEAD_TYPE);
     }
 
     /// Adds one of them, see [`UserData::METHODS`]. May raise.
@@ -160,10 +198,12 @@ impl Lua {
         self.push_closure(function, 3);
     }
 
-    /// The `T` at `index`, or None for anything else.
-    pub fn userdata<'a, T: UserData>(self, index: c_int) -> Option<&'a T> {
+    /// The `T` at `index`, or None for anything else. Good for the running
+    /// call, as long as its slot, or what else the script cannot reach, keeps
+    /// the value: only the collector ends one.
+    pub fn userdata<T: UserData>(&self, index: c_int) -> Option<&T> {
         // SAFETY: only blocks filled with a `T` carry the metatable that the
-        // registry holds under its name; the caller keeps the value reachable.
+        // registry holds under its name.
         unsafe {
             let block = ffi::luaL_testudata(self.state, index, T::NAME.as_ptr());
             block.cast::<T>().as_ref()
@@ -171,10 +211,20 @@ impl Lua {
     }
 
     /// Argument `index` as a `T`.
-    pub fn expect_userdata<'a, T: UserData>(self, index: c_int) -> Result<&'a T, Error> {
+    pub fn expect_userdata<T: UserData>(&self, index: c_int) -> Result<&T, Error> {
         self.userdata(index)
             .ok_or_else(|| Error::wrong_type(index, T::NAME))
     }
+}
+
+/// Any use of what was finalised.
+fn dead(_: Lua) -> Outcome {
+    Err("the object was collected".into())
+}
+
+/// Closing it again.
+fn nothing(_: Lua) -> Outcome {
+    Ok(Returns(0))
 }
 
 /// True when argument 1 carries the metatable in upvalue 2.
@@ -262,17 +312,42 @@ where
     call::<T, F>
 }
 
+/// True when the collector called the running function, and not a script.
+fn called_by_collector(state: State) -> bool {
+    // SAFETY: asks about the running function and who called it; pushes nothing.
+    unsafe {
+        let mut frame: ffi::lua_Debug = std::mem::zeroed();
+        // While finalisers run, Lua 5.4.4 and later refuse this question
+        // (-1), earlier ones say that the collector stands still (0). Those
+        // mark as "called by __gc" the function that was interrupted, not the
+        // finaliser; the function that closes a state is not on the list.
+        let level = match ffi::lua_gc(state, ffi::LUA_GCISRUNNING) {
+            -1 => 0,
+            0 => 1,
+            _ => return false,
+        };
+        if ffi::lua_getstack(state, level, &mut frame) == 0 {
+            return true;
+        }
+        ffi::lua_getinfo(state, c"n".as_ptr(), &mut frame) != 0
+            && !frame.name.is_null()
+            && CStr::from_ptr(frame.name) == c"__gc"
+            && CStr::from_ptr(frame.namewhat) == c"metamethod"
+    }
+}
+
 /// `__gc`: finalises and drops the value, once.
 unsafe extern "C-unwind" fn finalise<T: UserData>(state: State) -> c_int {
-    // SAFETY: called by the collector with a filled block, or by a script that
-    // got hold of the metamethod; the receiver check covers the second case.
-    // Without its metatable the block is no `T` any more: it cannot be
-    // finalised twice.
+    if !called_by_collector(state) {
+        return 0;
+    }
+    // SAFETY: called by the collector with a filled block, its first time: the
+    // metatable of a `T` says so. It is replaced before the value is dropped.
     unsafe {
         if is_receiver(state) {
             let block = ffi::lua_touserdata(state, 1).cast::<T>();
             (*block).finalise(Lua::new(state));
-            ffi::lua_pushnil(state);
+            ffi::lua_rawgeti(state, Lua::upvalue(2), DEAD);
             ffi::lua_setmetatable(state, 1);
             block.drop_in_place();
         }

@@ -257,8 +257,7 @@ fn writer(lua: Lua) -> Outcome {
 /// `buffer([size])` -> buffer object.
 fn buffer(lua: Lua) -> Outcome {
     let size = lua.integer_or(1, Buffer::DEFAULT_SIZE)?;
-    let buffer = Buffer::with_capacity(size)?;
-    lua.reserve::<Buffer>(0, Core::of(lua).pointer())
-        .fill(buffer);
+    let slot = lua.reserve::<Buffer>(0, Core::of(lua).pointer());
+    slot.fill(Buffer::with_capacity(size)?);
     Ok(Returns(1))
 }

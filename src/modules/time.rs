@@ -93,7 +93,7 @@ struct Timer {
 
 /// Makes a timer of the callback at `index` and the arguments after it, and
 /// leaves it on top. May raise.
-fn create<'a>(lua: Lua, index: c_int, clock: Clock) -> Result<&'a Timer, Error> {
+fn create(lua: &Lua, index: c_int, clock: Clock) -> Result<&Timer, Error> {
     if lua.type_of(index) != ffi::LUA_TFUNCTION {
         return Err("assertion failed! the callback must be a function".into());
     }
@@ -101,7 +101,7 @@ fn create<'a>(lua: Lua, index: c_int, clock: Clock) -> Result<&'a Timer, Error> 
     if arguments > MOST_ARGUMENTS || !lua.ensure(arguments) {
         return Err("too many arguments".into());
     }
-    let core = Core::of(lua);
+    let core = Core::of(*lua);
     let timer = lua
         .reserve::<Timer>(CALLBACK + arguments, core.pointer())
         .fill(Timer {
@@ -121,7 +121,7 @@ fn create<'a>(lua: Lua, index: c_int, clock: Clock) -> Result<&'a Timer, Error> 
 
 /// `timer(callback, ...)` -> timer.
 fn timer(lua: Lua) -> Outcome {
-    create(lua, 1, Clock::Monotonic)?;
+    create(&lua, 1, Clock::Monotonic)?;
     Ok(Returns(1))
 }
 
@@ -139,7 +139,7 @@ fn start(lua: Lua, clock: Clock) -> Outcome {
     if lua.type_of(1) != ffi::LUA_TNUMBER {
         return Err("assertion failed! delay must be a number".into());
     }
-    let timer = create(lua, 2, clock)?;
+    let timer = create(&lua, 2, clock)?;
     match timer.arm(lua, lua.top(), 1)? {
         Ok(()) => Ok(Returns(1)),
         Err(errno) => lua.fail_errno(errno),

@@ -20,8 +20,5 @@ fn real_clients() {
 /// The stream hand-over that TLS uses: readers and writers with functions of a native module.
 #[test]
 fn masked_stream() {
-    lua_file("http-stream.lua")
-        .module("mask")
-        .limit(60)
-        .both();
+    lua_file("http-stream.lua").module("mask").limit(60).both();
 }

@@ -3,7 +3,9 @@
 //! A C host loads the modules into a state whose allocator refuses from the Nth allocation on, for every N a script
 //! needs; the script must end in a Lua error, the state stay usable, and closing it give every descriptor back.
 
-use crate::support::{build_host, emulated, folder_of_tests, lua_file, modules_folder, skip, Scratch};
+use crate::support::{
+    build_host, emulated, folder_of_tests, lua_file, modules_folder, skip, Scratch,
+};
 use std::process::Command;
 
 fn starve(script: &str, mode: &str) {
@@ -49,4 +51,9 @@ fn in_coroutines_that_wait() {
 #[test]
 fn errors_lose_no_memory() {
     lua_file("raising.lua").module("heap").limit(60).both();
+}
+
+#[test]
+fn values_end_with_the_collector_alone() {
+    lua_file("finalised.lua").limit(60).both();
 }

@@ -6,7 +6,12 @@ use std::process::Command;
 
 /// Builds the Lua module `name` from `tests/c/` into a folder.
 pub fn build_module(name: &str, folder: &Path) {
-    gcc(name, &folder.join(format!("{name}.so")), &["-shared", "-fPIC"], &[]);
+    gcc(
+        name,
+        &folder.join(format!("{name}.so")),
+        &["-shared", "-fPIC"],
+        &[],
+    );
 }
 
 /// Builds the program `name` from `tests/c/` into a folder: a host with the distribution's Lua.

@@ -182,7 +182,10 @@ impl Script {
 
     fn run(mut self, program: &[String], host: &str) {
         if emulated() && !self.modules.is_empty() {
-            skip(&self.name, "its C module is not built for the emulated machine");
+            skip(
+                &self.name,
+                "its C module is not built for the emulated machine",
+            );
             return;
         }
         let scratch = Scratch::new();

@@ -44,16 +44,18 @@ impl Buffer {
         count
     }
 
-    /// Pushes `count` bytes from `start`. May raise.
-    fn push_part(&self, lua: Lua, start: usize, count: usize) -> Result<(), Error> {
-        let bytes = self.bytes.borrow();
-        let start = start.min(bytes.len());
-        let end = start.saturating_add(count).min(bytes.len());
-        lua.try_push_bytes(&bytes[start..end])
+    /// Pushes `count` bytes from `start`, or as many as there are. May raise.
+    fn push_part(&self, lua: Lua, start: usize, count: usize) {
+        let length = self.len();
+        let end = start.saturating_add(count).min(length);
+        lua.push_part(&self.bytes, start.min(length)..end);
     }
 
+    /// Drops bytes at the front. A finaliser may have taken some meanwhile.
     fn drop_front(&self, count: usize) {
-        self.bytes.borrow_mut().drain(..count);
+        let mut bytes = self.bytes.borrow_mut();
+        let count = count.min(bytes.len());
+        bytes.drain(..count);
     }
 
     /// A count argument: absent, negative or too large means all.
@@ -65,13 +67,13 @@ impl Buffer {
     fn data(lua: Lua, this: &Buffer) -> Outcome {
         let start = usize::try_from(lua.integer_or(2, 0)?).unwrap_or(0);
         let count = this.count(lua, 3)?;
-        this.push_part(lua, start, count)?;
+        this.push_part(lua, start, count);
         Ok(Returns(1))
     }
 
     fn pull(lua: Lua, this: &Buffer) -> Outcome {
         let count = this.count(lua, 2)?;
-        this.push_part(lua, 0, count)?;
+        this.push_part(lua, 0, count);
         this.drop_front(count);
         Ok(Returns(1))
     }

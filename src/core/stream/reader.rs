@@ -62,15 +62,15 @@ crate::operation!(Reader, stream.parked);
 
 impl Reader {
     /// Pushes a reader of `fd`. May raise.
-    pub fn push<'a>(
+    pub fn push(
         lua: Lua,
         core: Core,
         fd: c_int,
         read: Option<ReadFunction>,
         context: *mut c_void,
-    ) -> &'a Reader {
+    ) -> *const Reader {
         let parked = Parked::new::<Reader>();
-        lua.reserve::<Reader>(0, core.pointer()).fill(Reader {
+        ptr::from_ref(lua.reserve::<Reader>(0, core.pointer()).fill(Reader {
             stream: Stream::new(parked, core, Interest::READ, fd),
             read,
             context,
@@ -80,7 +80,7 @@ impl Reader {
             at_end: Cell::new(false),
             is_tcp: Cell::new(if read.is_some() { Some(false) } else { None }),
             request: Cell::new(Request::Wait),
-        })
+        }))
     }
 
     // ---- the buffer --------------------------------------------------------------
@@ -307,7 +307,8 @@ impl Reader {
 
     /// Pushes `count` bytes and drops them and `skip` more.
     fn give(&self, lua: Lua, count: usize, skip: usize) -> c_int {
-        lua.push_bytes(&self.front()[..count]);
+        let head = self.head.get();
+        lua.push_part(&self.buffer, head..head + count);
         self.consume(count + skip);
         1
     }

@@ -31,12 +31,12 @@ crate::operation!(Io, stream.parked);
 
 impl Io {
     /// Pushes an io object for `fd`. May raise.
-    pub fn push<'a>(lua: Lua, core: Core, fd: c_int) -> &'a Io {
+    pub fn push(lua: Lua, core: Core, fd: c_int) {
         let parked = Parked::new::<Io>();
         lua.reserve::<Io>(0, core.pointer()).fill(Io {
             stream: Stream::new(parked, core, Interest::NONE, fd),
             interest: Cell::new(Interest::NONE),
-        })
+        });
     }
 
     fn is_ready(&self) -> bool {

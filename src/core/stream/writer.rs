@@ -52,15 +52,15 @@ crate::operation!(Writer, stream.parked);
 
 impl Writer {
     /// Pushes a writer of `fd`. May raise.
-    pub fn push<'a>(
+    pub fn push(
         lua: Lua,
         core: Core,
         fd: c_int,
         write: Option<WriteFunction>,
         context: *mut c_void,
-    ) -> &'a Writer {
+    ) -> *const Writer {
         let parked = Parked::new::<Writer>();
-        lua.reserve::<Writer>(0, core.pointer()).fill(Writer {
+        ptr::from_ref(lua.reserve::<Writer>(0, core.pointer()).fill(Writer {
             stream: Stream::new(parked, core, Interest::WRITE, fd),
             write,
             context,
@@ -68,7 +68,7 @@ impl Writer {
             request: Cell::new(Request::Wait),
             total: Cell::new(0),
             file: RefCell::new(None),
-        })
+        }))
     }
 
     // ---- one attempt ---------------------------------------------------------------

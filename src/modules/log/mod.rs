@@ -121,7 +121,7 @@ const CONSTANTS: Constants = constants! {
 /// `set_level(n)`, `set_flags(mask)`, `set_roll_size(bytes)`, `set_roll_count(n)`.
 fn set_number(lua: Lua) -> Outcome {
     let value = lua.integer(1)?;
-    let Some(logger) = Logger::of(lua) else {
+    let Some(logger) = Logger::of(&lua) else {
         return Ok(Returns(0));
     };
     let rolling = &mut logger.sink.borrow_mut().rolling;
@@ -142,7 +142,7 @@ fn set_number(lua: Lua) -> Outcome {
 /// one.
 fn set_text(lua: Lua) -> Outcome {
     let text = lua.string(1)?;
-    let Some(logger) = Logger::of(lua) else {
+    let Some(logger) = Logger::of(&lua) else {
         return Ok(Returns(0));
     };
     let sink = &mut *logger.sink.borrow_mut();
@@ -166,7 +166,7 @@ fn write(lua: Lua) -> Outcome {
         level = lua.integer(1)? as i32 & 7;
         first = 2;
     }
-    let Some(logger) = Logger::of(lua) else {
+    let Some(logger) = Logger::of(&lua) else {
         return Ok(Returns(0));
     };
     if level > logger.hook.level.get() {
@@ -213,7 +213,7 @@ fn write(lua: Lua) -> Outcome {
 impl Logger {
     /// The log the running function belongs to; None for a finaliser that runs
     /// after the log's own.
-    fn of<'a>(lua: Lua) -> Option<&'a Logger> {
+    fn of(lua: &Lua) -> Option<&Logger> {
         lua.userdata(Lua::upvalue(1))
     }
 }

@@ -17,7 +17,7 @@ pub const FUNCTIONS: Functions = functions! {
 
 /// Pushes a handle without a descriptor: it exists before it owns one. May
 /// raise.
-pub fn push_handle<'a>(lua: Lua, core: Core, family: c_int) -> &'a Handle {
+pub fn push_handle(lua: &Lua, core: Core, family: c_int) -> &Handle {
     let slot = lua.reserve::<Handle>(USER_VALUES, core.pointer());
     slot.fill(Handle::new(core, family))
 }
@@ -30,7 +30,7 @@ fn arguments(lua: Lua) -> Result<(c_int, c_int, c_int), Error> {
 /// `socket(family, type [, protocol])`
 fn socket(lua: Lua) -> Outcome {
     let (family, kind, protocol) = arguments(lua)?;
-    let handle = push_handle(lua, Core::of(lua), family);
+    let handle = push_handle(&lua, Core::of(lua), family);
     match system::socket(family, kind, protocol) {
         Ok(fd) => {
             handle.own(fd);
@@ -43,8 +43,8 @@ fn socket(lua: Lua) -> Outcome {
 /// `socketpair(family, type [, protocol])`
 fn socketpair(lua: Lua) -> Outcome {
     let (family, kind, protocol) = arguments(lua)?;
-    let first = push_handle(lua, Core::of(lua), family);
-    let second = push_handle(lua, Core::of(lua), family);
+    let first = push_handle(&lua, Core::of(lua), family);
+    let second = push_handle(&lua, Core::of(lua), family);
     match system::socketpair(family, kind, protocol) {
         Ok(fds) => {
             first.own(fds[0]);
@@ -83,7 +83,7 @@ pub fn object(lua: Lua) -> Outcome {
         return Ok(Returns(1));
     }
     let fd = lua.int(1)?;
-    let handle = push_handle(lua, core, libc::AF_UNSPEC);
+    let handle = push_handle(&lua, core, libc::AF_UNSPEC);
     handle.own(fd);
     object::push_tun(lua, handle);
     Ok(Returns(1))

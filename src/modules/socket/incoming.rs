@@ -126,7 +126,7 @@ fn accept(lua: Lua, handle: &Handle, fd: c_int, as_object: bool) -> Result<(), E
     } else if let Ok(address) = system::name(kept.get(), system::End::Peer) {
         peer = address;
     }
-    let accepted = push_handle(lua, handle.core, handle.family());
+    let accepted = push_handle(&lua, handle.core, handle.family());
     accepted.own(kept.replace(-1));
     if as_object {
         object::push(lua, accepted);

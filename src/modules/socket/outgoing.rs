@@ -215,7 +215,7 @@ fn push_failure(lua: Lua, writer: Writer) -> c_int {
 /// Pushes an operation for the handle at stack index 1; it holds nothing yet.
 /// May raise.
 fn operation<'a>(
-    lua: Lua,
+    lua: &'a Lua,
     handle: &Handle,
     request: Request,
     total: usize,
@@ -328,7 +328,7 @@ pub fn send(lua: Lua, handle: &Handle) -> Outcome {
     run(
         lua,
         operation(
-            lua,
+            &lua,
             handle,
             request,
             data.len(),
@@ -367,7 +367,7 @@ pub fn sendto(lua: Lua, handle: &Handle) -> Outcome {
     run(
         lua,
         operation(
-            lua,
+            &lua,
             handle,
             Request::Message(data),
             data.len(),
@@ -385,7 +385,7 @@ pub fn lock(lua: Lua, handle: &Handle) -> Outcome {
     }
     let timeout = handle.core.timeout(lua, 2);
     let operation = operation(
-        lua,
+        &lua,
         handle,
         Request::Lock,
         0,

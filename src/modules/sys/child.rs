@@ -63,7 +63,7 @@ crate::alarm!(Child);
 impl Child {
     /// Pushes the record of a child about to be started: everything that may
     /// raise happens here, nothing later.
-    pub fn push<'a>(lua: Lua, core: Core) -> &'a Child {
+    pub fn push(lua: &Lua, core: Core) -> &Child {
         if lua.get_field(ffi::LUA_REGISTRYINDEX, CHILDREN) != ffi::LUA_TTABLE {
             lua.pop(1);
             lua.push_table(0, 1);
@@ -128,7 +128,7 @@ impl Child {
     }
 
     /// The running child with this pid.
-    pub fn find<'a>(lua: Lua, pid: i32) -> Option<&'a Child> {
+    pub fn find(lua: &Lua, pid: i32) -> Option<&Child> {
         let mut found = None;
         if lua.get_field(ffi::LUA_REGISTRYINDEX, CHILDREN) == ffi::LUA_TTABLE {
             lua.push_nil();

@@ -150,7 +150,7 @@ fn waitpid(lua: Lua) -> Outcome {
         Ok(Some((pid, status))) => {
             if has_ended(status) {
                 // One of ours: whoever waits for it hears of it as well.
-                if let Some(child) = Child::find(lua, pid) {
+                if let Some(child) = Child::find(&lua, pid) {
                     child.finish(lua, Some(status));
                 }
             }
@@ -226,16 +226,16 @@ fn signalfd(lua: Lua) -> Outcome {
 
 /// Starts the program that the arguments name and pushes its record.
 #[inline(never)]
-fn launch<'a>(lua: Lua) -> Result<Result<&'a Child, Errno>, Error> {
-    let program = program(&lua)?;
-    let child = Child::push(lua, Core::of(lua));
+fn launch(lua: &Lua) -> Result<Result<&Child, Errno>, Error> {
+    let program = program(lua)?;
+    let child = Child::push(lua, Core::of(*lua));
     match program.start() {
         Ok(started) => {
             child.begin(started.pid, started.streams);
             Ok(Ok(child))
         }
         Err(errno) => {
-            child.release(lua);
+            child.release(*lua);
             Ok(Err(errno))
         }
     }
@@ -243,7 +243,7 @@ fn launch<'a>(lua: Lua) -> Result<Result<&'a Child, Errno>, Error> {
 
 /// `exec(...)` -> pid, stdout fd, stderr fd: the caller owns the fds.
 fn exec(lua: Lua) -> Outcome {
-    let child = match launch(lua)? {
+    let child = match launch(&lua)? {
         Ok(child) => child,
         Err(errno) => return lua.fail_errno(errno),
     };
@@ -256,7 +256,7 @@ fn exec(lua: Lua) -> Outcome {
 
 /// `exec(...)` of objects -> child, pid, stdout fd, stderr fd, their readers.
 fn start(lua: Lua) -> Outcome {
-    let child = match launch(lua)? {
+    let child = match launch(&lua)? {
         Ok(child) => child,
         Err(errno) => return lua.fail_errno(errno),
     };
@@ -274,7 +274,7 @@ fn start(lua: Lua) -> Outcome {
 /// `fork()` of `spawn`: child, pid in the parent; nil, 0 in the child, with no
 /// output of the parent waiting to be written.
 fn fork_tracked(lua: Lua) -> Outcome {
-    let child = Child::push(lua, Core::of(lua));
+    let child = Child::push(&lua, Core::of(lua));
     match process::fork(true) {
         Ok(0) => {
             Child::forget_all(lua);
