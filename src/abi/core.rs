@@ -7,7 +7,8 @@ use nix::errno::Errno;
 
 use super::operation::NO_TASK;
 use super::table::{
-    Abi, OBJECT_BUSY, OUTSIDE_COROUTINE, RAISED, READ_BUSY, REGISTRY_KEY, VERSION, WRITE_BUSY,
+    Abi, CLOSED, CLOSING, OBJECT_BUSY, OUTSIDE_COROUTINE, RAISED, READ_BUSY, REGISTRY_KEY, VERSION,
+    WRITE_BUSY,
 };
 use super::{Alarm, Cause, Clock, Interest, Nanoseconds, Parked, WorkFunction};
 use crate::lua::{ffi, Error, Lua, Outcome, Returns};
@@ -28,7 +29,19 @@ pub(super) use through;
 
 impl Core {
     /// The core of a function registered with [`Core::pointer`] as upvalue 1.
+    /// Raises an error when the state is closing, so it comes before anything
+    /// that would be lost then.
     pub fn of(lua: Lua) -> Core {
+        let core = Core::of_any(lua);
+        // SAFETY: the memory of the core is there until the state is gone.
+        if unsafe { (*core.0).version } == CLOSED {
+            lua.raise(CLOSING.into());
+        }
+        core
+    }
+
+    /// The same, also in a state that is closing.
+    pub fn of_any(lua: Lua) -> Core {
         Core(lua.to_userdata(Lua::upvalue(1)).cast())
     }
 
@@ -53,6 +66,9 @@ impl Core {
         let found = unsafe { table.as_ref() }.map_or(0, |abi| abi.version);
         if found == VERSION {
             return Ok(Core(table));
+        }
+        if found == CLOSED {
+            return Err(CLOSING.into());
         }
         lua.push_str(module);
         lua.push_str(" and eco come from different versions of lua-eco: update both");

@@ -14,6 +14,11 @@ use crate::lua::State;
 /// Version of the table; goes up with every change a module could notice.
 pub const VERSION: u32 = 2;
 
+/// What stands in its place once the state has begun to close.
+pub const CLOSED: u32 = 0;
+/// What functions raise then.
+pub const CLOSING: &str = "the Lua state is closing";
+
 /// Registry field that holds the core.
 pub const REGISTRY_KEY: &CStr = c"eco.core";
 

@@ -11,6 +11,7 @@ pub struct Ready<T: Copy> {
     /// Its length is a power of two. Values between `head` and `tail` are in
     /// the queue; both only count up and wrap.
     ring: UnsafeCell<Box<[T]>>,
+    nothing: T,
     head: Cell<u32>,
     tail: Cell<u32>,
 }
@@ -22,6 +23,7 @@ impl<T: Copy> Ready<T> {
     pub fn new(nothing: T) -> Ready<T> {
         Ready {
             ring: UnsafeCell::new(vec![nothing; Self::SMALLEST].into()),
+            nothing,
             head: Cell::new(0),
             tail: Cell::new(0),
         }
@@ -69,16 +71,25 @@ impl<T: Copy> Ready<T> {
         self.head.set(self.tail.get());
     }
 
+    /// Gives its memory back; what is pushed later asks for new.
+    pub fn free(&self) {
+        self.clear();
+        // SAFETY: as in `push`.
+        unsafe { *self.ring.get() = Box::default() };
+    }
+
     // It does not take the value: that would go through memory, and be read back
     // in one piece before its pieces have arrived there.
     #[inline(never)]
     fn grow(&self) {
-        let mut values: Vec<T> = Vec::with_capacity(self.len() as usize * 2);
-        while let Some(value) = self.pop() {
-            values.push(value);
+        let count = self.len();
+        let mut values = vec![self.nothing; Self::SMALLEST.max(count as usize * 2)];
+        for place in &mut values {
+            match self.pop() {
+                Some(value) => *place = value,
+                None => break,
+            }
         }
-        let count = values.len() as u32;
-        values.extend_from_within(..);
         // SAFETY: as in `push`.
         unsafe { *self.ring.get() = values.into() };
         self.head.set(0);

@@ -1,81 +1,231 @@
-//! Signal dispositions while a loop runs: SIGINT ends it, SIGPIPE is ignored.
+//! Signals while loops run: SIGINT ends every loop of the process, SIGPIPE is
+//! ignored.
 //!
-//! Dispositions belong to the process, so this is the one piece of state that
-//! does not hang off a Lua state: the number of the eventfd that the handler
-//! writes to, owned by the loop that installed it.
+//! Dispositions belong to the process, not to a Lua state, so states share
+//! what is here: a list of the eventfds the handler writes to, one for each
+//! state whose loop runs. Whoever enters it first changes the dispositions,
+//! whoever leaves it last puts back what was in force before; a signal that
+//! the process was started to ignore stays ignored.
 #![allow(unsafe_code)]
 
+use std::cell::UnsafeCell;
 use std::ffi::c_int;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
 
-/// Where the handler reports, -1 when no loop listens.
-static LISTENER: AtomicI32 = AtomicI32::new(-1);
+/// One place that the handler reports to.
+struct Listener {
+    event: RawFd,
+    next: AtomicPtr<Listener>,
+}
 
-extern "C" fn interrupted(_: c_int) {
-    let one = 1_u64;
+/// The list. The handler reads it; changes are made under the lock.
+static FIRST: AtomicPtr<Listener> = AtomicPtr::new(ptr::null_mut());
+/// Handlers that may be looking at the list.
+static HANDLING: AtomicU32 = AtomicU32::new(0);
+/// The process that holds the lock, 0 when nobody does.
+static LOCK: AtomicI32 = AtomicI32::new(0);
+/// The process that the list belongs to.
+static PROCESS: AtomicI32 = AtomicI32::new(0);
+/// What was in force before, once replaced: of SIGINT and of SIGPIPE.
+static BEFORE: Dispositions = Dispositions(UnsafeCell::new([None; 2]));
+
+struct Dispositions(UnsafeCell<[Option<libc::sigaction>; 2]>);
+
+// SAFETY: only touched by who holds the lock.
+unsafe impl Sync for Dispositions {}
+
+fn process() -> i32 {
+    // SAFETY: always succeeds.
+    unsafe { libc::getpid() }
+}
+
+extern "C" fn interrupted(signal: c_int) {
     let errno = Errno::last_raw();
-    // SAFETY: write(2) is async-signal-safe; the fd number is an eventfd's
-    // while it stands in LISTENER.
-    unsafe {
-        libc::write(
-            LISTENER.load(Ordering::Relaxed),
-            std::ptr::from_ref(&one).cast(),
-            size_of::<u64>(),
-        );
+    if PROCESS.load(Ordering::SeqCst) == process() {
+        HANDLING.fetch_add(1, Ordering::SeqCst);
+        let mut next = FIRST.load(Ordering::SeqCst);
+        // SAFETY: a listener is freed when it is out of the list and no handler
+        // is at work any more.
+        while let Some(listener) = unsafe { next.as_ref() } {
+            let one = 1_u64;
+            // SAFETY: write(2) is async-signal-safe; the eventfd is closed
+            // after its listener was freed.
+            unsafe {
+                libc::write(listener.event, ptr::from_ref(&one).cast(), size_of::<u64>());
+            }
+            next = listener.next.load(Ordering::SeqCst);
+        }
+        HANDLING.fetch_sub(1, Ordering::SeqCst);
+    } else {
+        // A forked child that has not started anew: no loop of its own listens,
+        // and its parent's are none of its business.
+        // SAFETY: both are async-signal-safe; the signal comes when we return.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+        }
     }
     Errno::set_raw(errno);
 }
 
-/// The dispositions of a running loop; dropping it restores what was before.
+/// Held while the list and the dispositions are changed.
+struct Lock;
+
+impl Lock {
+    fn take() -> Lock {
+        let own = process();
+        while let Err(holder) = LOCK.compare_exchange(0, own, Ordering::SeqCst, Ordering::SeqCst) {
+            if holder == own {
+                std::thread::yield_now();
+            } else {
+                // Held in the parent when it forked; its holder stayed there.
+                let _ = LOCK.compare_exchange(holder, 0, Ordering::SeqCst, Ordering::SeqCst);
+            }
+        }
+        if PROCESS.swap(own, Ordering::SeqCst) != own {
+            // So did the loops.
+            FIRST.store(ptr::null_mut(), Ordering::SeqCst);
+            HANDLING.store(0, Ordering::SeqCst);
+        }
+        Lock
+    }
+
+    #[allow(clippy::unused_self)]
+    fn before(&mut self) -> &mut [Option<libc::sigaction>; 2] {
+        // SAFETY: there is one lock, borrowed for as long as the result.
+        unsafe { &mut *BEFORE.0.get() }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        LOCK.store(0, Ordering::SeqCst);
+    }
+}
+
+/// The two signals, and what they do while a loop runs.
+fn ours() -> [(c_int, libc::sighandler_t); 2] {
+    [
+        (
+            libc::SIGINT,
+            interrupted as extern "C" fn(c_int) as libc::sighandler_t,
+        ),
+        (libc::SIGPIPE, libc::SIG_IGN),
+    ]
+}
+
+fn disposition(signal: c_int) -> libc::sigaction {
+    let mut action = MaybeUninit::zeroed();
+    // SAFETY: writes to a local; zeros are a valid action if it fails.
+    unsafe {
+        libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
+        action.assume_init()
+    }
+}
+
+/// Makes `handler` the disposition and keeps the old one, unless that is done
+/// already or the signal is ignored.
+fn replace(signal: c_int, handler: libc::sighandler_t, before: &mut Option<libc::sigaction>) {
+    let old = disposition(signal);
+    if before.is_some() || old.sa_sigaction == libc::SIG_IGN {
+        return;
+    }
+    let mut action = old;
+    action.sa_sigaction = handler;
+    action.sa_flags = 0;
+    // SAFETY: the handler does what handlers may do; the mask is emptied.
+    unsafe {
+        libc::sigemptyset(&mut action.sa_mask);
+        libc::sigaction(signal, &action, ptr::null_mut());
+    }
+    *before = Some(old);
+}
+
+/// Puts the old disposition back, unless somebody else has set one meanwhile.
+fn restore(signal: c_int, handler: libc::sighandler_t, before: &mut Option<libc::sigaction>) {
+    if let Some(old) = before.take() {
+        if disposition(signal).sa_sigaction == handler {
+            // SAFETY: what was in force before.
+            unsafe { libc::sigaction(signal, &old, ptr::null_mut()) };
+        }
+    }
+}
+
+/// A state whose loop runs; dropping it ends that.
 pub struct LoopSignals {
-    event: OwnedFd,
-    outer: c_int,
-    interrupt: Option<SigAction>,
-    pipe: Option<SigAction>,
+    event: EventFd,
+    listener: *mut Listener,
 }
 
 impl LoopSignals {
     pub fn install() -> Result<LoopSignals, Errno> {
-        let event = OwnedFd::from(EventFd::from_value_and_flags(
-            0,
-            EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK,
-        )?);
-        let outer = LISTENER.swap(event.as_raw_fd(), Ordering::Relaxed);
-        let set = |signal, handler| {
-            let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
-            // SAFETY: the handler only writes to an eventfd.
-            unsafe { sigaction(signal, &action) }.ok()
-        };
-        Ok(LoopSignals {
-            event,
-            outer,
-            interrupt: set(Signal::SIGINT, SigHandler::Handler(interrupted)),
-            pipe: set(Signal::SIGPIPE, SigHandler::SigIgn),
-        })
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let event = EventFd::from_value_and_flags(0, flags)?;
+        let listener = Box::into_raw(Box::new(Listener {
+            event: event.as_fd().as_raw_fd(),
+            next: AtomicPtr::default(),
+        }));
+        let mut lock = Lock::take();
+        // SAFETY: made above, and nobody else knows it yet.
+        unsafe { &*listener }
+            .next
+            .store(FIRST.load(Ordering::SeqCst), Ordering::SeqCst);
+        FIRST.store(listener, Ordering::SeqCst);
+        for ((signal, handler), before) in ours().into_iter().zip(lock.before()) {
+            replace(signal, handler, before);
+        }
+        Ok(LoopSignals { event, listener })
     }
 
     /// Readable once SIGINT was received.
     pub fn event(&self) -> BorrowedFd<'_> {
         self.event.as_fd()
     }
+
+    /// Takes note of it.
+    pub fn clear(&self) {
+        // Fails when there is nothing to take.
+        let _ = self.event.read();
+    }
+
+    /// Takes it out of the list.
+    fn unlink(&self) {
+        let mut link = &FIRST;
+        loop {
+            let listener = link.load(Ordering::SeqCst);
+            // SAFETY: listed ones live, and the lock keeps the list as it is.
+            let Some(next) = (unsafe { listener.as_ref() }).map(|listener| &listener.next) else {
+                return;
+            };
+            if listener == self.listener {
+                return link.store(next.load(Ordering::SeqCst), Ordering::SeqCst);
+            }
+            link = next;
+        }
+    }
 }
 
 impl Drop for LoopSignals {
     fn drop(&mut self) {
-        for (signal, action) in [
-            (Signal::SIGPIPE, self.pipe),
-            (Signal::SIGINT, self.interrupt),
-        ] {
-            if let Some(action) = action {
-                // SAFETY: puts back what was in force before.
-                let _ = unsafe { sigaction(signal, &action) };
+        let mut lock = Lock::take();
+        self.unlink();
+        if FIRST.load(Ordering::SeqCst).is_null() {
+            for ((signal, handler), before) in ours().into_iter().zip(lock.before()) {
+                restore(signal, handler, before);
             }
         }
-        LISTENER.store(self.outer, Ordering::Relaxed);
+        drop(lock);
+        // In other threads, and short.
+        while HANDLING.load(Ordering::SeqCst) > 0 {
+            std::thread::yield_now();
+        }
+        // SAFETY: made by `install`; out of the list, and nobody looks at it.
+        drop(unsafe { Box::from_raw(self.listener) });
     }
 }

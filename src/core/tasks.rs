@@ -139,6 +139,13 @@ impl Tasks {
         self.free.set(index as c_int);
     }
 
+    /// Frees all records. Nobody may know any of them any more.
+    pub fn free(&self) {
+        // SAFETY: as in `get`.
+        unsafe { *self.blocks.get() = Vec::new() };
+        self.free.set(-1);
+    }
+
     /// Number of records, free ones included.
     pub fn len(&self) -> u32 {
         // SAFETY: as in `get`.

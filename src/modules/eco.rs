@@ -67,6 +67,12 @@ fn runtime<'a>(lua: Lua) -> &'a Runtime {
     Runtime::of(Core::of(lua))
 }
 
+/// The same for what is called very often, and finds out by itself when the
+/// state is closing.
+fn any_runtime<'a>(lua: Lua) -> &'a Runtime {
+    Runtime::of(Core::of_any(lua))
+}
+
 /// `run(f, ...)` -> thread.
 fn run(lua: Lua) -> Outcome {
     lua.expect(1, ffi::LUA_TFUNCTION)?;
@@ -77,7 +83,7 @@ fn run(lua: Lua) -> Outcome {
 /// `sleep(delay)`, in seconds. May be called in any coroutine.
 pub fn sleep(lua: Lua) -> Outcome {
     match checked_duration(lua.number(1)?) {
-        Some(delay) => runtime(lua).sleep(lua, delay),
+        Some(delay) => any_runtime(lua).sleep(lua, delay),
         None => Err(Error::argument(
             1,
             "delay must be greater than or equal to 0",
@@ -87,7 +93,7 @@ pub fn sleep(lua: Lua) -> Outcome {
 
 /// `yield()`: lets every other ready coroutine run first.
 fn yield_now(lua: Lua) -> Outcome {
-    runtime(lua).yield_now(lua)
+    any_runtime(lua).yield_now(lua)
 }
 
 /// `count()` -> number of live coroutines.

@@ -1,6 +1,7 @@
 //! One file per topic of the contract.
 
 mod base;
+mod closing;
 mod documents;
 mod errors;
 mod faults;

@@ -16,6 +16,9 @@ use crate::core::tasks::NO_TIMER;
 
 impl Runtime {
     pub fn set_alarm(&self, alarm: &Alarm, clock: Clock, at: Nanoseconds) -> c_int {
+        if self.is_closed() {
+            return -(Errno::ECANCELED as c_int);
+        }
         self.clear_alarm(alarm);
         if clock == Clock::Wall {
             if let Err(errno) = self.open_wall_fd() {

@@ -6,6 +6,7 @@ use std::ptr;
 
 use nix::errno::Errno;
 
+use super::running::push_thread_of;
 use super::Runtime;
 use crate::abi::Nanoseconds;
 use crate::core::clock::milliseconds;
@@ -37,7 +38,9 @@ impl Runtime {
     /// A coroutine failed, its error value is on top of its stack: report it
     /// and end the process with status 1.
     pub(super) fn panic(&self, lua: Lua, thread: State) {
-        lua.ensure(6);
+        lua.ensure(7);
+        // The hook may do anything, also have its record dropped.
+        push_thread_of(lua, thread);
         // SAFETY: the thread is dead with its error value on top, of which we
         // get a copy; a dead thread has room for one more value.
         unsafe {
@@ -112,16 +115,19 @@ impl Runtime {
     /// Closes every coroutine, then the state, and ends the process: finalisers
     /// and to-be-closed variables run.
     pub(super) fn exit(&self, lua: Lua) {
-        let suspended: Vec<State> = self
-            .tasks
-            .iter()
-            .map(|(_, task)| task.thread.get())
-            // SAFETY: the table of threads keeps each of them alive.
-            .filter(|thread| unsafe { ffi::lua_status(*thread) } == ffi::LUA_YIELD)
-            .collect();
-        for thread in suspended {
-            // SAFETY: as above; errors in closing methods are ignored.
-            unsafe { ffi::lua_resetthread(thread) };
+        // What closes may end other coroutines, and start new ones: those are
+        // left to the state. Records never move, and only their number is kept.
+        for index in 0..self.tasks.len() {
+            let thread = self.tasks.get(index).thread.get();
+            // SAFETY: the table of threads keeps the thread alive, our own stack
+            // while it is closed; errors in closing methods are ignored.
+            unsafe {
+                if !thread.is_null() && ffi::lua_status(thread) == ffi::LUA_YIELD {
+                    push_thread_of(lua, thread);
+                    ffi::lua_resetthread(thread);
+                    lua.pop(1);
+                }
+            }
         }
         // SAFETY: nothing of the state is touched afterwards; eco.so stays
         // mapped (it is linked with nodelete).

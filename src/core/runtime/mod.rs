@@ -7,6 +7,8 @@
 //!   else ended (`coroutine.resume`, `coroutine.close`) is dropped silently.
 //! - Waking only queues. Coroutines run from the loop, or inside `eco.run`.
 //! - No `RefCell` is borrowed across a Lua call that may raise.
+//! - Functions keep a pointer to the runtime, so it outlives its finaliser: it
+//!   is shut down then, and refuses. Lua frees its memory when nothing runs.
 #![allow(unsafe_code)]
 
 mod alarms;
@@ -14,16 +16,20 @@ mod failure;
 mod running;
 mod waiting;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ffi::{c_int, CStr};
+use std::mem::ManuallyDrop;
 use std::ptr;
 
 use nix::sys::timerfd::TimerFd;
 
-use crate::abi::{Abi, Alarm, Cause, Clock, Core, Nanoseconds, NO_TASK, REGISTRY_KEY, VERSION};
+use crate::abi::{
+    Abi, Alarm, Cause, Clock, Core, Nanoseconds, CLOSED, CLOSING, NO_TASK, REGISTRY_KEY, VERSION,
+};
 use crate::core::pool::Pool;
 use crate::core::reactor::Reactor;
 use crate::core::ready::Ready;
+use crate::core::signals::LoopSignals;
 use crate::core::tasks::{Found, Task, Tasks, EXPLICIT, NO_TIMER, OWNED};
 use crate::core::timers::{Positions, Timers};
 use crate::lua::{ffi, Error, Functions, Lua, Outcome, Returns, State, UserData};
@@ -77,7 +83,8 @@ struct AlarmSlot {
 /// The scheduler.
 #[repr(C)]
 pub struct Runtime {
-    abi: Abi,
+    /// Its version changes when the state closes.
+    abi: UnsafeCell<Abi>,
     tasks: Tasks,
     ready: Ready<Entry>,
     timers: RefCell<Timers>,
@@ -100,6 +107,8 @@ pub struct Runtime {
     found: RefCell<Found>,
     /// Memory for whoever reads next: see [`Runtime::spare`].
     spare: RefCell<Vec<u8>>,
+    /// Where SIGINT is noticed while a loop runs.
+    signals: RefCell<Option<LoopSignals>>,
     /// An error nobody caught is being reported.
     failing: Cell<bool>,
     /// Blocking turns since the last sweep.
@@ -132,9 +141,17 @@ pub struct Runtime {
     pub process: Cell<u32>,
 }
 
-impl UserData for Runtime {
+/// The runtime as Lua owns it: never dropped, see [`Runtime::shut_down`].
+#[repr(transparent)]
+struct Owned(ManuallyDrop<Runtime>);
+
+impl UserData for Owned {
     const NAME: &'static CStr = c"struct eco_runtime *";
     const METHODS: Functions = Functions::NONE;
+
+    fn finalise(&self, _lua: Lua) {
+        self.0.shut_down();
+    }
 }
 
 impl Positions for Runtime {
@@ -162,18 +179,18 @@ impl Runtime {
         lua.pop(1);
         if !existing.is_null() {
             // SAFETY: the field holds a core, which starts with its version.
-            return if unsafe { (*existing).version } == VERSION {
+            return match unsafe { (*existing).version } {
                 // SAFETY: as above.
-                Ok(unsafe { Core::from_table(existing) })
-            } else {
-                Err("two different versions of eco are loaded".into())
+                VERSION => Ok(unsafe { Core::from_table(existing) }),
+                CLOSED => Err(CLOSING.into()),
+                _ => Err("two different versions of eco are loaded".into()),
             };
         }
         lua.push_table(0, 0);
         let threads = lua.reference();
-        let slot = lua.reserve::<Runtime>(0, ptr::null());
-        let runtime = slot.fill(Runtime {
-            abi: crate::core::table::TABLE,
+        let slot = lua.reserve::<Owned>(0, ptr::null());
+        let runtime = slot.fill(Owned(ManuallyDrop::new(Runtime {
+            abi: UnsafeCell::new(crate::core::table::TABLE),
             tasks: Tasks::new(),
             ready: Ready::new(Entry::NONE),
             timers: RefCell::default(),
@@ -189,6 +206,7 @@ impl Runtime {
             budget: Cell::new(BUDGET),
             spare: RefCell::default(),
             found: RefCell::default(),
+            signals: RefCell::new(None),
             failing: Cell::new(false),
             swept: Cell::new(0),
             mark: Cell::new(0),
@@ -206,15 +224,46 @@ impl Runtime {
             panic_hook: Cell::new(ffi::LUA_NOREF),
             child_hook: Cell::new(ffi::LUA_NOREF),
             process: Cell::new(std::process::id()),
-        });
+        })));
         lua.set_field(ffi::LUA_REGISTRYINDEX, REGISTRY_KEY);
         // SAFETY: the runtime starts with its table.
-        Ok(unsafe { Core::from_table(&runtime.abi) })
+        Ok(unsafe { Core::from_table(runtime.0.abi.get()) })
+    }
+
+    /// The state closes: gives everything back, and refuses from now on.
+    /// Finalisers of older values still call our functions.
+    fn shut_down(&self) {
+        // SAFETY: the table is only read through raw pointers, a field at a time.
+        unsafe { (*self.abi.get()).version = CLOSED };
+        self.current.set(ptr::null());
+        for member in &self.group {
+            member.set(ptr::null());
+        }
+        self.unmeasured.set(0);
+        self.signals.take();
+        self.pool.take();
+        self.wall_fd.take();
+        self.reactor.take();
+        self.timers.take();
+        self.wall_timers.take();
+        self.alarms.take();
+        self.deferred.take();
+        self.spare.take();
+        self.found.take();
+        self.ready.free();
+        self.tasks.free();
+        self.count.set(0);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        // SAFETY: as in `shut_down`.
+        unsafe { (*self.abi.get()).version == CLOSED }
     }
 
     /// Starts a coroutine of the function below `arguments` values on top and
     /// leaves the thread in their place. May raise.
     pub fn spawn(&self, lua: Lua, arguments: c_int) {
+        self.refuse_when_closed(lua);
         lua.ensure(6);
         // SAFETY: a new thread of this state; may raise with nothing alive.
         let thread = unsafe { ffi::lua_newthread(lua.state()) };
@@ -377,6 +426,10 @@ impl Runtime {
         }
         // Before anything is removed from it: the parent goes on using it.
         *self.reactor.borrow_mut() = Reactor::default();
+        if self.signals.take().is_some() {
+            // Without a descriptor left, SIGINT does what it did before the loop.
+            let _ = self.listen();
+        }
         for index in self.set_alarms() {
             self.free_alarm(index);
         }

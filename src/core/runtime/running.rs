@@ -264,9 +264,9 @@ impl Runtime {
 
     pub(super) fn enter(&self, lua: Lua) -> Result<(), Errno> {
         lua.ensure(20);
-        let signals = LoopSignals::install()?;
-        let event = signals.event().as_raw_fd();
-        self.reactor.borrow_mut().add_internal(event, INTERRUPT)?;
+        if self.signals.borrow().is_none() {
+            self.listen()?;
+        }
         self.depth.set(self.depth.get() + 1);
         let outer = (self.current.replace(ptr::null()), self.budget.get());
         self.since.set(0);
@@ -296,11 +296,24 @@ impl Runtime {
         self.current.set(outer.0);
         self.budget.set(outer.1);
         self.depth.set(self.depth.get() - 1);
-        self.reactor.borrow_mut().remove_internal(event);
-        if self.depth.get() > 0 && self.stop.get() {
+        if self.depth.get() == 0 {
+            if let Some(signals) = self.signals.take() {
+                let event = signals.event().as_raw_fd();
+                self.reactor.borrow_mut().remove_internal(event);
+            }
+        } else if self.stop.get() {
             self.quit.set(true);
         }
         failure
+    }
+
+    /// Has SIGINT noticed, until the outermost loop ends.
+    pub(super) fn listen(&self) -> Result<(), Errno> {
+        let signals = LoopSignals::install()?;
+        let event = signals.event().as_raw_fd();
+        self.reactor.borrow_mut().add_internal(event, INTERRUPT)?;
+        *self.signals.borrow_mut() = Some(signals);
+        Ok(())
     }
 
     /// An error left the loop's turns. One from a poll (out of memory) fails
@@ -437,7 +450,12 @@ impl Runtime {
                         self.deferred.borrow_mut().push((writer, wait));
                     }
                 }
-                Event::Internal(INTERRUPT) => interrupted = true,
+                Event::Internal(INTERRUPT) => {
+                    interrupted = true;
+                    if let Some(signals) = &*self.signals.borrow() {
+                        signals.clear();
+                    }
+                }
                 Event::Internal(WALL) => self.expire_wall(),
                 Event::Internal(POOL) => self.collect_work(),
                 Event::Internal(number) => self.enqueue_alarm(number - WATCH),

@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use super::running::push_thread_of;
 use super::{task_at, Entry, Runtime, POOL};
 use crate::abi::{
-    monotonic, Cause, Interest, Nanoseconds, Parked, WorkFunction, NO_TASK, OUTSIDE_COROUTINE,
-    RAISED, READ_BUSY, WRITE_BUSY,
+    monotonic, Cause, Interest, Nanoseconds, Parked, WorkFunction, CLOSING, NO_TASK,
+    OUTSIDE_COROUTINE, RAISED, READ_BUSY, WRITE_BUSY,
 };
 use crate::core::pool::{Pool, Work};
 use crate::core::tasks::{Task, EXPLICIT, NO_TIMER, OFFLOADED, OWNED, QUEUED};
@@ -35,6 +35,7 @@ impl Runtime {
     /// The task of the thread on top of the stack, made when there is none.
     /// May raise, before anything has changed.
     pub(super) fn task_of_top(&self, lua: Lua) -> u32 {
+        self.refuse_when_closed(lua);
         lua.ensure(4);
         lua.push_reference(self.threads);
         lua.push_value(-2);
@@ -48,6 +49,13 @@ impl Runtime {
         let index = self.add(lua, thread, 0);
         lua.pop(1);
         index
+    }
+
+    /// Raises an error once the state has begun to close.
+    pub(super) fn refuse_when_closed(&self, lua: Lua) {
+        if self.is_closed() {
+            lua.raise(CLOSING.into());
+        }
     }
 
     /// Adds a record for the thread below the table of threads on top.

@@ -389,6 +389,10 @@ impl UserData for Reader {
 
     fn finalise(&self, _lua: Lua) {
         self.stream.forget();
+        // Who holds a handle of it finds it closed, and empty.
+        self.stream.fd.set(-1);
+        self.head.set(0);
+        self.buffer.take();
     }
 }
 

@@ -290,5 +290,8 @@ impl UserData for Writer {
 
     fn finalise(&self, _lua: Lua) {
         self.stream.forget();
+        // As in a reader.
+        self.stream.fd.set(-1);
+        self.file.take();
     }
 }
