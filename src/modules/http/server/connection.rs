@@ -2,52 +2,32 @@
 //! does to the stream happens in `pump`; everything it leaves on the Lua stack
 //! happens here, when nothing is borrowed.
 
-use std::cell::{Cell, RefCell, RefMut};
-use std::ffi::{c_int, CStr};
-use std::rc::Rc;
+use std::cell::Cell;
+use std::ffi::c_int;
 
-use super::exchange::Exchange;
-use super::methods;
-use super::pump::{Event, Failure, Goal, Phase};
+use super::exchange::{drop_front, Part};
+use super::pump::{Event, Failure, Goal, Phase, Pump};
 use super::request;
-use super::settings::{Settings, Shared};
+use super::settings::Shared;
 use crate::abi::{Cause, Core, Interest, Nanoseconds, Parked, Step};
-use crate::abi::{Reader, Writer};
-use crate::functions;
-use crate::http::head::Scanner;
-use crate::lua::{ffi, method, Error, Functions, Lua, Outcome, Returns, UserData, METHODS};
+use crate::lua::{ffi, Error, Lua, Outcome, Returns};
 use crate::operation;
 
 /// How long the peer has to take an answer before it is closed upon.
 const LINGER: Nanoseconds = 2_000_000_000;
 
-/// User values: the fields (`sock`, `peer`, `options`, and the handler's own),
-/// and what keeps reader and writer alive.
-const FIELDS: c_int = 1;
-const READER: c_int = 2;
-const WRITER: c_int = 3;
+/// User values: what keeps reader and writer alive.
+const READER: c_int = 1;
+const WRITER: c_int = 2;
 
-/// Slot of the metatable with the function for computed fields of `methods.lua`.
-const COMPUTED: i64 = 2;
-
-/// A connection; while it is idle, this is all there is of it.
+/// A connection: what its pump does, as an operation coroutines wait for.
 #[repr(C)]
 pub struct Connection {
     parked: Parked,
     core: Core,
-    pub(super) reader: Reader,
-    pub(super) writer: Writer,
-    pub(super) settings: Rc<Settings>,
-    pub(super) exchange: RefCell<Option<Box<Exchange>>>,
-    pub(super) scanner: Cell<Scanner>,
-    pub(super) goal: Cell<Goal>,
-    /// What it waits for, and whether bytes moved since it last waited.
-    pub(super) phase: Cell<Phase>,
-    pub(super) progress: Cell<bool>,
+    pub(super) pump: Pump,
     /// Inactivity limit of the running call.
     timeout: Cell<Nanoseconds>,
-    /// Status the last request was refused with.
-    pub(super) refused: Cell<u16>,
 }
 
 operation!(Connection);
@@ -58,130 +38,31 @@ enum Settled {
     Waits(Phase),
 }
 
-impl UserData for Connection {
-    const NAME: &'static CStr = c"struct http_connection *";
-    const METHODS: Functions = functions! {
-        add_header: method(methods::add_header),
-        set_status: method(methods::set_status),
-        send: method(methods::send),
-        flush: method(methods::flush),
-        discard_body: method(methods::discard_body),
-        read_body: method(methods::read_body),
-        remaining: method(methods::remaining),
-        start_form: method(methods::start_form),
-        next_part: method(methods::next_part),
-        describe: method(methods::describe),
-        begin_piece: method(methods::begin_piece),
-        end_piece: method(methods::end_piece),
-        next_request: method(next),
-        __index: method(get_field),
-        __newindex: method(set_field),
-    };
-
-    fn finalise(&self, _: Lua) {
-        self.core.forget(&self.parked);
-    }
-}
-
-/// `connection(settings, fields, reader, writer)`, for the driver.
+/// `connection(settings, reader, writer)`, for the driver.
 pub fn new(lua: Lua) -> Outcome {
     let core = Core::of(lua);
     let shared = lua.expect_userdata::<Shared>(1)?;
-    lua.expect(2, ffi::LUA_TTABLE)?;
-    let (Some(reader), Some(writer)) = (core.reader_at(lua, 3), core.writer_at(lua, 4)) else {
+    let (Some(reader), Some(writer)) = (core.reader_at(lua, 2), core.writer_at(lua, 3)) else {
         return Err("not a stream".into());
     };
-    lua.set_top(4);
-    let slot = lua.reserve::<Connection>(3, core.pointer());
+    lua.set_top(3);
+    let slot = lua.reserve::<Connection>(2, core.pointer());
     slot.fill(Connection {
         parked: Parked::new::<Connection>(),
         core,
-        reader,
-        writer,
-        settings: shared.0.clone(),
-        exchange: RefCell::default(),
-        scanner: Cell::default(),
-        goal: Cell::new(Goal::Request),
-        phase: Cell::new(Phase::Idle),
-        progress: Cell::new(false),
+        pump: Pump::new(reader, writer, shared.0.clone()),
         timeout: Cell::new(0),
-        refused: Cell::new(0),
     });
     lua.insert(2);
-    for value in [WRITER, READER, FIELDS] {
-        lua.set_user_value(2, value);
-    }
+    lua.set_user_value(2, WRITER);
+    lua.set_user_value(2, READER);
     Ok(Returns(1))
-}
-
-/// `__index`: own fields, then methods, then computed fields.
-fn get_field(lua: Lua, _: &Connection) -> Outcome {
-    lua.set_top(2);
-    lua.get_user_value(1, FIELDS);
-    lua.raw_get_index(Lua::upvalue(2), METHODS);
-    for table in [3, 4] {
-        lua.push_value(2);
-        if lua.raw_get(table) != ffi::LUA_TNIL {
-            return Ok(Returns(1));
-        }
-    }
-    lua.raw_get_index(Lua::upvalue(2), COMPUTED);
-    lua.push_value(1);
-    lua.push_value(2);
-    lua.call(2, 1);
-    Ok(Returns(1))
-}
-
-/// `__newindex`
-fn set_field(lua: Lua, _: &Connection) -> Outcome {
-    lua.get_user_value(1, FIELDS);
-    lua.insert(2);
-    lua.raw_set(2);
-    Ok(Returns(0))
-}
-
-/// `next_request(con, ok, result)`: finishes the response to the last request
-/// (`ok` and `result` are what became of its handler) and gives method, target,
-/// path, query, its pairs, headers and minor version of the next one; or nothing,
-/// or nil and a reason, when there is none. Never raises: an error here
-/// would end the process.
-fn next(lua: Lua, connection: &Connection) -> Outcome {
-    if let Some(mut guard) = connection.exchange() {
-        let exchange = &mut **guard;
-        let failed = !lua.to_bool(2);
-        if failed && !exchange.streamed {
-            exchange.answer(500, &connection.settings);
-        }
-        let refused = lua.type_of(3) == ffi::LUA_TBOOLEAN && !lua.to_bool(3);
-        exchange.broken |=
-            refused || exchange.response.code == 101 || (failed && exchange.streamed);
-        exchange.build(&connection.settings);
-        exchange.response.finish(&mut exchange.out);
-    }
-    match connection.start(lua, Goal::Request, 0) {
-        Err(error) => match error.message() {
-            Some(text) => {
-                lua.push_nil();
-                lua.try_push_bytes(text)?;
-                Ok(Returns(2))
-            }
-            None => Err(error),
-        },
-        other => other,
-    }
-}
-
-/// The error that a method was called between requests.
-#[cold]
-pub fn idle() -> Outcome {
-    Err("no request is being served".into())
 }
 
 impl Connection {
-    /// The request being served. Nothing of Lua that may raise is called while
-    /// this is held.
-    pub fn exchange(&self) -> Option<RefMut<'_, Box<Exchange>>> {
-        RefMut::filter_map(self.exchange.borrow_mut(), Option::as_mut).ok()
+    /// Its owner goes away.
+    pub fn forget(&self) {
+        self.core.forget(&self.parked);
     }
 
     /// Work towards `goal`, as the tail of a method. May raise.
@@ -189,33 +70,33 @@ impl Connection {
         if self.core.is_parked(&self.parked) {
             return Err("another coroutine is already waiting on this I/O object".into());
         }
-        self.reader.check_idle()?;
-        self.goal.set(goal);
+        self.pump.reader.check_idle()?;
+        self.pump.goal.set(goal);
         self.timeout.set(timeout);
         if self.core.spend(lua) {
             // Requests that need no waiting must not keep others from running.
-            self.phase.set(Phase::Turn);
+            self.pump.phase.set(Phase::Turn);
             let outcome = self.core.park(lua, &self.parked, -1, Interest::NONE, 0)?;
             self.core.wake(&self.parked, Cause::WAKE);
             return Ok(outcome);
         }
-        match self.settle(lua, self.pump())? {
+        match self.settle(lua, self.pump.run())? {
             Settled::Results(count) => Ok(Returns(count)),
             Settled::Waits(phase) => {
                 let (interest, limit) = self.wait_of(phase);
-                self.phase.set(phase);
+                self.pump.phase.set(phase);
                 self.core
-                    .park(lua, &self.parked, self.reader.fd(), interest, limit)
+                    .park(lua, &self.parked, self.pump.reader.fd(), interest, limit)
             }
         }
     }
 
     fn wait_of(&self, phase: Phase) -> (Interest, Nanoseconds) {
         let limit = match phase {
-            Phase::Write => self.settings.send_timeout(),
+            Phase::Write => self.pump.settings.send_timeout,
             Phase::Body => self.timeout.get(),
-            Phase::Idle => self.settings.idle(),
-            Phase::Head | Phase::Drain => self.settings.head_timeout(),
+            Phase::Idle => self.pump.settings.idle,
+            Phase::Head | Phase::Drain => self.pump.settings.head_timeout,
             Phase::Linger | Phase::Turn => LINGER,
         };
         let write = phase == Phase::Write;
@@ -231,14 +112,14 @@ impl Connection {
 
     fn poll(&self, lua: Lua, cause: Cause) -> Step {
         let event = if cause.has(Cause::CANCEL) {
-            match self.goal.get() {
+            match self.pump.goal.get() {
                 Goal::Request | Goal::Last => Event::Ended,
                 _ => Event::Failed(Failure::Canceled),
             }
         } else if cause.has(Cause::TIMEOUT) {
-            self.timed_out()
+            self.pump.timed_out()
         } else {
-            self.pump()
+            self.pump.run()
         };
         let phase = match self.settle(lua, event) {
             Ok(Settled::Waits(phase)) => phase,
@@ -251,8 +132,8 @@ impl Connection {
             }
         };
         let (interest, limit) = self.wait_of(phase);
-        let changed = self.phase.replace(phase) != phase;
-        let fd = self.reader.fd();
+        let changed = self.pump.phase.replace(phase) != phase;
+        let fd = self.pump.reader.fd();
         if changed
             && self
                 .core
@@ -263,14 +144,14 @@ impl Connection {
             lua.push_str("another coroutine is already waiting on this file descriptor");
             return Step::Done(2);
         }
-        if changed || (self.progress.get() && matches!(phase, Phase::Write | Phase::Body)) {
+        if changed || (self.pump.progress.get() && matches!(phase, Phase::Write | Phase::Body)) {
             self.core.restart_timeout(&self.parked, limit);
         }
         Step::Pending
     }
 
     fn abandon(&self) {
-        if let Some(mut exchange) = self.exchange() {
+        if let Some(mut exchange) = self.pump.exchange() {
             exchange.broken = true;
         }
     }
@@ -279,9 +160,9 @@ impl Connection {
     fn settle(&self, lua: Lua, event: Event) -> Result<Settled, Error> {
         let mut event = event;
         if let Event::Request = event {
-            match request::push(self, lua)? {
-                None => return Ok(Settled::Results(request::VALUES)),
-                Some(status) => event = self.refuse(status),
+            match request::push(&self.pump, lua)? {
+                None => return Ok(Settled::Results(1)),
+                Some(status) => event = self.pump.refuse(status),
             }
         }
         let count = match event {
@@ -297,20 +178,19 @@ impl Connection {
                     .map(|()| 1)
             })?,
             Event::Form => {
-                let part = match self.exchange() {
+                let part = match self.pump.exchange() {
                     Some(exchange) => exchange.part,
                     None => return Ok(Settled::Results(0)),
                 };
                 self.hand_out(lua, |lua, received, _| {
-                    lua.protect(3, &(received, part), methods::push_part)
-                        .map(|()| 3)
+                    let before = lua.top();
+                    lua.protect(ffi::LUA_MULTRET, &(received, part), push_part)?;
+                    Ok(lua.top() - before)
                 })?
             }
             Event::Ended => {
-                if let Some(exchange) = self.exchange.take() {
-                    self.settings.give_back(exchange);
-                }
-                let status = self.refused.get();
+                self.pump.end_exchange();
+                let status = self.pump.refused.get();
                 if status == 0 {
                     return Ok(Settled::Results(0));
                 }
@@ -322,14 +202,14 @@ impl Connection {
             }
             Event::Failed(failure) => {
                 lua.push_nil();
-                lua.push_str(match (self.goal.get(), self.phase.get()) {
+                lua.push_str(match (self.pump.goal.get(), self.pump.phase.get()) {
                     (Goal::Request, Phase::Write) => "flush data: ",
                     (Goal::Request, _) => "not a complete http request: ",
                     _ => "",
                 });
                 match failure {
-                    Failure::Reader => self.reader.push_error(lua),
-                    Failure::Writer => self.writer.push_error(lua),
+                    Failure::Reader => self.pump.reader.push_error(lua),
+                    Failure::Writer => self.pump.writer.push_error(lua),
                     Failure::Closed => lua.push_str("closed"),
                     Failure::Timeout => lua.push_str("timeout"),
                     Failure::Canceled => lua.push_str("canceled"),
@@ -350,7 +230,7 @@ impl Connection {
         lua: Lua,
         push: impl FnOnce(Lua, &[u8], usize) -> Result<c_int, Error>,
     ) -> Result<c_int, Error> {
-        let (mut received, ready) = match self.exchange() {
+        let (mut received, ready) = match self.pump.exchange() {
             Some(mut exchange) => (std::mem::take(&mut exchange.received), exchange.ready),
             None => return Ok(0),
         };
@@ -358,16 +238,41 @@ impl Connection {
         if result.is_ok() {
             drop_front(&mut received, ready);
         }
-        if let Some(mut exchange) = self.exchange() {
+        if let Some(mut exchange) = self.pump.exchange() {
             exchange.received = received;
         }
         result
     }
 }
 
-/// Remove the first `count` bytes.
-pub fn drop_front(buffer: &mut Vec<u8>, count: usize) {
-    let count = count.min(buffer.len());
-    buffer.copy_within(count.., 0);
-    buffer.truncate(buffer.len() - count);
+/// Push a part of the form as handlers get it; body of a protected call.
+fn push_part(lua: Lua, (received, part): &(&[u8], Part)) {
+    let push = |(start, end): (usize, usize)| {
+        lua.push_bytes(received.get(start..end).unwrap_or(b""));
+    };
+    match *part {
+        Part::Header(name, value) => {
+            lua.push_str("header");
+            lua.push_table(2, 0);
+            push(name);
+            lua.raw_set_index(-2, 1);
+            push(value);
+            lua.raw_set_index(-2, 2);
+        }
+        Part::Body(data, done) => {
+            lua.push_str("body");
+            lua.push_table(2, 0);
+            push(data);
+            lua.raw_set_index(-2, 1);
+            if done {
+                lua.push_bool(true);
+                lua.raw_set_index(-2, 2);
+            }
+        }
+        Part::End => lua.push_str("end"),
+        Part::Failed(why) => {
+            lua.push_nil();
+            lua.push_str(why);
+        }
+    }
 }

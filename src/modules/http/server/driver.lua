@@ -1,11 +1,13 @@
 -- The accept loop of `listen`, and the loop of each connection. What they do is
 -- native: `next_request` finishes one response and waits for the next request.
 
-local native = ...
+local native, methods = ...
 local eco = require 'eco'
 local log = require 'eco.log'
 local socket = require 'eco.socket'
-local connection, next_request, debugging = native.connection, native.next_request, native.debugging
+local connection, next_request, remaining = native.connection, native.next_request, native.remaining
+local debugging = native.debugging
+local metatable = { __index = methods }
 local traceback = debug.traceback
 
 -- After these, a listener will never accept again; anything else passes.
@@ -46,21 +48,20 @@ local function nanoseconds(options, name, default)
     return math.ceil(math.min(math.max(number(options, name, default), 0), 4e9) * 1e9)
 end
 
--- In the order of the native side.
-local function shared_settings(options)
-    local idle = number(options, 'http_keepalive', 30)
-    return native.settings(
-        number(options, 'max_request_line', 8192),
-        number(options, 'max_head', 16384),
-        number(options, 'max_headers', 100),
-        number(options, 'max_body', math.maxinteger),
-        number(options, 'max_drain', 262144),
-        idle >= 1 and math.floor(idle) or 0,
-        idle > 0 and nanoseconds(options, 'http_keepalive', 30) or 3000000000,
-        nanoseconds(options, 'head_timeout', 10),
-        nanoseconds(options, 'send_timeout', 60),
-        options.ssl and 0 or 1
-    )
+local function settings(options)
+    local keepalive = number(options, 'http_keepalive', 30)
+    return native.settings {
+        max_request_line = number(options, 'max_request_line', 8192),
+        max_head = number(options, 'max_head', 16384),
+        max_headers = number(options, 'max_headers', 100),
+        max_body = number(options, 'max_body', math.maxinteger),
+        max_drain = number(options, 'max_drain', 262144),
+        keepalive = keepalive >= 1 and math.floor(keepalive) or 0,
+        idle = keepalive > 0 and nanoseconds(options, 'http_keepalive', 30) or 3000000000,
+        head_timeout = nanoseconds(options, 'head_timeout', 10),
+        send_timeout = nanoseconds(options, 'send_timeout', 60),
+        plain = options.ssl and 0 or 1,
+    }
 end
 
 local function open(ipaddr, port, options)
@@ -78,7 +79,7 @@ return function(ipaddr, port, options, handler)
     options = options or {}
     complete(options)
 
-    local shared = shared_settings(options)
+    local shared = settings(options)
     local listener, err = open(ipaddr, port, options)
     if not listener then
         return nil, err
@@ -87,15 +88,15 @@ return function(ipaddr, port, options, handler)
     local active, limit, waiting = 0, options.max_connections or math.huge, nil
 
     local function serve(sock, peer)
-        local con = connection(shared, { sock = sock, peer = peer, options = options }, sock.rd, sock.wr)
+        local con = setmetatable({ resp = connection(shared, sock.rd, sock.wr), sock = sock, peer = peer, options = options }, metatable)
         local verbose = debugging()
-        local method, target, path, query_string, query, headers, minor = next_request(con, true)
-        while method do
-            local req = {
-                method = method, raw_path = target, path = path, query_string = query_string, query = query,
-                headers = headers, major_version = 1, minor_version = minor,
-            }
-            if method == 'POST' then
+        local req, problem = next_request(con, true)
+        while req do
+            local left = remaining(con)
+            if left ~= con.body_remain then
+                con.body_remain = left
+            end
+            if req.method == 'POST' then
                 req.form = {}
             end
             local ok, result = xpcall(handler, traceback, con, req)
@@ -103,12 +104,12 @@ return function(ipaddr, port, options, handler)
                 log.err(prefix(peer) .. tostring(result))
             end
             if verbose then
-                log.debug(('%s"%s %s HTTP/1.%d %d'):format(prefix(peer), method, target:match('^[^?]*'), minor, con.resp.code))
+                log.debug(('%s"%s %s HTTP/1.%d %d'):format(prefix(peer), req.method, req.raw_path:match('^[^?]*'), req.minor_version, con.resp.code))
             end
-            method, target, path, query_string, query, headers, minor = next_request(con, ok, result)
+            req, problem = next_request(con, ok, result)
         end
-        if target then
-            log.err(prefix(peer) .. target)
+        if problem then
+            log.err(prefix(peer) .. problem)
         end
         sock:close()
         active = active - 1

@@ -78,6 +78,13 @@ fn empty(buffer: &mut Vec<u8>) {
     buffer.clear();
 }
 
+/// Remove the first `count` bytes.
+pub fn drop_front(buffer: &mut Vec<u8>, count: usize) {
+    let count = count.min(buffer.len());
+    buffer.copy_within(count.., 0);
+    buffer.truncate(buffer.len() - count);
+}
+
 impl Exchange {
     /// Forget everything but the memory.
     pub fn clear(&mut self) {
@@ -122,12 +129,12 @@ impl Exchange {
             || self
                 .body
                 .exact()
-                .is_some_and(|left| left > settings.max_drain() as u64);
+                .is_some_and(|left| left > settings.max_drain as u64);
         let context = Context {
             minor: self.minor,
             head_only: self.head_only,
-            close: self.close || settings.keepalive() == 0 || unread,
-            keepalive: settings.keepalive() as u32,
+            close: self.close || settings.keepalive == 0 || unread,
+            keepalive: settings.keepalive as u32,
             date: &settings.date(),
         };
         self.response.build(&context, &mut self.out);

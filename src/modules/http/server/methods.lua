@@ -1,4 +1,5 @@
--- Methods of connections that need no speed, on top of the native ones.
+-- Methods of connections that need no speed, on top of the native ones, and the
+-- response as `con.resp` shows it.
 
 local native, methods, metatable = ...
 local file = require 'eco.file'
@@ -10,10 +11,11 @@ local function take(name)
     return f
 end
 
-local begin_piece, end_piece, describe = take 'begin_piece', take 'end_piece', take 'describe'
-local read_body, remaining = take 'read_body', take 'remaining'
+local begin_piece, end_piece = take 'begin_piece', take 'end_piece'
+local describe, header_lines = take 'describe', take 'header_lines'
+local read_body, discard_body, remaining = take 'read_body', take 'discard_body', take 'remaining'
 local start_form, next_part = take 'start_form', take 'next_part'
-native.next_request = take 'next_request'
+native.next_request, native.remaining = take 'next_request', remaining
 
 -- Content types and the suffixes they stand for.
 local types = [[
@@ -125,7 +127,21 @@ function methods:read_body(count, timeout)
     if count <= 0 then
         error('size must be greater than 0', 2)
     end
-    return read_body(self, count, nanoseconds(timeout))
+    local data, err = read_body(self, count, nanoseconds(timeout))
+    self.body_remain = remaining(self)
+    if data then
+        return data
+    end
+    return nil, err
+end
+
+function methods:discard_body()
+    local ok, err = discard_body(self)
+    self.body_remain = remaining(self)
+    if ok then
+        return true
+    end
+    return nil, err
 end
 
 function methods:read_formdata(req, timeout)
@@ -135,14 +151,9 @@ function methods:read_formdata(req, timeout)
         elseif not start_form(self, req.headers['content-type'] or '') then
             return nil, 'bad request'
         end
+        self.formed = true
     end
-    local event, first, second = next_part(self, nanoseconds(timeout))
-    if event == 'header' then
-        return event, { first:lower(), second }
-    elseif event == 'body' then
-        return event, { first, second }
-    end
-    return event, first
+    return next_part(self, nanoseconds(timeout))
 end
 
 -- What is known of a file that can be sent; otherwise the reason and the status
@@ -292,22 +303,22 @@ function methods:serve_file(req)
     return transfer(self, name, first, count)
 end
 
--- Fields that are computed when asked for.
-metatable[2] = function(con, key)
-    if key == 'body_remain' then
-        return remaining(con)
-    elseif key == 'formed' then
-        return (select(8, describe(con))) or false
-    elseif key == 'resp' then
-        local code, status, head, data, head_sent, chunked, minor = describe(con)
-        if not code then return end
-        local headers = {}
-        for name, value in head:gmatch('([^:\r\n]+): ([^\r\n]*)') do
-            headers[name:lower()] = value
-        end
-        return {
-            code = code, status = status ~= '' and status or nil, head_sent = head_sent, chunked = chunked, headers = headers, data = data,
-            major_version = 1, minor_version = minor,
-        }
+-- What most requests leave as it is.
+methods.formed = false
+methods.body_remain = 0
+
+local function headers(resp)
+    local all = {}
+    for name, value in header_lines(resp):gmatch('([^:\r\n]+): ([^\r\n]*)') do
+        all[name:lower()] = value
     end
+    return all
+end
+
+-- The response as `con.resp` shows it.
+metatable.__index = function(resp, name)
+    if name == 'headers' then
+        return headers(resp)
+    end
+    return describe(resp, name)
 end

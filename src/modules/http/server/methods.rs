@@ -1,12 +1,82 @@
 //! Native methods of connections; `methods.lua` builds the others on them.
 
-use super::connection::{idle, Connection};
-use super::exchange::Part;
+use std::ffi::CStr;
+
+use super::connection::Connection;
 use super::pump::Goal;
+use crate::functions;
 use crate::http::fields::Malformed;
 use crate::http::multipart::Multipart;
 use crate::http::text::put;
-use crate::lua::{ffi, Lua, Outcome, Returns};
+use crate::lua::{ffi, field_method, Functions, Lua, Outcome, Returns, UserData};
+
+/// The field of a connection's table that holds the native part, which is also
+/// what scripts see as its response.
+pub const FIELD: &CStr = c"resp";
+
+/// Methods of that table.
+pub const METHODS: Functions = functions! {
+    add_header: field_method(add_header),
+    set_status: field_method(set_status),
+    send: field_method(send),
+    flush: field_method(flush),
+    discard_body: field_method(discard_body),
+    read_body: field_method(read_body),
+    remaining: field_method(remaining),
+    start_form: field_method(start_form),
+    next_part: field_method(next_part),
+    describe: field_method(describe),
+    header_lines: field_method(header_lines),
+    begin_piece: field_method(begin_piece),
+    end_piece: field_method(end_piece),
+    next_request: field_method(next_request),
+};
+
+impl UserData for Connection {
+    const NAME: &'static CStr = c"struct http_connection *";
+    const METHODS: Functions = Functions::NONE;
+
+    fn finalise(&self, _: Lua) {
+        self.forget();
+    }
+}
+
+/// `next_request(con, ok, result)`: finishes the response to the last request
+/// (`ok` and `result` are what became of its handler) and gives method, target,
+/// path, query, its pairs, headers and minor version of the next one; or nothing,
+/// or nil and a reason, when there is none. Never raises: an error here
+/// would end the process.
+fn next_request(lua: Lua, connection: &Connection) -> Outcome {
+    if let Some(mut guard) = connection.pump.exchange() {
+        let exchange = &mut **guard;
+        let failed = !lua.to_bool(2);
+        if failed && !exchange.streamed {
+            exchange.answer(500, &connection.pump.settings);
+        }
+        let refused = lua.type_of(3) == ffi::LUA_TBOOLEAN && !lua.to_bool(3);
+        exchange.broken |=
+            refused || exchange.response.code == 101 || (failed && exchange.streamed);
+        exchange.build(&connection.pump.settings);
+        exchange.response.finish(&mut exchange.out);
+    }
+    match connection.start(lua, Goal::Request, 0) {
+        Err(error) => match error.message() {
+            Some(text) => {
+                lua.push_nil();
+                lua.try_push_bytes(text)?;
+                Ok(Returns(2))
+            }
+            None => Err(error),
+        },
+        other => other,
+    }
+}
+
+/// The error that a method was called between requests.
+#[cold]
+fn idle() -> Outcome {
+    Err("no request is being served".into())
+}
 
 #[cold]
 fn head_sent() -> Outcome {
@@ -28,14 +98,14 @@ fn yes(lua: Lua) -> Outcome {
 }
 
 /// `con:add_header(name, value)`
-pub fn add_header(lua: Lua, connection: &Connection) -> Outcome {
+fn add_header(lua: Lua, connection: &Connection) -> Outcome {
     let name = lua.string(2)?;
     let value = if lua.is_none_or_nil(3) {
         None
     } else {
         Some(lua.string(3)?)
     };
-    let Some(mut exchange) = connection.exchange() else {
+    let Some(mut exchange) = connection.pump.exchange() else {
         return idle();
     };
     if exchange.response.built {
@@ -51,11 +121,11 @@ pub fn add_header(lua: Lua, connection: &Connection) -> Outcome {
 }
 
 /// `con:set_status(code [, reason])`
-pub fn set_status(lua: Lua, connection: &Connection) -> Outcome {
+fn set_status(lua: Lua, connection: &Connection) -> Outcome {
     let code = lua.integer(2)?;
     let reason = lua.string_or(3, b"")?;
     {
-        let Some(mut exchange) = connection.exchange() else {
+        let Some(mut exchange) = connection.pump.exchange() else {
             return idle();
         };
         if exchange.response.built {
@@ -70,7 +140,7 @@ pub fn set_status(lua: Lua, connection: &Connection) -> Outcome {
 }
 
 /// `con:send(...)`
-pub fn send(lua: Lua, connection: &Connection) -> Outcome {
+fn send(lua: Lua, connection: &Connection) -> Outcome {
     let top = lua.top();
     let mut length = 0;
     for index in 2..=top {
@@ -80,11 +150,11 @@ pub fn send(lua: Lua, connection: &Connection) -> Outcome {
         length += lua.raw_len(index) as u64;
     }
     {
-        let Some(mut guard) = connection.exchange() else {
+        let Some(mut guard) = connection.pump.exchange() else {
             return idle();
         };
         let exchange = &mut **guard;
-        exchange.build(&connection.settings);
+        exchange.build(&connection.pump.settings);
         if exchange.response.begin_piece(length, &mut exchange.out) {
             for index in 2..=top {
                 put(&mut exchange.out, lua.to_bytes(index));
@@ -96,26 +166,26 @@ pub fn send(lua: Lua, connection: &Connection) -> Outcome {
 }
 
 /// `con:flush()`
-pub fn flush(lua: Lua, connection: &Connection) -> Outcome {
+fn flush(lua: Lua, connection: &Connection) -> Outcome {
     {
-        let Some(mut exchange) = connection.exchange() else {
+        let Some(mut exchange) = connection.pump.exchange() else {
             return idle();
         };
-        exchange.build(&connection.settings);
+        exchange.build(&connection.pump.settings);
     }
     connection.start(lua, Goal::Flush, 0)
 }
 
 /// `con:discard_body()`
-pub fn discard_body(lua: Lua, connection: &Connection) -> Outcome {
+fn discard_body(lua: Lua, connection: &Connection) -> Outcome {
     connection.start(lua, Goal::Discard, 0)
 }
 
 /// `read_body(con, count, timeout)`: at most `count` bytes, timeout in ns.
-pub fn read_body(lua: Lua, connection: &Connection) -> Outcome {
+fn read_body(lua: Lua, connection: &Connection) -> Outcome {
     let want = lua.integer(2)?;
     {
-        let Some(mut exchange) = connection.exchange() else {
+        let Some(mut exchange) = connection.pump.exchange() else {
             return idle();
         };
         exchange.ready = usize::try_from(want).unwrap_or(usize::MAX);
@@ -124,8 +194,9 @@ pub fn read_body(lua: Lua, connection: &Connection) -> Outcome {
 }
 
 /// `remaining(con)`: body bytes left to read.
-pub fn remaining(lua: Lua, connection: &Connection) -> Outcome {
+fn remaining(lua: Lua, connection: &Connection) -> Outcome {
     let left = connection
+        .pump
         .exchange()
         .map_or(0, |exchange| exchange.remaining());
     lua.push_integer(left.min(i64::MAX as u64) as i64);
@@ -133,10 +204,10 @@ pub fn remaining(lua: Lua, connection: &Connection) -> Outcome {
 }
 
 /// `start_form(con, content_type)`: whether it names a form.
-pub fn start_form(lua: Lua, connection: &Connection) -> Outcome {
+fn start_form(lua: Lua, connection: &Connection) -> Outcome {
     let form = Multipart::new(lua.string(2)?);
     let found = form.is_some();
-    if let Some(mut exchange) = connection.exchange() {
+    if let Some(mut exchange) = connection.pump.exchange() {
         exchange.close |= found;
         exchange.form = form;
     }
@@ -145,75 +216,63 @@ pub fn start_form(lua: Lua, connection: &Connection) -> Outcome {
 }
 
 /// `next_part(con, timeout)`: `'header', name, value`, `'body', data, done` or `'end'`.
-pub fn next_part(lua: Lua, connection: &Connection) -> Outcome {
+fn next_part(lua: Lua, connection: &Connection) -> Outcome {
     connection.start(lua, Goal::Form, lua.to_integer(2).unwrap_or(0))
 }
 
-/// Push a part of the form; body of a protected call.
-pub fn push_part(lua: Lua, (received, part): &(&[u8], Part)) {
-    let slice = |(start, end): (usize, usize)| received.get(start..end).unwrap_or(b"");
-    match *part {
-        Part::Header(name, value) => {
-            lua.push_str("header");
-            lua.push_bytes(slice(name));
-            lua.push_bytes(slice(value));
-        }
-        Part::Body(data, done) => {
-            lua.push_str("body");
-            lua.push_bytes(slice(data));
-            if done {
-                lua.push_bool(true);
-            }
-        }
-        Part::End => lua.push_str("end"),
-        Part::Failed(why) => {
-            lua.push_nil();
-            lua.push_str(why);
-        }
-    }
-}
-
-/// `describe(con)`: code, reason, header lines, buffered bytes, whether the head
-/// was built, whether the body is chunked, minor version, whether a form was begun.
-pub fn describe(lua: Lua, connection: &Connection) -> Outcome {
-    let (code, built, chunked, minor, formed, reason, headers, data) = {
-        let Some(exchange) = connection.exchange() else {
+/// `describe(con, name)`: a field of the response as it is so far.
+fn describe(lua: Lua, connection: &Connection) -> Outcome {
+    let name = lua.string(2)?;
+    let (value, text) = {
+        let Some(exchange) = connection.pump.exchange() else {
             return Ok(Returns(0));
         };
         let response = &exchange.response;
-        (
-            response.code,
-            response.built,
-            response.chunked,
-            exchange.minor,
-            exchange.form.is_some(),
-            response.reason.clone(),
-            response.headers.clone(),
-            exchange.out.clone(),
-        )
+        match name {
+            b"code" => (response.code, None),
+            b"status" if response.reason.is_empty() => return Ok(Returns(0)),
+            b"status" => (0, Some(response.reason.clone())),
+            b"data" => (0, Some(exchange.out.clone())),
+            b"major_version" => (1, None),
+            b"minor_version" => (i64::from(exchange.minor), None),
+            b"head_sent" => {
+                lua.push_bool(response.built);
+                return Ok(Returns(1));
+            }
+            b"chunked" => {
+                lua.push_bool(response.chunked);
+                return Ok(Returns(1));
+            }
+            _ => return Ok(Returns(0)),
+        }
     };
-    lua.push_integer(code);
-    for text in [&reason, &headers, &data] {
-        lua.try_push_bytes(text)?;
+    match text {
+        Some(text) => lua.try_push_bytes(&text)?,
+        None => lua.push_integer(value),
     }
-    drop((reason, headers, data));
-    lua.push_bool(built);
-    lua.push_bool(chunked);
-    lua.push_integer(i64::from(minor));
-    lua.push_bool(formed);
-    Ok(Returns(8))
+    Ok(Returns(1))
+}
+
+/// `header_lines(con)`: those of the response that a handler set.
+fn header_lines(lua: Lua, connection: &Connection) -> Outcome {
+    let lines = match connection.pump.exchange() {
+        Some(exchange) => exchange.response.headers.clone(),
+        None => Vec::new(),
+    };
+    lua.try_push_bytes(&lines)?;
+    Ok(Returns(1))
 }
 
 /// `begin_piece(con, length)`: announces bytes that go to the stream directly;
 /// false when there must be none.
-pub fn begin_piece(lua: Lua, connection: &Connection) -> Outcome {
+fn begin_piece(lua: Lua, connection: &Connection) -> Outcome {
     let length = lua.integer(2)?.max(0) as u64;
     let expected = {
-        let Some(mut guard) = connection.exchange() else {
+        let Some(mut guard) = connection.pump.exchange() else {
             return idle();
         };
         let exchange = &mut **guard;
-        exchange.build(&connection.settings);
+        exchange.build(&connection.pump.settings);
         exchange.response.begin_piece(length, &mut exchange.out)
     };
     lua.push_bool(expected);
@@ -221,9 +280,9 @@ pub fn begin_piece(lua: Lua, connection: &Connection) -> Outcome {
 }
 
 /// `end_piece(con, complete)`
-pub fn end_piece(lua: Lua, connection: &Connection) -> Outcome {
+fn end_piece(lua: Lua, connection: &Connection) -> Outcome {
     let complete = lua.to_bool(2);
-    if let Some(mut guard) = connection.exchange() {
+    if let Some(mut guard) = connection.pump.exchange() {
         let exchange = &mut **guard;
         exchange.response.end_piece(&mut exchange.out);
         exchange.broken |= !complete;

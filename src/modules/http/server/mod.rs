@@ -38,7 +38,7 @@ pub fn open(lua: Lua) -> Outcome {
     }
     lua.push_chunk(c"=eco.http.server", lua_source!("driver.lua"));
     lua.push_module(NATIVE, core.pointer());
-    lua.push_methods::<Connection>(core.pointer());
+    lua.push_field_methods::<Connection>(methods::FIELD, methods::METHODS, core.pointer());
     lua.push_chunk(c"=eco.http.server", lua_source!("methods.lua"));
     for argument in [-3, -3] {
         lua.push_value(argument);

@@ -1,9 +1,12 @@
 //! The one place that moves bytes between a connection's stream and its buffers:
 //! works towards a goal until it is reached or would block. Knows no Lua.
 
-use super::connection::{drop_front, Connection};
-use super::exchange::{Exchange, Part};
-use crate::abi::Attempt;
+use std::cell::{Cell, RefCell, RefMut};
+use std::rc::Rc;
+
+use super::exchange::{drop_front, Exchange, Part};
+use super::settings::Settings;
+use crate::abi::{Attempt, Reader, Writer};
 use crate::http::body::Broken;
 use crate::http::head::{Scan, Scanner};
 use crate::http::multipart::{Event as Found, PIECE};
@@ -77,9 +80,52 @@ pub enum Event {
 const HEAD: usize = 1024;
 const BODY: usize = 8192;
 
-impl Connection {
+/// The I/O state of a connection; while it is idle, this is all there is of it.
+pub struct Pump {
+    pub reader: Reader,
+    pub writer: Writer,
+    pub settings: Rc<Settings>,
+    exchange: RefCell<Option<Box<Exchange>>>,
+    scanner: Cell<Scanner>,
+    pub goal: Cell<Goal>,
+    /// What it waits for, and whether bytes moved since it last waited.
+    pub phase: Cell<Phase>,
+    pub progress: Cell<bool>,
+    /// Status the last request was refused with.
+    pub refused: Cell<u16>,
+}
+
+impl Pump {
+    /// A pump between requests.
+    pub fn new(reader: Reader, writer: Writer, settings: Rc<Settings>) -> Pump {
+        Pump {
+            reader,
+            writer,
+            settings,
+            exchange: RefCell::default(),
+            scanner: Cell::default(),
+            goal: Cell::new(Goal::Request),
+            phase: Cell::new(Phase::Idle),
+            progress: Cell::new(false),
+            refused: Cell::new(0),
+        }
+    }
+
+    /// The request being served. Nothing of Lua that may raise is called while
+    /// this is held.
+    pub fn exchange(&self) -> Option<RefMut<'_, Box<Exchange>>> {
+        RefMut::filter_map(self.exchange.borrow_mut(), Option::as_mut).ok()
+    }
+
+    /// No request is being served any more.
+    pub fn end_exchange(&self) {
+        if let Some(exchange) = self.exchange.take() {
+            self.settings.give_back(exchange);
+        }
+    }
+
     /// Go on until the goal is reached or the stream would block.
-    pub fn pump(&self) -> Event {
+    pub fn run(&self) -> Event {
         self.progress.set(false);
         let outcome = match self.goal.get() {
             Goal::Request => self.next_request(),
@@ -268,7 +314,7 @@ impl Connection {
             put(&mut exchange.received, payload);
             exchange.body.take(length);
             self.reader.consume(skip + length);
-            if exchange.body.taken() > self.settings.max_body() as u64 {
+            if exchange.body.taken() > self.settings.max_body as u64 {
                 exchange.close = true;
                 return Err(Event::Failed(Failure::TooLarge));
             }
@@ -296,7 +342,7 @@ impl Connection {
     /// Read away what the handler left of the body; false when that is too much.
     fn drain(&self, exchange: &mut Exchange) -> Result<bool, Event> {
         loop {
-            let left = (self.settings.max_drain() as u64).saturating_sub(exchange.drained);
+            let left = (self.settings.max_drain as u64).saturating_sub(exchange.drained);
             exchange.drained += exchange.received.len() as u64;
             exchange.received.clear();
             if left == 0 {
@@ -319,7 +365,7 @@ impl Connection {
             }
             if let Some(exchange) = slot.take() {
                 self.settings.give_back(exchange);
-                if self.settings.plain() == 0 || shutdown(self.reader.fd()).is_err() {
+                if self.settings.plain == 0 || shutdown(self.reader.fd()).is_err() {
                     return Ok(Event::Ended);
                 }
             }
@@ -364,6 +410,12 @@ fn next_part(exchange: &mut Exchange) -> bool {
         Found::End => Part::End,
         Found::Failed(why) => Part::Failed(why),
     };
+    if let Part::Header((start, end), _) = exchange.part {
+        // Names are looked up in lower case.
+        if let Some(name) = exchange.received.get_mut(start..end) {
+            name.make_ascii_lowercase();
+        }
+    }
     true
 }
 

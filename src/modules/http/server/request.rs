@@ -4,7 +4,7 @@
 use std::ffi::c_int;
 use std::mem::take;
 
-use super::connection::Connection;
+use super::pump::Pump;
 use super::texts::{begin_text, end_text, take_text};
 use crate::http::body::Framing;
 use crate::http::request::{self, Request};
@@ -22,11 +22,11 @@ struct Parts<'a> {
     pairs: &'a [u8],
 }
 
-/// Push the values for the head in the exchange's received bytes; gives a status
+/// Push the table for the head in the exchange's received bytes; gives a status
 /// instead (and pushes nothing) when the request is to be refused. May raise.
-pub fn push(connection: &Connection, lua: Lua) -> Result<Option<u16>, Error> {
+pub fn push(pump: &Pump, lua: Lua) -> Result<Option<u16>, Error> {
     // Nothing runs between here and the end that could take the exchange away.
-    let (mut head, mut decoded) = match connection.exchange() {
+    let (mut head, mut decoded) = match pump.exchange() {
         Some(mut exchange) => (take(&mut exchange.received), take(&mut exchange.out)),
         None => return Ok(Some(500)),
     };
@@ -34,11 +34,11 @@ pub fn push(connection: &Connection, lua: Lua) -> Result<Option<u16>, Error> {
     let mut room = request::slots();
     let outcome = match request::parse(&head, &mut room) {
         Err(status) => Ok(Some(status)),
-        Ok((request, _)) if too_large(request.framing, connection.settings.max_body() as u64) => {
+        Ok((request, _)) if too_large(request.framing, pump.settings.max_body as u64) => {
             Ok(Some(413))
         }
         Ok((request, headers)) => {
-            if let Some(mut exchange) = connection.exchange() {
+            if let Some(mut exchange) = pump.exchange() {
                 exchange.begin(&request);
             }
             push_parts(lua, &request, headers, &mut decoded).map(|()| None)
@@ -46,14 +46,14 @@ pub fn push(connection: &Connection, lua: Lua) -> Result<Option<u16>, Error> {
     };
     head.clear();
     decoded.clear();
-    if let Some(mut exchange) = connection.exchange() {
+    if let Some(mut exchange) = pump.exchange() {
         exchange.received = head;
         exchange.out = decoded;
     }
     outcome
 }
 
-/// Decode what is encoded, then push the values. May raise.
+/// Decode what is encoded, then push the table. May raise.
 fn push_parts(
     lua: Lua,
     request: &Request,
@@ -78,7 +78,7 @@ fn push_parts(
         query,
         pairs,
     };
-    lua.protect(VALUES, &parts, push_values)
+    lua.protect(1, &parts, push_values)
 }
 
 fn too_large(framing: Framing, limit: u64) -> bool {
@@ -105,37 +105,39 @@ fn decode_pairs(query: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// How many values describe a request.
-pub const VALUES: c_int = 7;
-
-/// Body of the protected call: owns nothing. The driver makes the table: with
-/// constant keys, that costs Lua less than us.
+/// Body of the protected call: owns nothing.
 fn push_values(lua: Lua, parts: &Parts) {
     let target = parts.request.target;
-    lua.push_bytes(parts.request.method);
+    lua.push_table(0, 8);
+    lua.set_bytes(1, c"method", parts.request.method);
     lua.push_bytes(target);
     if parts.path.as_ptr() == target.as_ptr() && parts.path.len() == target.len() {
         lua.push_value(2);
     } else {
         lua.push_bytes(parts.path);
     }
-    lua.push_bytes(parts.query);
+    lua.set_field(1, c"path");
+    lua.set_field(1, c"raw_path");
+    lua.set_bytes(1, c"query_string", parts.query);
 
     lua.push_table(0, 0);
     let mut pairs = parts.pairs;
     while let (Some(name), Some(value)) = (take_text(&mut pairs), take_text(&mut pairs)) {
         lua.push_bytes(name);
         lua.push_bytes(value);
-        lua.raw_set(5);
+        lua.raw_set(2);
     }
+    lua.set_field(1, c"query");
 
     lua.push_table(0, parts.headers.len() as c_int);
     for header in parts.headers {
         lua.push_str(header.name);
         lua.push_bytes(header.value);
-        lua.raw_set(6);
+        lua.raw_set(2);
     }
-    lua.push_integer(i64::from(parts.request.minor));
+    lua.set_field(1, c"headers");
+    lua.set_integer(1, c"major_version", 1);
+    lua.set_integer(1, c"minor_version", i64::from(parts.request.minor));
 }
 
 #[cfg(test)]

@@ -10,50 +10,67 @@ use nix::time::{clock_gettime, ClockId};
 use super::exchange::Exchange;
 use crate::abi::Core;
 use crate::http::{date, head, request};
-use crate::lua::{Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{ffi, Functions, Lua, Outcome, Returns, UserData};
 
 /// Working memory kept for the next request; busier servers allocate.
 const SPARE: usize = 8;
 
-/// Limits and times of a listener, read once from its options.
-pub struct Settings {
-    pub limits: head::Limits,
-    values: [i64; VALUES],
-    date: Cell<(i64, [u8; date::LENGTH])>,
-    // Boxes, because they move between here and connections.
-    #[allow(clippy::vec_box)]
-    spare: RefCell<Vec<Box<Exchange>>>,
-}
+/// Makes the settings that are plain numbers, from the fields of a table that
+/// the driver made of the options.
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:ident = $field:literal,)*) => {
+        /// Limits and times of a listener, read once from its options.
+        pub struct Settings {
+            $($(#[$doc])* pub $name: i64,)*
+            pub limits: head::Limits,
+            date: Cell<(i64, [u8; date::LENGTH])>,
+            // Boxes, because they move between here and connections.
+            #[allow(clippy::vec_box)]
+            spare: RefCell<Vec<Box<Exchange>>>,
+        }
 
-const VALUES: usize = 10;
-
-/// Names the numbers of `Settings::values`, which are the arguments of `new`.
-macro_rules! values {
-    ($($(#[$doc:meta])* $name:ident = $index:literal;)*) => {
         impl Settings {
-            $(
-                $(#[$doc])*
-                pub fn $name(&self) -> i64 {
-                    self.values[$index]
+            /// The settings in the table at index 1. May raise.
+            fn read(lua: Lua) -> Settings {
+                let size = |name| usize::try_from(number(lua, name)).unwrap_or(usize::MAX);
+                Settings {
+                    limits: head::Limits {
+                        request_line: size(c"max_request_line"),
+                        head: size(c"max_head"),
+                        headers: size(c"max_headers").min(request::HEADERS),
+                    },
+                    $($name: number(lua, $field),)*
+                    date: Cell::new((-1, [0; date::LENGTH])),
+                    spare: RefCell::default(),
                 }
-            )*
+            }
         }
     };
 }
 
-values! {
-    max_body = 3;
-    max_drain = 4;
+settings! {
+    /// Bytes of a body; more is refused.
+    max_body = c"max_body",
+    /// Bytes of an unread body that are read away to keep the connection.
+    max_drain = c"max_drain",
     /// Seconds an idle connection is kept, as the header announces them; 0: not at all.
-    keepalive = 5;
-    /// The same as the scheduler counts it, with what counts without keep-alive.
-    idle = 6;
-    /// For a whole head, and for reading away an unread body.
-    head_timeout = 7;
-    /// For a peer that does not read.
-    send_timeout = 8;
+    keepalive = c"keepalive",
+    /// The same in nanoseconds, with what counts without keep-alive.
+    idle = c"idle",
+    /// Nanoseconds for a whole head, and for reading away an unread body.
+    head_timeout = c"head_timeout",
+    /// Nanoseconds for a peer that does not read.
+    send_timeout = c"send_timeout",
     /// Not 0 without TLS: the socket may be shut down in one direction.
-    plain = 9;
+    plain = c"plain",
+}
+
+/// A number from the table at index 1. May raise.
+fn number(lua: Lua, name: &CStr) -> i64 {
+    lua.get_field(1, name);
+    let value = lua.to_integer(-1).unwrap_or(0).max(0);
+    lua.pop(1);
+    value
 }
 
 /// The Lua face of settings: what a driver hands to each new connection.
@@ -64,23 +81,11 @@ impl UserData for Shared {
     const METHODS: Functions = Functions::NONE;
 }
 
-/// `settings(...)`, for the driver, which checks what it passes.
+/// `settings(limits)`, for the driver, which checks what it passes.
 pub fn new(lua: Lua) -> Outcome {
-    let mut values = [0; VALUES];
-    for (index, value) in (1..).zip(&mut values) {
-        *value = lua.to_integer(index).unwrap_or(0).max(0);
-    }
+    lua.expect(1, ffi::LUA_TTABLE)?;
     let slot = lua.reserve::<Shared>(0, Core::of(lua).pointer());
-    slot.fill(Shared(Rc::new(Settings {
-        limits: head::Limits {
-            request_line: values[0] as usize,
-            head: values[1] as usize,
-            headers: (values[2] as usize).min(request::HEADERS),
-        },
-        values,
-        date: Cell::new((-1, [0; date::LENGTH])),
-        spare: RefCell::default(),
-    })));
+    slot.fill(Shared(Rc::new(Settings::read(lua))));
     Ok(Returns(1))
 }
 
