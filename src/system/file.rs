@@ -58,12 +58,12 @@ pub fn remove_watch(fd: c_int, watch: c_int) -> Result<(), Errno> {
 }
 
 /// sync(2), for the core's pool.
-pub unsafe extern "C" fn sync(_: *mut c_void) {
+pub extern "C" fn sync(_: *mut c_void) {
     nix::unistd::sync();
 }
 
 /// It has no context to free.
-pub unsafe extern "C" fn release(_: *mut c_void) {}
+pub extern "C" fn release(_: *mut c_void) {}
 
 /// Room for the longest name of an entry and its NUL.
 pub type NameRoom = [u8; 256];

@@ -1,8 +1,9 @@
-//! Starting programs. All the child needs is laid out before the fork, so that
-//! between fork and exec it makes async-signal-safe calls only.
+//! Starting programs without copying this process: until it runs its program,
+//! a child shares our memory, on a stack of its own, and we stand still.
+//! All it needs is laid out before; it makes async-signal-safe calls only.
 #![allow(unsafe_code)]
 
-use std::ffi::{c_char, c_int, CStr};
+use std::ffi::{c_char, c_int, c_void, CStr};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
@@ -19,29 +20,11 @@ const DEFAULT_PATH: &CStr = c"/bin:/usr/bin:/usr/sbin:/sbin";
 /// Longest path of a program, and one more.
 const LONGEST_PATH: usize = 4096;
 
-/// Reasons for which execve(2) fails, whose texts the parent fetches.
-const FAILURES: [c_int; 18] = [
-    libc::ENOENT,
-    libc::EACCES,
-    libc::ENOEXEC,
-    libc::ENOTDIR,
-    libc::E2BIG,
-    libc::ENOMEM,
-    libc::ELOOP,
-    libc::ENAMETOOLONG,
-    libc::EPERM,
-    libc::EISDIR,
-    libc::EIO,
-    libc::EINVAL,
-    libc::ETXTBSY,
-    libc::ENFILE,
-    libc::EMFILE,
-    libc::EFAULT,
-    libc::EAGAIN,
-    libc::ELIBBAD,
-];
-const TEXT: usize = 64;
-type Texts = [[u8; TEXT]; FAILURES.len()];
+/// Stack of a child until it runs its program.
+const STACK: usize = 32 * 1024;
+
+/// Highest signal number of any machine (MIPS).
+const LAST_SIGNAL: c_int = 127;
 
 extern "C" {
     /// The environment of this process.
@@ -155,62 +138,37 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Runs it with its output in pipes.
-    pub fn start(self) -> Result<Started, Errno> {
+    /// Runs it with its output in pipes, as a process group of its own if so
+    /// wanted.
+    pub fn start(self, as_group: bool) -> Result<Started, Errno> {
         let (stdout, their_stdout) = output_pipe()?;
         let (stderr, their_stderr) = output_pipe()?;
-        let texts = failure_texts();
+        let birth = Birth {
+            program: &self,
+            streams: [their_stdout.as_raw_fd(), their_stderr.as_raw_fd()],
+            as_group,
+        };
+        let mut stack = [MaybeUninit::<u128>::uninit(); STACK / size_of::<u128>()];
         // A signal handler of ours must not run in the child.
         let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-        // SAFETY: the child only runs `become_program`.
-        let pid = unsafe { libc::fork() };
-        if pid == 0 {
-            // SAFETY: in the child of a fork; the texts and fds are in place.
-            unsafe {
-                self.become_program(their_stdout.as_raw_fd(), their_stderr.as_raw_fd(), &texts)
-            }
-        }
-        let forked = Errno::result(pid);
+        // SAFETY: the child runs `Birth::run` alone, on a stack that nobody
+        // else uses, and what it reads outlives it as a user of our memory:
+        // we go on when it has left that.
+        let pid = unsafe {
+            libc::clone(
+                Birth::run,
+                stack.as_mut_ptr_range().end.cast(),
+                libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
+                ptr::from_ref(&birth).cast_mut().cast(),
+            )
+        };
+        let started = Errno::result(pid);
         // Cannot fail: it was in force a moment ago.
         let _ = mask.thread_set_mask();
         Ok(Started {
-            pid: forked?,
+            pid: started?,
             streams: [stdout.into_raw_fd(), stderr.into_raw_fd()],
         })
-    }
-
-    /// The child: async-signal-safe calls only.
-    ///
-    /// # Safety
-    ///
-    /// Runs in a forked child, in place of everything else.
-    unsafe fn become_program(&self, stdout: c_int, stderr: c_int, texts: &Texts) -> ! {
-        // SAFETY: system calls on locals and on what `new` laid out.
-        unsafe {
-            libc::dup2(stdout, 1);
-            libc::dup2(stderr, 2);
-            libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-            let mut action: libc::sigaction = std::mem::zeroed();
-            libc::sigaction(libc::SIGINT, ptr::null(), &mut action);
-            if action.sa_sigaction != libc::SIG_IGN {
-                libc::signal(libc::SIGINT, libc::SIG_DFL);
-            }
-            let mut none = std::mem::zeroed();
-            libc::sigemptyset(&mut none);
-            libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
-            let command = *self.words.add(1);
-            let errno = self.search(command);
-            write_all(CStr::from_ptr(command).to_bytes());
-            write_all(b": ");
-            let known = FAILURES
-                .iter()
-                .position(|&known| known == errno)
-                .unwrap_or(0);
-            if let Some(text) = texts.get(known) {
-                write_all(CStr::from_ptr(text.as_ptr().cast()).to_bytes());
-            }
-            libc::_exit(127)
-        }
     }
 
     /// Looks for the command as execvp(3) does; returns why it cannot be run.
@@ -278,19 +236,65 @@ fn join(into: &mut [u8], parts: [&[u8]; 3]) -> bool {
     true
 }
 
-unsafe fn write_all(bytes: &[u8]) {
-    // SAFETY: reads from a live slice. Nobody could be told of a failure.
-    unsafe { libc::write(2, bytes.as_ptr().cast(), bytes.len()) };
+/// What a child is made of.
+struct Birth<'a> {
+    program: &'a Program<'a>,
+    /// Its standard output and error.
+    streams: [c_int; 2],
+    as_group: bool,
 }
 
-/// The C library's texts for [`FAILURES`], each ended by NUL.
-fn failure_texts() -> Texts {
-    let mut texts = [[0; TEXT]; FAILURES.len()];
-    for (text, errno) in texts.iter_mut().zip(FAILURES) {
-        // SAFETY: the buffer is as long as stated; its last byte stays NUL.
-        unsafe { libc::strerror_r(errno, text.as_mut_ptr().cast(), TEXT - 1) };
+impl Birth<'_> {
+    /// The child.
+    extern "C" fn run(birth: *mut c_void) -> c_int {
+        // SAFETY: `start` passes a record that outlives this. System calls on
+        // locals and on what `Program` laid out; with our memory shared, other
+        // threads go on, so that a lock of the C library is never held for good.
+        unsafe {
+            let birth = &*birth.cast::<Birth>();
+            if birth.as_group {
+                libc::setpgid(0, 0);
+            }
+            libc::dup2(birth.streams[0], 1);
+            libc::dup2(birth.streams[1], 2);
+            reset_signals();
+            let command = *birth.program.words.add(1);
+            let errno = birth.program.search(command);
+            let mut reason = [0; 128];
+            libc::strerror_r(errno, reason.as_mut_ptr(), reason.len() - 1);
+            for text in [command, c": ".as_ptr(), reason.as_ptr()] {
+                // Nobody could be told of a failure.
+                libc::write(2, text.cast(), libc::strlen(text));
+            }
+            libc::_exit(127)
+        }
     }
-    texts
+}
+
+/// Every handler of ours becomes the default, what is ignored stays so, but
+/// for SIGPIPE; no signal is blocked.
+///
+/// # Safety
+///
+/// Runs in a child that is about to run its program.
+unsafe fn reset_signals() {
+    // SAFETY: dispositions are the child's own; locals only.
+    unsafe {
+        for signal in 1..=LAST_SIGNAL {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            if signal != libc::SIGPIPE
+                && (libc::sigaction(signal, ptr::null(), &mut action) != 0
+                    || action.sa_sigaction == libc::SIG_IGN)
+            {
+                continue;
+            }
+            action.sa_sigaction = libc::SIG_DFL;
+            libc::sigaction(signal, &action, ptr::null_mut());
+        }
+        let mut none = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
+    }
 }
 
 #[cfg(test)]

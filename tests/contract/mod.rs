@@ -10,5 +10,6 @@ mod interpreter;
 mod load;
 mod memory;
 mod network;
+mod processes;
 mod scheduler;
 mod signals;

@@ -229,7 +229,7 @@ fn signalfd(lua: Lua) -> Outcome {
 fn launch(lua: &Lua) -> Result<Result<&Child, Errno>, Error> {
     let program = program(lua)?;
     let child = Child::push(lua, Core::of(*lua));
-    match program.start() {
+    match program.start(false) {
         Ok(started) => {
             child.begin(started.pid, started.streams);
             Ok(Ok(child))
