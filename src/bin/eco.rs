@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStringExt;
 use lua_eco::abi::Core;
 use lua_eco::lua::{ffi, function, Error, Lua, Outcome, Returns};
 use nix::dir::Dir;
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
@@ -140,6 +141,20 @@ fn version() {
     complain(&[name.get(..end).unwrap_or_default(), ours.as_bytes()]);
 }
 
+/// Opens standard streams that the parent left closed on `/dev/null`: whatever
+/// is opened next would take their place.
+fn open_standard() {
+    for fd in 0..3 {
+        // SAFETY: numbers, and a path that ends with NUL. The lowest free
+        // number is this one.
+        unsafe {
+            if libc::fcntl(fd, libc::F_GETFD) < 0 {
+                libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+            }
+        }
+    }
+}
+
 /// Closes what the parent left open besides the standard streams.
 fn close_inherited() {
     // SAFETY: nothing of ours is open yet.
@@ -165,12 +180,42 @@ fn close_inherited() {
     }
 }
 
+extern "C" fn pipe_broke(_: c_int) {}
+
+/// `print(...)` as Lua has it, but that a closed pipe raises: a script that
+/// does nothing but print would never end.
+fn print(lua: Lua) -> Outcome {
+    extern "C" {
+        static stdout: *mut libc::FILE;
+    }
+    let mut done = true;
+    let mut put = |bytes: &[u8]| {
+        // SAFETY: the C library's stream, and bytes that are read only.
+        done &=
+            unsafe { libc::fwrite(bytes.as_ptr().cast(), 1, bytes.len(), stdout) } == bytes.len();
+    };
+    for index in 1..=lua.top() {
+        lua.to_text(index);
+        if index > 1 {
+            put(b"\t");
+        }
+        put(lua.to_bytes(index));
+    }
+    put(b"\n");
+    // SAFETY: as above.
+    done &= unsafe { libc::fflush(stdout) } == 0;
+    if !done && Errno::last() == Errno::EPIPE {
+        return Err("cannot print: Broken pipe".into());
+    }
+    Ok(Returns(0))
+}
+
 /// # Safety
 ///
 /// Called once, by the C library's start-up code.
 #[no_mangle]
 pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
-    close_inherited();
+    open_standard();
     // SAFETY: by the contract of `main`.
     let words = Words(unsafe { std::slice::from_raw_parts(words, count.max(0) as usize) });
     let action = match parse(words) {
@@ -199,11 +244,15 @@ pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_in
         }
     };
     let job = (action, words);
-    // A broken pipe is an error for the script, from its first line on.
     // SAFETY: no other thread runs yet. The state is fresh, closed below and
     // used by nobody else; `start` runs protected.
     unsafe {
-        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        // A broken pipe is an error for the script, from its first line on. A
+        // handler is not inherited by programs as "ignore" would be.
+        let handler = pipe_broke as extern "C" fn(c_int);
+        if libc::signal(libc::SIGPIPE, handler as libc::sighandler_t) == libc::SIG_IGN {
+            libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        }
         let state = ffi::luaL_newstate();
         if state.is_null() {
             complain(&[b"eco: not enough memory\n"]);
@@ -229,12 +278,32 @@ fn start(lua: Lua) -> Outcome {
         ffi::luaL_openlibs(lua.state());
         ffi::lua_gc(lua.state(), ffi::LUA_GCGEN, 0, 0);
     }
+    // The script may be a descriptor of the parent's.
+    load(lua, action, words)?;
+    close_inherited();
     preload(lua);
     add_search_path(lua)?;
+    lua.push_closure(function(print), 0);
+    lua.set_global(c"print");
     let core = Core::open(lua, "the interpreter")?;
     lua.require(c"eco");
     lua.set_global(c"eco");
     let mut passed = 0;
+    if let Action::Script(index) = action {
+        set_arguments(lua, words, index);
+        passed = push_rest(lua, words, index);
+    }
+    core.spawn(lua, passed);
+    lua.pop(1);
+    if let Err(errno) = core.main_loop(lua) {
+        lua.push_errno(errno);
+        return Err(Error::raised());
+    }
+    Ok(Returns(0))
+}
+
+/// Pushes what is to be run, as a function.
+fn load(lua: Lua, action: Action, words: Words) -> Result<(), Error> {
     match action {
         Action::Statement(text) => {
             // SAFETY: text and name outlive the call.
@@ -247,27 +316,21 @@ fn start(lua: Lua) -> Outcome {
                     name,
                     std::ptr::null(),
                 )
-            })?;
+            })
         }
         Action::Script(index) => {
-            set_arguments(lua, words, index);
             let name = words.get(index).filter(|name| *name != c"-");
             // SAFETY: the name outlives the call; null means standard input.
             check(unsafe {
                 let name = name.map_or(std::ptr::null(), CStr::as_ptr);
                 ffi::luaL_loadfilex(lua.state(), name, std::ptr::null())
-            })?;
-            passed = push_rest(lua, words, index);
+            })
         }
-        _ => lua.push_chunk(c"=prompt", lua_eco::lua_source!("prompt.lua")),
+        _ => {
+            lua.push_chunk(c"=prompt", lua_eco::lua_source!("prompt.lua"));
+            Ok(())
+        }
     }
-    core.spawn(lua, passed);
-    lua.pop(1);
-    if let Err(errno) = core.main_loop(lua) {
-        lua.push_errno(errno);
-        return Err(Error::raised());
-    }
-    Ok(Returns(0))
 }
 
 /// The outcome of loading a chunk; the message is on top when it failed.

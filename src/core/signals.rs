@@ -1,5 +1,5 @@
-//! Signals while loops run: SIGINT ends every loop of the process, SIGPIPE is
-//! ignored.
+//! Signals while loops run: SIGINT ends every loop of the process, SIGPIPE does
+//! nothing.
 //!
 //! Dispositions belong to the process, not to a Lua state, so states share
 //! what is here: a list of the eventfds the handler writes to, one for each
@@ -109,6 +109,10 @@ impl Drop for Lock {
     }
 }
 
+/// A broken pipe is an error of the call. Programs do not inherit a handler as
+/// they would inherit "ignore".
+extern "C" fn pipe_broke(_: c_int) {}
+
 /// The two signals, and what they do while a loop runs.
 fn ours() -> [(c_int, libc::sighandler_t); 2] {
     [
@@ -116,7 +120,10 @@ fn ours() -> [(c_int, libc::sighandler_t); 2] {
             libc::SIGINT,
             interrupted as extern "C" fn(c_int) as libc::sighandler_t,
         ),
-        (libc::SIGPIPE, libc::SIG_IGN),
+        (
+            libc::SIGPIPE,
+            pipe_broke as extern "C" fn(c_int) as libc::sighandler_t,
+        ),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Children, and the signals and descriptors they start with.
 
-use crate::support::{emulated, raw, skip};
+use crate::support::{emulated, raw, skip, Script};
 
 #[test]
 fn starting_a_program_does_not_copy_a_large_parent() {
@@ -36,4 +36,88 @@ fn starting_a_program_does_not_copy_a_large_parent() {
     "#)
     .stdout("true\n")
     .eco();
+}
+
+/// A shell command line with the interpreter in place of `ECO`.
+fn shell(line: &str) -> Script {
+    raw(&format!(
+        "local eco = os.getenv('TEST_INTERPRETER'):gsub('\\n', ' ')
+         os.execute((({line:?}):gsub('ECO', eco)))"
+    ))
+}
+
+#[test]
+fn standard_streams_that_are_closed_are_opened() {
+    shell("ECO inner.lua <&- >&- 2>&-; cat found")
+        .file(
+            "inner.lua",
+            "local file = require 'eco.file'
+             local found = io.open('found', 'w')
+             for fd = 0, 2 do found:write(file.readlink('/proc/self/fd/' .. fd), '\\n') end
+             print('into nothing')
+             found:close()",
+        )
+        .stdout("/dev/null\n/dev/null\n/dev/null\n")
+        .eco();
+}
+
+#[test]
+fn a_script_may_be_a_descriptor_of_the_parent() {
+    shell("bash -c 'ECO <(echo \"print(1)\")'")
+        .stdout("1\n")
+        .eco();
+}
+
+#[test]
+fn printing_to_a_closed_pipe_ends_the_program() {
+    shell("ECO -e 'eco.sleep(0) while true do print(1) end' 2>message | true; grep -o 'Broken pipe' message")
+        .stdout("Broken pipe\n")
+        .limit(10)
+        .eco();
+}
+
+/// Which of SIGHUP, SIGINT and SIGPIPE a child ignores, by what `grep` in it says.
+const IGNORED: &str = "
+    local command = 'grep SigIgn /proc/self/status'
+    local function print_ignored(text) print(('%x'):format(tonumber(text:match('%x+$'), 16) & 0x1003)) end
+";
+
+#[test]
+fn children_start_with_the_default_of_sigpipe() {
+    for wait in ["", "eco.sleep(0)"] {
+        raw(&format!(
+            "{IGNORED} {wait}
+             print_ignored(io.popen(command):read('l'))
+             print_ignored(require 'eco.sys'.sh(command):sub(1, -2))
+             os.execute('yes | head -1')"
+        ))
+        .stdout("0\n0\ny\n")
+        .limit(10)
+        .eco();
+    }
+}
+
+#[test]
+fn children_of_a_loop_in_plain_lua_start_with_the_default_of_sigpipe() {
+    raw(&format!(
+        "local eco = require 'eco' {IGNORED}
+         eco.run(function()
+             eco.sleep(0)
+             print_ignored(io.popen(command):read('l'))
+         end)
+         eco.loop()"
+    ))
+    .stdout("0\n")
+    .lua54();
+}
+
+#[test]
+fn what_the_starter_ignores_stays_ignored() {
+    shell("trap '' PIPE INT HUP; ECO inner.lua")
+        .file(
+            "inner.lua",
+            &format!("{IGNORED} eco.sleep(0) print_ignored(io.popen(command):read('l'))"),
+        )
+        .stdout("1003\n")
+        .eco();
 }

@@ -6,7 +6,7 @@ mod script;
 mod target;
 
 pub use native::build_host;
-pub use script::{command, lua, lua_file, raw};
+pub use script::{command, lua, lua_file, raw, Script};
 pub use target::{emulated, folder_of_tests, modules_folder, skip, workspace};
 
 use std::path::PathBuf;
