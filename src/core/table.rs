@@ -39,7 +39,7 @@ unsafe fn runtime<'a>(this: This) -> &'a Runtime {
 unsafe fn code(lua: Lua, outcome: Outcome) -> c_int {
     match outcome {
         Ok(returns) => returns.0,
-        Err(error) => lua.raise(error),
+        Err(error) => lua.end_with(error),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::ffi::{c_int, CStr};
 
+use nix::errno::Errno;
+
 use super::{ffi, Error, Lua};
 
 impl Lua {
@@ -25,9 +27,37 @@ impl Lua {
         }
     }
 
-    /// Argument `index` as a C int, cut to 32 bits as the C API would.
+    /// Argument `index` as an integer from `low` to `high`.
+    pub fn within(self, index: c_int, low: i64, high: i64) -> Result<i64, Error> {
+        match self.integer(index)? {
+            value if value >= low && value <= high => Ok(value),
+            _ => Err(Error::argument(index, "out of range")),
+        }
+    }
+
+    /// Argument `index` as a C int.
     pub fn int(self, index: c_int) -> Result<c_int, Error> {
-        self.integer(index).map(|value| value as c_int)
+        self.within(index, c_int::MIN.into(), c_int::MAX.into())
+            .map(|value| value as c_int)
+    }
+
+    /// Argument `index` as a C int, `default` when nil or absent.
+    pub fn int_or(self, index: c_int, default: c_int) -> Result<c_int, Error> {
+        if self.is_none_or_nil(index) {
+            Ok(default)
+        } else {
+            self.int(index)
+        }
+    }
+
+    /// Argument `index` as 32 bits of flags, or a number that may be -1 for
+    /// "none"; `default` when nil or absent.
+    pub fn bits_or(self, index: c_int, default: u32) -> Result<u32, Error> {
+        if self.is_none_or_nil(index) {
+            return Ok(default);
+        }
+        self.within(index, c_int::MIN.into(), u32::MAX.into())
+            .map(|value| value as u32)
     }
 
     /// Argument `index` as a float.
@@ -46,17 +76,16 @@ impl Lua {
     }
 
     /// Argument `index` as a C string: a name of something in the system. None
-    /// of those has a NUL byte in it; an argument that does becomes the empty
-    /// name, which does not exist either.
+    /// of those has a NUL byte in it: the call fails with an argument that does.
     pub fn c_string(&self, index: c_int) -> Result<&CStr, Error> {
         let bytes = self.string(index)?;
         // SAFETY: Lua ends every string with a NUL.
         let name = unsafe { CStr::from_ptr(bytes.as_ptr().cast()) };
-        Ok(if name.count_bytes() == bytes.len() {
-            name
+        if name.count_bytes() == bytes.len() {
+            Ok(name)
         } else {
-            c""
-        })
+            Err(Error::failure(Errno::EINVAL))
+        }
     }
 
     /// Argument `index` as a byte string, `default` when nil or absent.

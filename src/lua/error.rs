@@ -4,6 +4,8 @@
 use std::ffi::{c_int, CStr};
 use std::ptr::NonNull;
 
+use nix::errno::Errno;
+
 use super::{ffi, Lua, State};
 
 /// What a function leaves for Lua.
@@ -44,12 +46,14 @@ enum Kind {
     Argument,
     /// An argument is not of the type that the text names.
     Type,
+    /// No misuse: the call ends with `nil` and the text of an error number.
+    Failure,
 }
 
 /// Bits for the length of the text, and for an argument's number: Lua's stack
 /// holds a million values.
 const LENGTH_BITS: u32 = 9;
-const ARGUMENT_BITS: u32 = 21;
+const ARGUMENT_BITS: u32 = 20;
 const LONGEST: usize = (1 << LENGTH_BITS) - 1;
 
 impl Error {
@@ -65,6 +69,11 @@ impl Error {
                 | length << ARGUMENT_BITS
                 | argument,
         }
+    }
+
+    /// The call is to end with `nil` and the text of an error number.
+    pub fn failure(errno: Errno) -> Error {
+        Error::new(Kind::Failure, errno as c_int, b"")
     }
 
     /// The error value is on top of the stack.
@@ -87,11 +96,12 @@ impl Error {
             0 => Kind::Raised,
             1 => Kind::Message,
             2 => Kind::Argument,
-            _ => Kind::Type,
+            3 => Kind::Type,
+            _ => Kind::Failure,
         }
     }
 
-    /// The number of the argument it is about.
+    /// The number of the argument it is about, or of the error.
     fn index(self) -> c_int {
         (self.rest & ((1 << ARGUMENT_BITS) - 1)) as c_int
     }
@@ -100,6 +110,11 @@ impl Error {
         let length = (self.rest >> ARGUMENT_BITS) as usize & LONGEST;
         // SAFETY: `new` took both from one slice that lives for ever.
         unsafe { std::slice::from_raw_parts(self.text.as_ptr(), length) }
+    }
+
+    /// Why, if it is no misuse.
+    pub fn errno(self) -> Option<Errno> {
+        (self.kind() == Kind::Failure).then(|| Errno::from_raw(self.index()))
     }
 
     /// The message, if it is a plain one.
@@ -129,8 +144,26 @@ pub(super) unsafe fn finish(state: State, outcome: Outcome) -> c_int {
         // SAFETY: the very last act of a C function called by Lua.
         Ok(_) => unsafe { ffi::lua_yield(state, 0) },
         // SAFETY: by the caller's promise.
-        Err(error) => unsafe { raise(state, error) },
+        Err(error) => unsafe { fail(state, error) },
     }
+}
+
+/// Ends a call that failed, raising unless it is no more than a failure.
+///
+/// # Safety
+///
+/// As for [`finish`].
+#[cold]
+unsafe fn fail(state: State, error: Error) -> c_int {
+    if error.kind() == Kind::Failure {
+        // SAFETY: a live thread.
+        let lua = unsafe { Lua::new(state) };
+        lua.push_nil();
+        lua.push_error_text(error.index());
+        return 2;
+    }
+    // SAFETY: by the caller's promise.
+    unsafe { raise(state, error) }
 }
 
 /// Raises an error.
@@ -147,11 +180,15 @@ unsafe fn raise(state: State, error: Error) -> ! {
         if error.kind() == Kind::Message {
             ffi::luaL_where(state, 1);
         }
-        if error.kind() != Kind::Raised {
-            ffi::lua_pushlstring(state, text.as_ptr().cast(), text.len());
-        }
         match error.kind() {
             Kind::Raised => {}
+            Kind::Failure => Lua::new(state).push_error_text(index),
+            _ => {
+                ffi::lua_pushlstring(state, text.as_ptr().cast(), text.len());
+            }
+        }
+        match error.kind() {
+            Kind::Raised | Kind::Failure => {}
             Kind::Message => ffi::lua_concat(state, 2),
             Kind::Argument => {
                 ffi::luaL_argerror(state, index, ffi::lua_tostring(state, -1));
@@ -174,6 +211,13 @@ unsafe fn raise(state: State, error: Error) -> ! {
 }
 
 impl Lua {
+    /// Ends a function that [`finish`] is not called for: gives the number of
+    /// results, or raises as [`Lua::raise`] does.
+    pub fn end_with(self, error: Error) -> c_int {
+        // SAFETY: by the promise above.
+        unsafe { fail(self.state(), error) }
+    }
+
     /// Raises an error at once, from a function called as the tail of one that
     /// owns nothing with a destructor.
     pub fn raise(self, error: Error) -> ! {
@@ -189,14 +233,14 @@ impl Lua {
     }
 
     /// Ends with `nil, text of errno`. May raise for want of memory.
-    pub fn fail_errno(self, errno: nix::errno::Errno) -> Outcome {
+    pub fn fail_errno(self, errno: Errno) -> Outcome {
         self.push_nil();
         self.push_errno(errno);
         Ok(Returns(2))
     }
 
     /// Pushes the C library's text for an error number. May raise.
-    pub fn push_errno(self, errno: nix::errno::Errno) {
+    pub fn push_errno(self, errno: Errno) {
         self.push_error_text(errno as c_int);
     }
 

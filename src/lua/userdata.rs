@@ -18,8 +18,9 @@ use super::{ffi, function, CFunction, Error, Functions, Lua, Outcome, Returns, S
 
 /// Where a metatable keeps the methods, for an `__index` of the type's own.
 pub const METHODS: i64 = 1;
-/// Where it keeps the metatable that a value gets when it was finalised.
-const DEAD: i64 = 2;
+/// Where it keeps the metatable that a value gets when it was finalised; places
+/// after [`METHODS`] are for types of their own ways.
+const DEAD: i64 = 0;
 
 /// Registry field of that metatable.
 const DEAD_TYPE: &CStr = c"eco.dead";

@@ -47,6 +47,12 @@ fn cli() {
     lua_file("cli.lua").both();
 }
 
+/// Numbers and names that fit nothing in the system.
+#[test]
+fn arguments() {
+    lua_file("arguments.lua").both();
+}
+
 #[test]
 fn bufio() {
     lua_file("bufio.lua").both();

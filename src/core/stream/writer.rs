@@ -168,26 +168,16 @@ impl Writer {
             return lua.fail("closed");
         }
         if let Request::File { .. } = request {
-            if let Err(errno) = self.open_file(lua, first) {
-                return lua.fail_errno(errno);
+            let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+            match open(lua.c_string(first)?, flags, Mode::empty()) {
+                Ok(file) => *self.file.borrow_mut() = Some(file),
+                Err(errno) => return lua.fail_errno(errno),
             }
         }
         self.request.set(request);
         let only_waits = matches!(request, Request::Wait);
         let timeout = lua.stream_timeout(timeout);
         self.stream.start(lua, self, only_waits, timeout)
-    }
-
-    fn open_file(&self, lua: Lua, index: c_int) -> Result<(), Errno> {
-        let bytes = lua.to_bytes(index);
-        // SAFETY: Lua ends every string with a NUL.
-        let path = unsafe { CStr::from_ptr(bytes.as_ptr().cast()) };
-        if path.count_bytes() != bytes.len() {
-            return Err(Errno::EINVAL);
-        }
-        let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-        *self.file.borrow_mut() = Some(file);
-        Ok(())
     }
 
     fn poll(&self, lua: Lua, cause: Cause) -> Step {

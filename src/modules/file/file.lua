@@ -88,10 +88,43 @@ function file.flock(target, operation, timeout)
     return internal.flock(target, operation)
 end
 
-file.unlink, file.rmdir, file.rename = os.remove, os.remove, os.rename
+-- The C library takes a NUL for the end of a name: a name with one inside is none.
+local function is_no_name(path)
+    return type(path) == 'string' and path:find('\0', 1, true)
+end
+
+local function outcome(ok, problem)
+    if ok then
+        return ok
+    end
+    return nil, problem
+end
+
+function file.unlink(path)
+    if is_no_name(path) then
+        return nil, 'Invalid argument'
+    end
+    return outcome(os.remove(path))
+end
+
+file.rmdir = file.unlink
+
+function file.rename(from, to)
+    if is_no_name(from) or is_no_name(to) then
+        return nil, 'Invalid argument'
+    end
+    return outcome(os.rename(from, to))
+end
+
+local function open_stream(path, mode)
+    if is_no_name(path) then
+        return nil, path .. ': Invalid argument'
+    end
+    return io.open(path, mode)
+end
 
 function file.readfile(path, format)
-    local stream<close>, problem = io.open(path)
+    local stream<close>, problem = open_stream(path)
     if not stream then
         return nil, problem
     end
@@ -99,7 +132,7 @@ function file.readfile(path, format)
 end
 
 function file.writefile(path, data, append)
-    local stream<close>, problem = io.open(path, append and 'a' or 'w')
+    local stream<close>, problem = open_stream(path, append and 'a' or 'w')
     if not stream then
         return nil, problem
     end

@@ -15,13 +15,16 @@ impl Folder {
     /// Pushes what a generic `for` needs: iterator, folder, nil, folder; and
     /// why the folder could not be opened, if so.
     pub fn iterate(lua: Lua) -> Outcome {
-        let path = lua.c_string(1)?;
+        let path = match lua.c_string(1) {
+            Ok(path) => Ok(path),
+            Err(error) => Err(error.errno().ok_or(error)?),
+        };
         let core = Core::of(lua);
         lua.push_function(function(Folder::next), core.pointer());
         let folder = lua
             .reserve::<Folder>(0, core.pointer())
             .fill(Folder(file::Folder::empty()));
-        let opened = folder.0.open(path);
+        let opened = path.and_then(|path| folder.0.open(path));
         lua.push_nil();
         lua.push_value(-2);
         let Err(errno) = opened else {

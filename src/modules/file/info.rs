@@ -7,7 +7,7 @@ use nix::sys::stat::FileStat;
 use crate::lua::Lua;
 
 /// Permissions, set-id and sticky bits.
-const MODE_BITS: u32 = 0o7777;
+pub const MODE_BITS: u32 = 0o7777;
 
 /// Names of file types by the high bits of the mode.
 const TYPES: [&str; 16] = [

@@ -8,7 +8,7 @@ mod info;
 mod names;
 mod sync;
 
-use std::ffi::CStr;
+use std::ffi::{c_int, CStr};
 use std::os::fd::IntoRawFd;
 
 use nix::errno::Errno;
@@ -123,10 +123,19 @@ fn described(lua: Lua, result: Result<FileStat, Errno>) -> Outcome {
     }
 }
 
+/// Argument `index` as permissions.
+fn mode(lua: Lua, index: c_int, default: u32) -> Result<Mode, Error> {
+    let bits = lua.bits_or(index, default)?;
+    if bits > info::MODE_BITS {
+        return Err(Error::argument(index, "invalid mode"));
+    }
+    Ok(Mode::from_bits_retain(bits as _))
+}
+
 /// `open(path [, flags [, mode]])` -> fd.
 fn open_file(lua: Lua) -> Outcome {
-    let flags = OFlag::from_bits_retain(lua.integer_or(2, 0)? as _);
-    let mode = Mode::from_bits_retain(lua.integer_or(3, 0)? as _);
+    let flags = OFlag::from_bits_retain(lua.int_or(2, 0)?);
+    let mode = mode(lua, 3, 0)?;
     opened(
         lua,
         fcntl::open(lua.c_string(1)?, flags, mode).map(IntoRawFd::into_raw_fd),
@@ -178,8 +187,8 @@ fn write(lua: Lua) -> Outcome {
 }
 
 /// lseek(2).
-fn seek(fd: i32, offset: i64, whence: i64) -> Result<i64, Errno> {
-    let whence = match whence as i32 {
+fn seek(fd: i32, offset: i64, whence: c_int) -> Result<i64, Errno> {
+    let whence = match whence {
         libc::SEEK_SET => Whence::SeekSet,
         libc::SEEK_CUR => Whence::SeekCur,
         libc::SEEK_END => Whence::SeekEnd,
@@ -192,10 +201,10 @@ fn seek(fd: i32, offset: i64, whence: i64) -> Result<i64, Errno> {
 /// object also takes its reader, whose buffer is dropped, and its offsets count
 /// from what the script has read, not from what was read ahead.
 fn lseek(lua: Lua) -> Outcome {
-    let (fd, mut offset, whence) = (lua.int(1)?, lua.integer(2)?, lua.integer(3)?);
+    let (fd, mut offset, whence) = (lua.int(1)?, lua.integer(2)?, lua.int(3)?);
     let reader = Core::of(lua).reader_at(lua, 4);
     let ahead = reader.map_or(0, |reader| reader.buffered().len());
-    if whence == i64::from(libc::SEEK_CUR) {
+    if whence == libc::SEEK_CUR {
         offset = offset.wrapping_sub(ahead as i64);
     }
     let moved = seek(fd, offset, whence);
@@ -216,8 +225,14 @@ fn access(lua: Lua) -> Outcome {
             _ => 0,
         };
     }
-    let allowed = unistd::access(lua.c_string(1)?, AccessFlags::from_bits_retain(wanted));
-    lua.push_bool(allowed.is_ok());
+    let wanted = AccessFlags::from_bits_retain(wanted);
+    lua.push_bool(match lua.c_string(1) {
+        Ok(path) => unistd::access(path, wanted).is_ok(),
+        Err(error) => {
+            error.errno().ok_or(error)?;
+            false
+        }
+    });
     Ok(Returns(1))
 }
 
@@ -287,12 +302,10 @@ fn on_path(lua: Lua) -> Outcome {
     if operation == CHMOD {
         lua.integer(2)?;
     }
-    let first = lua.integer_or(2, if operation == MKDIR { 0o777 } else { -1 })?;
     let changed = match operation {
-        MKDIR | CHMOD if first < 0 => return Err(Error::argument(2, "invalid mode")),
-        MKDIR => unistd::mkdir(path, Mode::from_bits_retain(first as _)),
-        CHMOD => calls::chmod(path, first as u32),
-        _ => calls::chown(path, first as u32, lua.integer_or(3, -1)? as u32),
+        MKDIR => unistd::mkdir(path, mode(lua, 2, 0o777)?),
+        CHMOD => calls::chmod(path, mode(lua, 2, 0)?.bits() as u32),
+        _ => calls::chown(path, lua.bits_or(2, u32::MAX)?, lua.bits_or(3, u32::MAX)?),
     };
     done(lua, changed)
 }
@@ -344,7 +357,7 @@ fn inotify_init(lua: Lua) -> Outcome {
 
 /// `inotify_add_watch(fd, path, mask)` -> watch descriptor.
 fn inotify_add_watch(lua: Lua) -> Outcome {
-    let (fd, mask) = (lua.int(1)?, lua.integer(3)? as u32);
+    let (fd, mask) = (lua.int(1)?, lua.bits_or(3, 0)?);
     integer(
         lua,
         calls::add_watch(fd, lua.c_string(2)?, mask).map(i64::from),

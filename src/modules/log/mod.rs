@@ -120,7 +120,10 @@ const CONSTANTS: Constants = constants! {
 
 /// `set_level(n)`, `set_flags(mask)`, `set_roll_size(bytes)`, `set_roll_count(n)`.
 fn set_number(lua: Lua) -> Outcome {
-    let value = lua.integer(1)?;
+    let value = match choice(lua) {
+        LEVEL | FLAGS => lua.int(1)?.into(),
+        _ => lua.integer(1)?,
+    };
     let Some(logger) = Logger::of(&lua) else {
         return Ok(Returns(0));
     };

@@ -21,7 +21,8 @@ pub fn read(lua: Lua, index: c_int, family: c_int, address: &mut SocketAddress) 
                 };
                 return Err(Error::argument(index, message));
             }
-            address.set_inet(family, &ip, lua.int(index + 1)? as u16);
+            let port = lua.within(index + 1, 0, u16::MAX.into())?;
+            address.set_inet(family, &ip, port as u16);
         }
         libc::AF_UNIX => match address.set_unix(lua.string(index)?) {
             Ok(()) => {}
@@ -29,8 +30,8 @@ pub fn read(lua: Lua, index: c_int, family: c_int, address: &mut SocketAddress) 
             Err(PathError::HasNul) => return lua.fail_errno(nix::errno::Errno::EINVAL),
         },
         libc::AF_NETLINK => {
-            let groups = optional(lua, index)?;
-            address.set_netlink(optional(lua, index + 1)? as u32, groups as u32);
+            let groups = lua.bits_or(index, 0)?;
+            address.set_netlink(lua.bits_or(index + 1, 0)?, groups);
         }
         libc::AF_PACKET => return interface(lua, index, address),
         _ => return Err("invalid domain".into()),
@@ -38,27 +39,24 @@ pub fn read(lua: Lua, index: c_int, family: c_int, address: &mut SocketAddress) 
     Ok(Returns(0))
 }
 
-/// An integer argument, 0 when absent.
-fn optional(lua: Lua, index: c_int) -> Result<c_int, Error> {
-    if lua.is_none_or_nil(index) {
-        Ok(0)
-    } else {
-        lua.int(index)
-    }
-}
-
 /// `{ifname = string, ifindex = int}`: the name counts, none means any.
 #[inline(never)]
 fn interface(lua: Lua, index: c_int, address: &mut SocketAddress) -> Outcome {
     lua.expect(index, ffi::LUA_TTABLE)?;
+    let mut interface = 0;
     lua.get_field(index, c"ifindex");
-    let mut interface = optional(lua, -1)?;
-    if !lua.is_none_or_nil(-1) && interface_name(interface as u32, <[u8]>::is_empty) {
-        return refuse(lua, "no device with ifindex '", "'");
+    if !lua.is_none_or_nil(-1) {
+        interface = lua
+            .to_integer(-1)
+            .and_then(|value| c_int::try_from(value).ok())
+            .ok_or_else(|| Error::argument(index, "ifindex out of range"))?;
+        if interface_name(interface as u32, <[u8]>::is_empty) {
+            return refuse(lua, "no device with ifindex '", "'");
+        }
     }
     lua.get_field(index, c"ifname");
     if !lua.is_none_or_nil(-1) {
-        interface = interface_index(lua.string(-1)?) as c_int;
+        interface = interface_index(lua.to_bytes(-1)) as c_int;
         if interface == 0 {
             return refuse(lua, "device '", "' not exists");
         }

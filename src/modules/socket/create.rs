@@ -24,7 +24,7 @@ pub fn push_handle(lua: &Lua, core: Core, family: c_int) -> &Handle {
 
 /// Family, type and protocol: the first arguments of every constructor.
 fn arguments(lua: Lua) -> Result<(c_int, c_int, c_int), Error> {
-    Ok((lua.int(1)?, lua.int(2)?, lua.integer_or(3, 0)? as c_int))
+    Ok((lua.int(1)?, lua.int(2)?, lua.int_or(3, 0)?))
 }
 
 /// `socket(family, type [, protocol])`

@@ -167,11 +167,10 @@ fn bind(lua: Lua, this: &Handle) -> Outcome {
 
 /// `listen([backlog])`
 fn listen(lua: Lua, this: &Handle) -> Outcome {
-    let backlog = lua.integer_or(2, i64::from(libc::SOMAXCONN))?;
+    let backlog = lua.int_or(2, libc::SOMAXCONN)?;
     done(
         lua,
-        this.open_fd()
-            .and_then(|fd| system::listen(fd, backlog as c_int)),
+        this.open_fd().and_then(|fd| system::listen(fd, backlog)),
     )
 }
 

@@ -86,26 +86,40 @@ local function literal(family, text, message)
     return inet_pton(family, text or '') or misuse(2, message, 5)
 end
 
+-- A value as an integer that the kernel's type holds.
+local function integer(value, low, high, what)
+    local number = math.tointeger(tonumber(value))
+    if not number or number < low or number > high then
+        misuse(2, what .. ' out of range', 5)
+    end
+    return number
+end
+
 -- What the kernel gets for a value, by kind; or nil and a message.
 local pack_value = {
     b = function(value)
         return pack('i4', value and 1 or 0)
     end,
     i = function(value)
-        return pack('I4', (value + 0) & 0xffffffff)
+        return pack('I4', integer(value, -0x80000000, 0xffffffff, 'value') & 0xffffffff)
     end,
     d = function(name)
-        return #name < 16 and name or misuse(2, 'ifname too long', 4)
+        if #name >= 16 then
+            misuse(2, 'ifname too long', 4)
+        elseif name:find('\0', 1, true) then
+            return nil, 'Invalid argument'
+        end
+        return name
     end,
     ['4'] = function(t)
         return literal(INET, t.multiaddr, 'multiaddr: not a valid IP address')
             .. literal(INET, t.interface or '0.0.0.0', 'interface: not a valid IP address')
     end,
     ['6'] = function(t)
-        return literal(INET6, t.multiaddr, 'multiaddr: not a valid IPv6 address') .. pack('I4', t.interface or 0)
+        return literal(INET6, t.multiaddr, 'multiaddr: not a valid IPv6 address') .. pack('I4', integer(t.interface or 0, 0, 0xffffffff, 'interface:'))
     end,
     p = function(t)
-        local index, address = t.ifindex or 0, t.address or ''
+        local index, address = integer(t.ifindex or 0, 0, 0x7fffffff, 'ifindex:'), t.address or ''
         if t.ifname then
             index = raw.if_nametoindex(t.ifname)
             if not index then
@@ -115,7 +129,7 @@ local pack_value = {
         if #address > 8 then
             misuse(2, 'address too long', 4)
         end
-        return pack('i4I2I2c8', index, t.type or 0, #address, address)
+        return pack('i4I2I2c8', index, integer(t.type or 0, 0, 0xffff, 'type:'), #address, address)
     end,
 }
 
@@ -206,8 +220,14 @@ function raw.open_tun(device, flags)
     device = device or ''
     if #device > 15 then
         error("bad argument #1 to 'open_tun' (device name too long)", 2)
+    elseif device:find('\0', 1, true) then
+        return nil, 'Invalid argument'
     end
-    local fd, request = tun(pack('c16I2c22', device, flags or raw.IFF_TUN | raw.IFF_NO_PI, ''))
+    flags = math.tointeger(flags or raw.IFF_TUN | raw.IFF_NO_PI)
+    if not flags or flags < 0 or flags > 0xffff then
+        error("bad argument #2 to 'open_tun' (flags out of range)", 2)
+    end
+    local fd, request = tun(pack('c16I2c22', device, flags, ''))
     if not fd then
         return nil, request
     end

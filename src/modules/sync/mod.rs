@@ -39,7 +39,7 @@ pub fn open_internal(lua: Lua) -> Outcome {
 
 /// `eventfd(initval [, semaphore])` -> fd, or nil and a message.
 fn eventfd(lua: Lua) -> Outcome {
-    let value = lua.integer(1)? as u32;
+    let value = lua.within(1, 0, u32::MAX.into())? as u32;
     let mut flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
     if lua.to_bool(2) {
         flags |= EfdFlags::EFD_SEMAPHORE;

@@ -213,6 +213,12 @@ fn signalfd(lua: Lua) -> Outcome {
     if lua.top() == 0 {
         return Err(Error::argument(1, "invalid argument"));
     }
+    for index in 1..=lua.top() {
+        // The kernel takes these and never delivers them.
+        if matches!(lua.int(index)?, libc::SIGKILL | libc::SIGSTOP) {
+            return Err(Error::argument(index, "the signal cannot be caught"));
+        }
+    }
     let mut set = signal::no_signals();
     match add_signals(lua, 1, &mut set)?.and_then(|()| signal::open_signalfd(&set)) {
         Ok(fd) => {
