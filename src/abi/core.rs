@@ -5,27 +5,18 @@ use std::ffi::{c_int, c_void};
 
 use nix::errno::Errno;
 
+use super::attempt::Host;
 use super::operation::NO_TASK;
 use super::table::{
-    Abi, CLOSED, CLOSING, OBJECT_BUSY, OUTSIDE_COROUTINE, RAISED, READ_BUSY, REGISTRY_KEY, VERSION,
-    WRITE_BUSY,
+    Abi, Table, CLOSED, CLOSING, OBJECT_BUSY, OUTSIDE_COROUTINE, RAISED, READ_BUSY, REGISTRY_KEY,
+    VERSION, WRITE_BUSY,
 };
-use super::{Alarm, Cause, Clock, Interest, Nanoseconds, Parked, WorkFunction};
+use super::{Alarm, Cause, Clock, Interest, Nanoseconds, Operation, Parked, WorkFunction};
 use crate::lua::{ffi, Error, Lua, Outcome, Returns};
 
 /// The scheduler of the state a function runs in.
 #[derive(Clone, Copy)]
-pub struct Core(pub(super) *const Abi);
-
-/// Each wrapper below calls through the table: sound because a `Core` is only
-/// made from a live state's core, and the objects passed are borrowed live.
-macro_rules! through {
-    ($self:ident.$name:ident($($arg:expr),*)) => {{
-        // SAFETY: as stated at the macro.
-        unsafe { ((*$self.0).$name)($self.0 $(, $arg)*) }
-    }};
-}
-pub(super) use through;
+pub struct Core(pub(super) Table);
 
 impl Core {
     /// The core of a function registered with [`Core::pointer`] as upvalue 1.
@@ -34,7 +25,7 @@ impl Core {
     pub fn of(lua: Lua) -> Core {
         let core = Core::of_any(lua);
         // SAFETY: the memory of the core is there until the state is gone.
-        if unsafe { (*core.0).version } == CLOSED {
+        if unsafe { (*core.0 .0).version } == CLOSED {
             lua.raise(CLOSING.into());
         }
         core
@@ -42,7 +33,7 @@ impl Core {
 
     /// The same, also in a state that is closing.
     pub fn of_any(lua: Lua) -> Core {
-        Core(lua.to_userdata(Lua::upvalue(1)).cast())
+        Core(Table(lua.to_userdata(Lua::upvalue(1)).cast()))
     }
 
     /// A core from its table.
@@ -51,7 +42,7 @@ impl Core {
     ///
     /// `table` is the table of a live state's core.
     pub const unsafe fn from_table(table: *const Abi) -> Core {
-        Core(table)
+        Core(Table(table))
     }
 
     /// Loads `eco` if need be and returns its core. For `luaopen_…` of other
@@ -65,7 +56,7 @@ impl Core {
         // with the version in every version.
         let found = unsafe { table.as_ref() }.map_or(0, |abi| abi.version);
         if found == VERSION {
-            return Ok(Core(table));
+            return Ok(Core(Table(table)));
         }
         if found == CLOSED {
             return Err(CLOSING.into());
@@ -78,29 +69,7 @@ impl Core {
 
     /// The pointer to register functions and userdata with.
     pub fn pointer(self) -> *const c_void {
-        self.0.cast()
-    }
-
-    /// Parks the running coroutine on `operation`, as the last thing a blocking
-    /// call does: waits for `interest` on `fd` (-1 for none), at most `timeout`
-    /// ns (0 = for ever). May raise.
-    ///
-    /// Ends with a yield, with `nil, message` when the fd cannot be waited
-    /// for, or with an error when yielding is impossible or the fd is busy.
-    pub fn park(
-        self,
-        lua: Lua,
-        operation: &Parked,
-        fd: c_int,
-        interest: Interest,
-        timeout: Nanoseconds,
-    ) -> Outcome {
-        match through!(self.park(lua.state(), operation, fd, interest, timeout)) {
-            0 => Ok(Returns::YIELD),
-            OUTSIDE_COROUTINE => Err("attempt to yield from outside a coroutine".into()),
-            code if code > 0 => idle(code).map(|()| Returns(0)),
-            errno => lua.fail_errno(Errno::from_raw(-errno)),
-        }
+        self.0 .0.cast()
     }
 
     /// Runs `run(context)` on the pool and parks the running coroutine until
@@ -116,68 +85,44 @@ impl Core {
     ///
     /// Both functions may be called with `context` on another thread, at any
     /// time from now on.
-    pub unsafe fn offload(
+    pub unsafe fn offload<T: Operation>(
         self,
         lua: Lua,
-        operation: &Parked,
+        operation: &T,
         run: WorkFunction,
         release: WorkFunction,
         context: *mut c_void,
     ) -> Outcome {
-        match through!(self.offload(lua.state(), operation, run, release, context)) {
+        let operation = std::ptr::from_ref(operation).cast();
+        match self.0.offload(lua, operation, run, release, context) {
             0 => Ok(Returns::YIELD),
             RAISED => Err(Error::raised()),
-            OUTSIDE_COROUTINE => Err("attempt to yield from outside a coroutine".into()),
-            errno => lua.fail_errno(Errno::from_raw(-errno)),
+            code => refuse(lua, code),
         }
     }
 
     /// The timeout argument of stream operations at `index`: here, so that
     /// modules need no arithmetic with floats, large where there is no unit for it.
     pub fn timeout(self, lua: Lua, index: c_int) -> Nanoseconds {
-        through!(self.timeout(lua.state(), index))
+        self.0.timeout(lua, index)
     }
 
-    /// Restarts the parked operation's timeout; 0 removes it.
-    pub fn restart_timeout(self, operation: &Parked, timeout: Nanoseconds) {
-        through!(self.restart_timeout(operation, timeout));
-    }
-
-    /// From inside a poll: goes on to wait for `interest` on `fd` (-1 for none).
-    pub fn change_interest(
-        self,
-        operation: &Parked,
-        fd: c_int,
-        interest: Interest,
-    ) -> Result<(), Errno> {
-        match through!(self.change_interest(operation, fd, interest)) {
-            0 => Ok(()),
-            errno => Err(Errno::from_raw(-errno)),
-        }
-    }
-
-    /// Queues the parked operation for a poll, unless it is queued already.
-    pub fn wake(self, operation: &Parked, cause: Cause) {
-        if operation.task.get() != NO_TASK {
-            through!(self.wake(operation, cause));
-        }
+    /// Ends a call that never waits and has pushed its results: fair to others
+    /// even when it is called in a loop. May raise for want of memory.
+    pub fn settle(self, lua: Lua, returns: Returns) -> Outcome {
+        Ok(self.0.settle(lua, returns.0, false))
     }
 
     /// Withdraws an operation whose owner goes away; nobody is resumed.
     pub fn forget(self, operation: &Parked) {
         if operation.task.get() != NO_TASK {
-            through!(self.forget(operation));
+            self.0.forget(operation);
         }
     }
 
     /// True while a coroutine really waits on the operation.
     pub fn is_parked(self, operation: &Parked) -> bool {
-        operation.task.get() != NO_TASK && through!(self.is_parked(operation))
-    }
-
-    /// True when some coroutine waits for any of `interest` on `fd`.
-    pub fn is_busy(self, fd: c_int, interest: Interest) -> bool {
-        through!(self.is_busy(fd, interest))
+        operation.task.get() != NO_TASK && self.0.is_parked(operation)
     }
 
     /// Refuses a second waiter per handle and per direction of an fd.
@@ -187,87 +132,115 @@ impl Core {
         fd: c_int,
         interest: Interest,
     ) -> Result<(), Error> {
-        idle(self.busy(operation, fd, interest))
-    }
-
-    /// The same as a code, 0 when idle.
-    pub(crate) fn busy(self, operation: &Parked, fd: c_int, interest: Interest) -> c_int {
-        if self.is_parked(operation) {
-            OBJECT_BUSY
-        } else if interest.wants(Interest::READ) && self.is_busy(fd, Interest::READ) {
-            READ_BUSY
-        } else if interest.wants(Interest::WRITE) && self.is_busy(fd, Interest::WRITE) {
-            WRITE_BUSY
-        } else {
-            0
-        }
+        idle(self.0.busy(operation, fd, interest))
     }
 
     /// False when the reactor knows that a try would block: nothing happened
     /// on the fd since [`Core::drained`].
     pub fn may_be_ready(self, fd: c_int, interest: Interest) -> bool {
-        through!(self.may_be_ready(fd, interest))
+        self.0.may_be_ready(fd, interest)
     }
 
     /// Notes that the fd has nothing more to give in this direction.
     pub fn drained(self, fd: c_int, interest: Interest) {
-        through!(self.drained(fd, interest));
+        self.0.drained(fd, interest);
     }
 
     /// Forgets what was known about an fd number: it was opened or closed.
     pub fn fd_reset(self, fd: c_int) {
-        through!(self.fd_reset(fd));
-    }
-
-    /// Counts one non-blocking operation of the running coroutine; true when
-    /// it has had its share and should let others run first.
-    pub fn spend(self, lua: Lua) -> bool {
-        through!(self.spend(lua.state()))
+        self.0.fd_reset(fd);
     }
 
     /// Starts a coroutine of the function below `arguments` values, as
     /// `eco.run` does; leaves the thread in their place. May raise.
     pub fn spawn(self, lua: Lua, arguments: c_int) {
-        through!(self.spawn(lua.state(), arguments));
+        self.0.spawn(lua, arguments);
     }
 
     /// Runs the interpreter's own loop, unless an explicit one was stopped.
     pub fn main_loop(self, lua: Lua) -> Result<(), Errno> {
-        match through!(self.main_loop(lua.state())) {
-            0 => Ok(()),
-            errno => Err(Errno::from_raw(-errno)),
-        }
+        done(self.0.main_loop(lua))
     }
 
     /// Sets or moves an alarm to `at` on `clock`.
     pub fn set_alarm(self, alarm: &Alarm, clock: Clock, at: Nanoseconds) -> Result<(), Errno> {
-        match through!(self.set_alarm(alarm, clock, at)) {
-            0 => Ok(()),
-            errno => Err(Errno::from_raw(-errno)),
-        }
+        done(self.0.set_alarm(alarm, clock, at))
     }
 
     /// Clears an alarm; nothing happens when it is not set.
     pub fn clear_alarm(self, alarm: &Alarm) {
         if alarm.is_set() {
-            through!(self.clear_alarm(alarm));
+            self.0.clear_alarm(alarm);
         }
     }
 
     /// Adds to the count of things that keep the loop going though no
     /// coroutine waits for an fd or a timer.
     pub fn hold(self, change: c_int) {
-        through!(self.hold(change));
+        self.0.hold(change);
     }
 }
 
-/// Who waits already, as an error.
-pub(super) fn idle(code: c_int) -> Result<(), Error> {
-    Err(match code {
-        0 => return Ok(()),
+impl Host for Core {
+    unsafe fn park_raw(
+        self,
+        lua: Lua,
+        operation: *const Parked,
+        fd: c_int,
+        interest: Interest,
+        timeout: Nanoseconds,
+    ) -> c_int {
+        self.0.park(lua, operation, fd, interest, timeout)
+    }
+
+    fn change_interest(self, operation: &Parked, fd: c_int, interest: Interest) -> c_int {
+        self.0.change_interest(operation, fd, interest)
+    }
+
+    fn restart_timeout(self, operation: &Parked, timeout: Nanoseconds) {
+        self.0.restart_timeout(operation, timeout);
+    }
+
+    fn wake(self, operation: &Parked, cause: Cause) {
+        if operation.task.get() != NO_TASK {
+            self.0.wake(operation, cause);
+        }
+    }
+
+    fn settle(self, lua: Lua, count: c_int) -> Returns {
+        self.0.settle(lua, count, true)
+    }
+}
+
+/// The result of a function that gives 0 or a negative error number.
+fn done(code: c_int) -> Result<(), Errno> {
+    match code {
+        0 => Ok(()),
+        errno => Err(Errno::from_raw(-errno)),
+    }
+}
+
+/// What a code says about who waits already; None for other codes.
+pub(super) fn busy_text(code: c_int) -> Option<&'static str> {
+    Some(match code {
         READ_BUSY => "another coroutine is already waiting for read on this file descriptor",
         WRITE_BUSY => "another coroutine is already waiting for write on this file descriptor",
-        _ => "another coroutine is already waiting on this I/O object",
+        OBJECT_BUSY => "another coroutine is already waiting on this I/O object",
+        _ => return None,
+    })
+}
+
+/// Who waits already, as an error.
+pub fn idle(code: c_int) -> Result<(), Error> {
+    busy_text(code).map_or(Ok(()), |text| Err(text.into()))
+}
+
+/// Why a coroutine could not be parked: `nil, message` for errors of the
+/// system, an error for misuse.
+pub(super) fn refuse(lua: Lua, code: c_int) -> Outcome {
+    if code == OUTSIDE_COROUTINE {
+        return Err("attempt to yield from outside a coroutine".into());
     }
-    .into())
+    idle(code)?;
+    lua.fail_errno(Errno::from_raw(-code))
 }

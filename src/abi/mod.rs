@@ -5,6 +5,7 @@
 //! Lua state.
 
 mod alarm;
+pub mod attempt;
 mod clock;
 mod core;
 pub mod log_hook;
@@ -12,11 +13,12 @@ mod operation;
 mod stream;
 mod table;
 
-pub use self::core::Core;
+pub use self::core::{idle, Core};
 pub use alarm::{Alarm, Fires};
+pub use attempt::{Attempt, Host};
 pub use clock::{monotonic, read, wall_clock, Clock, Nanoseconds};
 pub use operation::{Cause, Interest, Operation, Parked, Step};
-pub use stream::{Attempt, Reader, Stream, Writer};
+pub use stream::{Reader, Stream, Transfer, Writer};
 pub use table::{ReadFunction, ReaderMethod, WorkFunction, WriteFunction, WriterMethod};
 #[cfg(feature = "core")]
 pub use {

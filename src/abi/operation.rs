@@ -44,6 +44,8 @@ impl Cause {
     pub const CANCEL: Cause = Cause(4);
     /// Another coroutine woke it, `eco._resume` included.
     pub const WAKE: Cause = Cause(8);
+    /// The others had their turn: go on.
+    pub const TURN: Cause = Cause(16);
 
     pub fn has(self, other: Cause) -> bool {
         self.0 & other.0 != 0

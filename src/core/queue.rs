@@ -15,7 +15,8 @@ use std::cell::Cell;
 use std::ffi::c_int;
 use std::ptr;
 
-use crate::abi::{Cause, Core, Interest, Nanoseconds, Parked, Step};
+use crate::abi::{Cause, Core, Host, Interest, Nanoseconds, Parked, Step};
+use crate::core::runtime::Home;
 use crate::lua::{duration, ffi, Lua, Outcome, Returns};
 
 /// What owns a queue: userdata that waiting calls keep in their first slot.
@@ -112,16 +113,16 @@ impl List {
 
 /// A queue, embedded in the userdata that owns it.
 pub struct Queue {
-    core: Core,
+    home: Home,
     waiting: List,
     chosen: List,
     spent: List,
 }
 
 impl Queue {
-    pub const fn new(core: Core) -> Queue {
+    pub fn new(core: Core) -> Queue {
         Queue {
-            core,
+            home: Home::of(core),
             waiting: List::new(),
             chosen: List::new(),
             spent: List::new(),
@@ -149,9 +150,7 @@ impl Queue {
         // it has succeeded the waiter is listed where nobody picks it up.
         self.spent.remove(waiter);
         self.chosen.add(waiter);
-        let outcome = self
-            .core
-            .park(lua, &waiter.parked, -1, Interest::NONE, timeout);
+        let outcome = self.home.park(lua, waiter, -1, Interest::NONE, timeout);
         self.chosen.remove(waiter);
         if let Ok(Returns::YIELD) = outcome {
             waiter.thread.set(lua);
@@ -212,7 +211,7 @@ impl Queue {
 
     fn first_alive(&self) -> Option<&Waiter> {
         while let Some(waiter) = self.waiting.first() {
-            if self.core.is_parked(&waiter.parked) {
+            if self.home.is_parked(&waiter.parked) {
                 return Some(waiter);
             }
             // Asking has abandoned the wait, unless it had ended silently.
@@ -227,7 +226,7 @@ impl Queue {
         self.waiting.remove(waiter);
         self.chosen.add(waiter);
         waiter.turn.set(turn);
-        self.core.wake(&waiter.parked, Cause::WAKE);
+        self.home.wake(&waiter.parked, Cause::WAKE);
     }
 
     /// A waiter for the running coroutine, still listed as spent.
@@ -265,7 +264,7 @@ impl Queue {
     pub fn clear(&self, lua: Lua) {
         for list in [&self.waiting, &self.chosen, &self.spent] {
             while let Some(waiter) = list.first() {
-                self.core.forget(&waiter.parked);
+                self.home.forget(&waiter.parked);
                 waiter.drop_value(lua);
                 self.free(waiter, list);
             }
@@ -313,7 +312,7 @@ impl Waiter {
         queue.chosen.remove(self);
         queue.waiting.add_first(self);
         self.turn.set(Turn::Waiting);
-        queue.core.restart_timeout(&self.parked, self.timeout.get());
+        queue.home.restart_timeout(&self.parked, self.timeout.get());
         Step::Pending
     }
 

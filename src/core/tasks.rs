@@ -42,6 +42,8 @@ pub struct Task {
     pub fd: Cell<c_int>,
     pub cause: Cell<u8>,
     pub flags: Cell<u8>,
+    /// Results of its call below the mark, for when its turn comes.
+    pub kept: Cell<u8>,
 }
 
 impl Task {
@@ -109,6 +111,7 @@ impl Tasks {
                     fd: Cell::new(if next == end { -1 } else { next }),
                     cause: Cell::new(0),
                     flags: Cell::new(0),
+                    kept: Cell::new(0),
                 })
                 .collect(),
         );
@@ -134,6 +137,7 @@ impl Tasks {
         task.mark.set(0);
         task.cause.set(0);
         task.flags.set(0);
+        task.kept.set(0);
         task.generation.set(task.generation.get().wrapping_add(1));
         task.fd.set(self.free.get());
         self.free.set(index as c_int);

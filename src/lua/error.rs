@@ -10,6 +10,7 @@ use super::{ffi, Lua, State};
 
 /// What a function leaves for Lua.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
 pub struct Returns(pub c_int);
 
 impl Returns {

@@ -42,6 +42,7 @@ pub type State = *mut ffi::lua_State;
 
 /// The Lua thread a function was called in.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
 pub struct Lua {
     state: State,
 }

@@ -34,6 +34,7 @@ use crate::core::tasks::{Found, Task, Tasks, EXPLICIT, NO_TIMER, OWNED};
 use crate::core::timers::{Positions, Timers};
 use crate::lua::{ffi, Error, Functions, Lua, Outcome, Returns, State, UserData};
 use running::{condition, push_thread_of, Condition};
+pub use waiting::Home;
 
 /// Non-blocking operations a coroutine may do in one go (`Core::spend`).
 const BUDGET: u32 = 64;
@@ -102,6 +103,8 @@ pub struct Runtime {
     /// The task resumed last. It counts as long as its thread is the one that
     /// runs; null before the first.
     current: Cell<*const Task>,
+    /// The coroutine that the loop itself resumed last.
+    running: Cell<State>,
     /// Operations the current task may still do before it lets others run.
     budget: Cell<u32>,
     found: RefCell<Found>,
@@ -203,6 +206,7 @@ impl Runtime {
             reactor: RefCell::default(),
             pool: RefCell::new(None),
             current: Cell::new(ptr::null()),
+            running: Cell::new(ptr::null_mut()),
             budget: Cell::new(BUDGET),
             spare: RefCell::default(),
             found: RefCell::default(),
@@ -283,12 +287,14 @@ impl Runtime {
             ffi::lua_xmove(lua.state(), thread, arguments + 1);
         }
         let outer = (self.current.get(), self.budget.get(), self.since.replace(0));
+        let running = self.running.get();
         let unmeasured = self.unmeasured.replace(0);
         let group = self.group.each_ref().map(Cell::get);
         self.resume_apart(lua, self.tasks.get(index), arguments);
         self.current.set(outer.0);
         self.budget.set(outer.1);
         self.since.set(outer.2);
+        self.running.set(running);
         self.unmeasured.set(unmeasured);
         for (member, task) in self.group.iter().zip(group) {
             member.set(task);

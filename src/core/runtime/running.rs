@@ -26,6 +26,7 @@ impl Runtime {
     pub(super) fn resume(&self, lua: Lua, task: &Task, arguments: c_int) {
         let thread = task.thread.get();
         self.current.set(task);
+        self.running.set(thread);
         self.budget.set(BUDGET);
         if self.since.get() == 0 {
             self.since.set(monotonic_coarse());
@@ -112,6 +113,9 @@ impl Runtime {
                 }
             } else if task.timer.get() == NO_TIMER {
                 task.mark.set(0);
+                if task.kept.get() != 0 {
+                    results = Runtime::take_kept(task);
+                }
             } else {
                 self.detach(index);
             }
@@ -126,6 +130,15 @@ impl Runtime {
         } else {
             self.resume_foreign(lua, index, results);
         }
+    }
+
+    /// Uncovers the results that a settled call left under its mark.
+    #[inline(never)]
+    fn take_kept(task: &Task) -> c_int {
+        // SAFETY: the thread is suspended where `settle` parked it, with the
+        // mark on top.
+        unsafe { ffi::lua_settop(task.thread.get(), -2) };
+        c_int::from(task.kept.replace(0))
     }
 
     #[inline(never)]
@@ -150,7 +163,7 @@ impl Runtime {
         let task = self.tasks.get(index);
         let cause = u32::from(task.cause.replace(0));
         // What is ready wins over a timeout or cancellation of the same turn.
-        let ready = cause & (Cause::READY.0 | Cause::WAKE.0);
+        let ready = cause & !(Cause::TIMEOUT.0 | Cause::CANCEL.0);
         self.polling.set(index);
         let mut step = Step::Pending;
         for cause in [ready, cause & !ready] {
@@ -204,6 +217,7 @@ impl Runtime {
         push_thread_of(lua, thread);
         self.remove(lua, index);
         self.budget.set(BUDGET);
+        self.running.set(thread);
         let mut count = 0;
         // SAFETY: suspended, and kept alive by our own stack.
         let status = unsafe { ffi::lua_resume(thread, lua.state(), results, &mut count) };

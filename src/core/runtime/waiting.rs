@@ -3,19 +3,21 @@
 
 use std::cell::RefMut;
 use std::ffi::{c_int, c_void};
+use std::ops::Deref;
 use std::ptr;
 
 use nix::errno::Errno;
 
 use super::running::push_thread_of;
 use super::{task_at, Entry, Runtime, POOL};
+use crate::abi::attempt::Host;
 use crate::abi::{
-    monotonic, Cause, Interest, Nanoseconds, Parked, WorkFunction, CLOSING, NO_TASK,
-    OUTSIDE_COROUTINE, RAISED, READ_BUSY, WRITE_BUSY,
+    monotonic, Cause, Core, Interest, Nanoseconds, Parked, WorkFunction, CLOSING, NO_TASK,
+    OBJECT_BUSY, OUTSIDE_COROUTINE, RAISED, READ_BUSY, WRITE_BUSY,
 };
 use crate::core::pool::{Pool, Work};
 use crate::core::tasks::{Task, EXPLICIT, NO_TIMER, OFFLOADED, OWNED, QUEUED};
-use crate::lua::{ffi, Lua, State};
+use crate::lua::{ffi, Lua, Returns, State};
 
 impl Runtime {
     /// The task of the running coroutine; a coroutine that `eco.run` did not
@@ -88,6 +90,7 @@ impl Runtime {
         }
         task.operation.set(ptr::null());
         task.mark.set(0);
+        task.kept.set(0);
         task.cause.set(0);
         if task.has(OFFLOADED) {
             task.clear(OFFLOADED);
@@ -174,10 +177,16 @@ impl Runtime {
         self.enqueue(index);
     }
 
-    pub fn park(
+    /// Parks the running coroutine: 0, a code, or a negative error number.
+    ///
+    /// # Safety
+    ///
+    /// `operation` points to a whole live operation, which the frame of the
+    /// call keeps, or which is forgotten before it goes.
+    pub unsafe fn park(
         &self,
         lua: Lua,
-        operation: &Parked,
+        operation: *const Parked,
         fd: c_int,
         interest: Interest,
         timeout: Nanoseconds,
@@ -198,7 +207,8 @@ impl Runtime {
             }
         }
         task.operation.set(operation);
-        operation.task.set(index);
+        // SAFETY: by the caller's promise.
+        unsafe { (*operation).task.set(index) };
         if timeout > 0 {
             self.set_timer(index, timeout);
         }
@@ -275,11 +285,13 @@ impl Runtime {
 
     /// Ends whatever wait there is for `direction` of an fd about to be closed,
     /// so that nobody is left waiting on a number that may be reused.
-    pub fn cancel_waiter(&self, fd: c_int, direction: Interest) {
-        let waiter = self.reactor.borrow_mut().waiter(fd, direction);
-        if waiter != NO_TASK {
-            self.leave_fd(waiter);
-            self.wake_task(waiter, Cause::CANCEL);
+    pub fn cancel_waiter(&self, fd: c_int, interest: Interest) {
+        for direction in [Interest::READ, Interest::WRITE] {
+            let waiter = self.reactor.borrow_mut().waiter(fd, direction);
+            if interest.wants(direction) && waiter != NO_TASK {
+                self.leave_fd(waiter);
+                self.wake_task(waiter, Cause::CANCEL);
+            }
         }
     }
 
@@ -333,13 +345,43 @@ impl Runtime {
         self.reactor.borrow_mut().reset(fd);
     }
 
-    pub fn spend(&self, lua: Lua) -> bool {
+    /// Ends a call that has pushed `count` results. When the running coroutine
+    /// has had its share, it yields with them and gets them after the others
+    /// have run. A call that never waits does so (`waits` is false) only in a
+    /// coroutine that the loop itself resumes: others do not expect it. May
+    /// raise for want of memory.
+    pub fn settle(&self, lua: Lua, count: c_int, waits: bool) -> Returns {
         let left = self.budget.get();
         if left > 0 {
             self.budget.set(left - 1);
-            return false;
+            return Returns(count);
         }
-        lua.is_yieldable()
+        if !(waits || self.running.get() == lua.state()) || !lua.is_yieldable() {
+            return Returns(count);
+        }
+        lua.ensure(2);
+        let index = self.running_task(lua);
+        let task = self.tasks.get(index);
+        if task.mark.get() != 0 {
+            self.abandon(index);
+        }
+        task.kept.set(count as u8);
+        self.leave_mark(lua, task);
+        self.enqueue_task(task);
+        Returns::YIELD
+    }
+
+    /// Who waits already: a busy code, or 0.
+    pub fn busy(&self, operation: &Parked, fd: c_int, interest: Interest) -> c_int {
+        if self.is_parked(operation) {
+            OBJECT_BUSY
+        } else if interest.wants(Interest::READ) && self.is_busy(fd, Interest::READ) {
+            READ_BUSY
+        } else if interest.wants(Interest::WRITE) && self.is_busy(fd, Interest::WRITE) {
+            WRITE_BUSY
+        } else {
+            0
+        }
     }
 
     pub fn hold(&self, change: c_int) {
@@ -348,10 +390,14 @@ impl Runtime {
 
     /// Runs work on the pool, then polls `operation`. The work is taken in any
     /// case, so this does not raise: an error is left on the stack.
-    pub fn offload(
+    ///
+    /// # Safety
+    ///
+    /// As for [`Runtime::park`]; both functions may be called on another thread.
+    pub unsafe fn offload(
         &self,
         lua: Lua,
-        operation: &Parked,
+        operation: *const Parked,
         run: WorkFunction,
         release: WorkFunction,
         context: *mut c_void,
@@ -381,11 +427,13 @@ impl Runtime {
             }
             *self.pool.borrow_mut() = Some(pool);
         }
-        let parked = self.park(lua, operation, -1, Interest::NONE, 0);
+        // SAFETY: by the caller's promise.
+        let parked = unsafe { self.park(lua, operation, -1, Interest::NONE, 0) };
         if parked != 0 {
             return parked;
         }
-        let index = operation.task.get();
+        // SAFETY: as above.
+        let index = unsafe { (*operation).task.get() };
         let task = self.tasks.get(index);
         let submitted = match &*self.pool.borrow() {
             Some(pool) => pool.submit(work, index, task.mark.get()),
@@ -409,4 +457,54 @@ pub(super) fn operation_at<'a>(operation: *const Parked) -> Option<&'a Parked> {
     // SAFETY: an operation withdraws itself before its memory goes, so one that
     // a task still names is live.
     unsafe { operation.as_ref() }
+}
+
+/// The runtime of the state that an object of `eco.so` lives in.
+#[derive(Clone, Copy)]
+pub struct Home(*const Runtime);
+
+impl Home {
+    pub fn of(core: Core) -> Home {
+        Home(core.pointer().cast())
+    }
+}
+
+impl Deref for Home {
+    type Target = Runtime;
+
+    fn deref(&self) -> &Runtime {
+        // SAFETY: a core points to the table that starts a runtime, whose memory
+        // stays until the state that the object lives in is gone.
+        unsafe { &*self.0 }
+    }
+}
+
+impl Host for Home {
+    unsafe fn park_raw(
+        self,
+        lua: Lua,
+        operation: *const Parked,
+        fd: c_int,
+        interest: Interest,
+        timeout: Nanoseconds,
+    ) -> c_int {
+        // SAFETY: by the caller's promise.
+        unsafe { (*self.0).park(lua, operation, fd, interest, timeout) }
+    }
+
+    fn change_interest(self, operation: &Parked, fd: c_int, interest: Interest) -> c_int {
+        Runtime::change_interest(&self, operation, fd, interest)
+    }
+
+    fn restart_timeout(self, operation: &Parked, timeout: Nanoseconds) {
+        Runtime::restart_timeout(&self, operation, timeout);
+    }
+
+    fn wake(self, operation: &Parked, cause: Cause) {
+        Runtime::wake(&self, operation, cause);
+    }
+
+    fn settle(self, lua: Lua, count: c_int) -> Returns {
+        Runtime::settle(&self, lua, count, true)
+    }
 }

@@ -10,9 +10,10 @@ use std::ffi::{c_int, c_void, CStr};
 use std::ptr;
 
 use super::buffer::find;
-use super::{is_ready, socket_option, Buffer, Stream, Transfer, Turn, AGAIN};
-use crate::abi::{Cause, Core, Interest, Parked, ReadFunction, ReaderMethod, Step};
-use crate::core::runtime::Runtime;
+use super::{is_ready, socket_option, Buffer, Stream};
+use crate::abi::attempt::{self, Attempt, Try, Waiting};
+use crate::abi::{Core, Interest, ReadFunction, ReaderMethod};
+use crate::core::runtime::Home;
 use crate::functions;
 use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
 
@@ -40,7 +41,7 @@ pub enum Request {
     Buffer(*const Buffer, usize),
 }
 
-/// The reader; the stream is its operation.
+/// The reader; its header is the stream's.
 #[repr(C)]
 pub struct Reader {
     pub stream: Stream,
@@ -58,7 +59,7 @@ pub struct Reader {
     request: Cell<Request>,
 }
 
-crate::operation!(Reader, stream.parked);
+crate::attempt!(Reader, stream.waiting);
 
 impl Reader {
     /// Pushes a reader of `fd`. May raise.
@@ -69,9 +70,8 @@ impl Reader {
         read: Option<ReadFunction>,
         context: *mut c_void,
     ) -> *const Reader {
-        let parked = Parked::new::<Reader>();
         ptr::from_ref(lua.reserve::<Reader>(0, core.pointer()).fill(Reader {
-            stream: Stream::new(parked, core, Interest::READ, fd),
+            stream: Stream::new::<Reader>(core, Interest::READ, fd),
             read,
             context,
             buffer: RefCell::default(),
@@ -123,17 +123,17 @@ impl Reader {
     fn release(&self) {
         let mut buffer = self.buffer.borrow_mut();
         if buffer.is_empty() && buffer.capacity() > 0 {
-            *Runtime::of(self.stream.core).spare() = std::mem::take(&mut *buffer);
+            *self.stream.waiting.host.spare() = std::mem::take(&mut *buffer);
         }
     }
 
-    /// Reads once, up to `want` bytes: a count (0 at the end) or a negative
-    /// error number.
+    /// Reads once, up to `want` bytes: a count (0 at the end), a negative error
+    /// number, or what it waits for.
     fn fill(&self, want: usize) -> isize {
         let stream = &self.stream;
-        let fd = stream.fd.get();
-        if self.read.is_none() && !stream.core.may_be_ready(fd, Interest::READ) {
-            return AGAIN;
+        let (host, fd) = (stream.waiting.host, stream.fd());
+        if self.read.is_none() && !host.may_be_ready(fd, Interest::READ) {
+            return stream.blocked();
         }
         let want = want.min(LARGEST_READ);
         let mut buffer = self.buffer.borrow_mut();
@@ -141,7 +141,7 @@ impl Reader {
             buffer.drain(..self.head.replace(0));
         }
         if buffer.capacity() == 0 {
-            *buffer = std::mem::take(&mut *Runtime::of(stream.core).spare());
+            *buffer = std::mem::take(&mut *host.spare());
         }
         buffer.reserve(want);
         let length = buffer.len();
@@ -154,7 +154,7 @@ impl Reader {
             unsafe { buffer.set_len(length + result as usize) };
             self.at_end.set(false);
             if (result as usize) < want && self.is_tcp() {
-                stream.core.drained(fd, Interest::READ);
+                host.drained(fd, Interest::READ);
             }
         }
         result
@@ -167,7 +167,7 @@ impl Reader {
             let result = unsafe { read(into.cast(), want, self.context, &mut text) };
             return self.stream.note(result, text);
         }
-        let fd = self.stream.fd.get();
+        let fd = self.stream.fd();
         loop {
             // SAFETY: `into` has room for `want` bytes.
             let result = unsafe {
@@ -186,7 +186,7 @@ impl Reader {
 
     fn is_tcp(&self) -> bool {
         self.is_tcp.get().unwrap_or_else(|| {
-            let protocol = socket_option(self.stream.fd.get(), libc::SO_PROTOCOL);
+            let protocol = socket_option(self.stream.fd(), libc::SO_PROTOCOL);
             let is_tcp = protocol == Some(libc::IPPROTO_TCP);
             self.is_tcp.set(Some(is_tcp));
             is_tcp
@@ -221,22 +221,14 @@ impl Reader {
             ReaderMethod::ReadToBuffer => (buffer_request(lua, first)?, first + 2),
         };
         if let Request::Buffer(_, 0) = request {
-            return lua.fail("buffer is full");
+            return self.stream.refuse(lua, "buffer is full");
         }
         if self.stream.is_closed() {
-            return lua.fail("closed");
+            return self.stream.refuse(lua, "closed");
         }
         self.request.set(request);
-        let only_waits = matches!(request, Request::Wait);
-        let timeout = lua.stream_timeout(timeout);
-        self.stream.start(lua, self, only_waits, timeout)
+        attempt::start(self, lua, lua.stream_timeout(timeout))
     }
-
-    fn poll(&self, lua: Lua, cause: Cause) -> Step {
-        self.stream.poll(lua, cause, self)
-    }
-
-    fn abandon(&self) {}
 
     /// Results from what is buffered, or how many bytes to ask for (0: wait
     /// without reading).
@@ -244,10 +236,17 @@ impl Reader {
         let front = self.front();
         match self.request.get() {
             Request::Wait => {
-                let fd = self.stream.fd.get();
-                if !is_ready(fd, Interest::READ) {
-                    self.stream.core.drained(fd, Interest::READ);
-                    return Err(0);
+                if self.read.is_some() {
+                    // What the stream has taken from its fd tells poll nothing.
+                    if front.is_empty() && !self.at_end.get() {
+                        return Err(READ_AHEAD);
+                    }
+                } else {
+                    let fd = self.stream.fd();
+                    if !is_ready(fd, Interest::READ) {
+                        self.stream.waiting.host.drained(fd, Interest::READ);
+                        return Err(0);
+                    }
                 }
                 lua.push_bool(true);
                 Ok(1)
@@ -314,12 +313,17 @@ impl Reader {
     }
 
     /// Results at the end of the stream.
-    fn end(&self, lua: Lua) -> Turn {
+    fn finish(&self, lua: Lua) -> Try {
         let seen = self.at_end.replace(true);
         let rest = self.front().len();
         match self.request.get() {
-            Request::All if rest > 0 || !seen => return Turn::Done(self.give(lua, rest, 0)),
-            Request::Until(_) if rest > 0 => return Turn::Done(self.give(lua, rest, 0)),
+            Request::Wait => {
+                // The end is there to be read.
+                lua.push_bool(true);
+                return Try::Done(1);
+            }
+            Request::All if rest > 0 || !seen => return Try::Done(self.give(lua, rest, 0)),
+            Request::Until(_) if rest > 0 => return Try::Done(self.give(lua, rest, 0)),
             // An unterminated last line or a short block is dropped.
             _ => self.consume(rest),
         }
@@ -358,20 +362,34 @@ impl Reader {
     }
 }
 
-impl Transfer for Reader {
-    fn step(&self, lua: Lua) -> Turn {
+impl Attempt for Reader {
+    type Host = Home;
+
+    fn waiting(&self) -> &Waiting<Home> {
+        &self.stream.waiting
+    }
+
+    fn fd(&self) -> c_int {
+        self.stream.fd()
+    }
+
+    fn attempt(&self, lua: Lua) -> Try {
         match self.satisfy(lua) {
-            Ok(count) => Turn::Done(count),
-            Err(0) => Turn::Moved(AGAIN),
+            Ok(count) => Try::Done(count),
+            Err(0) => Try::Again(Interest::READ),
             Err(want) => match self.fill(want) {
-                0 => self.end(lua),
-                count => Turn::Moved(count),
+                0 => self.finish(lua),
+                count if count > 0 => Try::Moved,
+                code => {
+                    self.release();
+                    self.stream.stopped(lua, code)
+                }
             },
         }
     }
 
-    fn pause(&self) {
-        self.release();
+    fn ends_when_woken(&self) -> bool {
+        matches!(self.request.get(), Request::Wait)
     }
 }
 

@@ -4,8 +4,10 @@
 use std::cell::Cell;
 use std::ffi::{c_int, CStr};
 
-use super::{Stream, Transfer, Turn, AGAIN};
-use crate::abi::{Cause, Core, Interest, Parked, Step};
+use super::Stream;
+use crate::abi::attempt::{self, Attempt, Try, Waiting};
+use crate::abi::{Core, Interest};
+use crate::core::runtime::Home;
 use crate::functions;
 use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
 
@@ -20,34 +22,23 @@ pub fn is_ready(fd: c_int, interest: Interest) -> bool {
     unsafe { libc::poll(&mut poll, 1, 0) > 0 }
 }
 
-/// The io object; the stream is its operation.
+/// The io object; its header is the stream's.
 #[repr(C)]
 pub struct Io {
     stream: Stream,
     interest: Cell<Interest>,
 }
 
-crate::operation!(Io, stream.parked);
+crate::attempt!(Io, stream.waiting);
 
 impl Io {
     /// Pushes an io object for `fd`. May raise.
     pub fn push(lua: Lua, core: Core, fd: c_int) {
-        let parked = Parked::new::<Io>();
         lua.reserve::<Io>(0, core.pointer()).fill(Io {
-            stream: Stream::new(parked, core, Interest::NONE, fd),
+            stream: Stream::new::<Io>(core, Interest::NONE, fd),
             interest: Cell::new(Interest::NONE),
         });
     }
-
-    fn is_ready(&self) -> bool {
-        is_ready(self.stream.fd.get(), self.interest.get())
-    }
-
-    fn poll(&self, lua: Lua, cause: Cause) -> Step {
-        self.stream.poll(lua, cause, self)
-    }
-
-    fn abandon(&self) {}
 
     /// `io:wait(events [, timeout])`. Yields even when the fd is ready.
     fn wait(lua: Lua, this: &Io) -> Outcome {
@@ -55,20 +46,13 @@ impl Io {
         if bits <= 0 || bits & !i64::from(Interest::BOTH.0) != 0 {
             return Err(Error::argument(2, "invalid"));
         }
-        let Stream {
-            parked, core, fd, ..
-        } = &this.stream;
-        let (fd, interest) = (fd.get(), Interest(bits as u32));
-        core.check_idle(parked, fd, interest)?;
+        let interest = Interest(bits as u32);
+        this.stream.check_idle_for(interest)?;
         if this.stream.is_closed() {
-            return lua.fail("closed");
+            return this.stream.refuse(lua, "closed");
         }
         this.interest.set(interest);
-        let outcome = core.park(lua, parked, fd, interest, lua.stream_timeout(3))?;
-        if outcome == Returns::YIELD && this.is_ready() {
-            core.wake(parked, Cause::READY);
-        }
-        Ok(outcome)
+        attempt::start_later(this, lua, interest, lua.stream_timeout(3))
     }
 
     fn cancel(_: Lua, this: &Io) -> Outcome {
@@ -81,13 +65,28 @@ impl Io {
     }
 }
 
-impl Transfer for Io {
-    fn step(&self, lua: Lua) -> Turn {
-        if !self.is_ready() {
-            return Turn::Moved(AGAIN);
+impl Attempt for Io {
+    type Host = Home;
+
+    fn waiting(&self) -> &Waiting<Home> {
+        &self.stream.waiting
+    }
+
+    fn fd(&self) -> c_int {
+        self.stream.fd()
+    }
+
+    fn attempt(&self, lua: Lua) -> Try {
+        let interest = self.interest.get();
+        if !is_ready(self.stream.fd(), interest) {
+            return Try::Again(interest);
         }
         lua.push_bool(true);
-        Turn::Done(1)
+        Try::Done(1)
+    }
+
+    fn ends_when_woken(&self) -> bool {
+        true
     }
 }
 

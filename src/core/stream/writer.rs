@@ -13,8 +13,10 @@ use nix::errno::Errno;
 use nix::fcntl::{open, OFlag};
 use nix::sys::stat::Mode;
 
-use super::{is_ready, Stream, Transfer, Turn, AGAIN};
-use crate::abi::{Cause, Core, Interest, Parked, Step, WriteFunction, WriterMethod};
+use super::{is_ready, Stream};
+use crate::abi::attempt::{self, Attempt, Try, Waiting};
+use crate::abi::{Core, Interest, WriteFunction, WriterMethod};
+use crate::core::runtime::Home;
 use crate::functions;
 use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
 
@@ -34,7 +36,7 @@ enum Request {
     File { offset: i64, left: u64 },
 }
 
-/// The writer; the stream is its operation.
+/// The writer; its header is the stream's.
 #[repr(C)]
 pub struct Writer {
     pub stream: Stream,
@@ -48,7 +50,7 @@ pub struct Writer {
     file: RefCell<Option<OwnedFd>>,
 }
 
-crate::operation!(Writer, stream.parked);
+crate::attempt!(Writer, stream.waiting);
 
 impl Writer {
     /// Pushes a writer of `fd`. May raise.
@@ -59,9 +61,8 @@ impl Writer {
         write: Option<WriteFunction>,
         context: *mut c_void,
     ) -> *const Writer {
-        let parked = Parked::new::<Writer>();
         ptr::from_ref(lua.reserve::<Writer>(0, core.pointer()).fill(Writer {
-            stream: Stream::new(parked, core, Interest::WRITE, fd),
+            stream: Stream::new::<Writer>(core, Interest::WRITE, fd),
             write,
             context,
             is_socket: Cell::new(true),
@@ -73,7 +74,7 @@ impl Writer {
 
     // ---- one attempt ---------------------------------------------------------------
 
-    /// Writes once: a count or a negative error number.
+    /// Writes once: a count, a negative error number, or what it waits for.
     pub fn send(&self, data: &[u8]) -> isize {
         if let Some(write) = self.write {
             let mut text = ptr::null();
@@ -82,7 +83,7 @@ impl Writer {
                 unsafe { write(data.as_ptr().cast(), data.len(), self.context, &mut text) };
             return self.stream.note(result, text);
         }
-        let fd = self.stream.fd.get();
+        let fd = self.stream.fd();
         loop {
             // SAFETY: both calls only read `data`.
             let result = unsafe {
@@ -103,7 +104,7 @@ impl Writer {
     /// Sends once from a file: a count (0 at its end) or a negative error number.
     pub fn send_file(&self, file: c_int, offset: &mut i64, length: usize) -> isize {
         if self.write.is_none() {
-            let fd = self.stream.fd.get();
+            let fd = self.stream.fd();
             let length = length.min(LARGEST_SEND);
             let mut position: libc::off64_t = *offset;
             loop {
@@ -165,34 +166,39 @@ impl Writer {
             }
         };
         if self.stream.is_closed() {
-            return lua.fail("closed");
+            return self.stream.refuse(lua, "closed");
         }
         if let Request::File { .. } = request {
             let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
             match open(lua.c_string(first)?, flags, Mode::empty()) {
                 Ok(file) => *self.file.borrow_mut() = Some(file),
-                Err(errno) => return lua.fail_errno(errno),
+                Err(errno) => {
+                    lua.push_nil();
+                    lua.push_errno(errno);
+                    return Ok(self.stream.waiting.host.settle(lua, 2, true));
+                }
             }
         }
         self.request.set(request);
-        let only_waits = matches!(request, Request::Wait);
-        let timeout = lua.stream_timeout(timeout);
-        self.stream.start(lua, self, only_waits, timeout)
+        attempt::start(self, lua, lua.stream_timeout(timeout))
     }
 
-    fn poll(&self, lua: Lua, cause: Cause) -> Step {
-        self.stream.poll(lua, cause, self)
-    }
-
-    /// Closes the file of an unfinished sendfile.
-    fn abandon(&self) {
-        *self.file.borrow_mut() = None;
-    }
-
-    fn finish(&self, lua: Lua) -> Turn {
-        self.abandon();
+    fn finish(&self, lua: Lua) -> Try {
+        self.drop_request();
         lua.push_integer(self.total.get() as i64);
-        Turn::Done(1)
+        Try::Done(1)
+    }
+
+    /// What the result of one attempt means for the request. May raise.
+    fn outcome(&self, lua: Lua, sent: isize) -> Try {
+        if sent >= 0 {
+            return Try::Moved;
+        }
+        let stopped = self.stream.stopped(lua, sent);
+        if let Try::Done(_) = stopped {
+            self.drop_request();
+        }
+        stopped
     }
 
     // ---- methods -------------------------------------------------------------------
@@ -219,15 +225,25 @@ impl Writer {
     }
 }
 
-impl Transfer for Writer {
-    fn step(&self, lua: Lua) -> Turn {
+impl Attempt for Writer {
+    type Host = Home;
+
+    fn waiting(&self) -> &Waiting<Home> {
+        &self.stream.waiting
+    }
+
+    fn fd(&self) -> c_int {
+        self.stream.fd()
+    }
+
+    fn attempt(&self, lua: Lua) -> Try {
         match self.request.get() {
             Request::Wait => {
-                if !is_ready(self.stream.fd.get(), Interest::WRITE) {
-                    return Turn::Moved(AGAIN);
+                if !is_ready(self.stream.fd(), Interest::WRITE) {
+                    return Try::Again(Interest::WRITE);
                 }
                 lua.push_bool(true);
-                Turn::Done(1)
+                Try::Done(1)
             }
             Request::Data(data) => {
                 // SAFETY: the string sits in a stack slot of the call, whose
@@ -240,7 +256,7 @@ impl Transfer for Writer {
                 if sent > 0 {
                     self.request.set(Request::Data(&data[sent as usize..]));
                 }
-                Turn::Moved(sent)
+                self.outcome(lua, sent)
             }
             Request::File { mut offset, left } => {
                 if left == 0 {
@@ -251,20 +267,25 @@ impl Transfer for Writer {
                 let sent = self.send_file(file, &mut offset, length);
                 if sent == 0 {
                     // The file is shorter than asked.
-                    self.abandon();
+                    self.drop_request();
                     return self.stream.push_end(lua);
                 }
                 if sent > 0 {
                     let left = left - sent as u64;
                     self.request.set(Request::File { offset, left });
                 }
-                Turn::Moved(sent)
+                self.outcome(lua, sent)
             }
         }
     }
 
-    fn abandon(&self) {
-        self.abandon();
+    fn ends_when_woken(&self) -> bool {
+        matches!(self.request.get(), Request::Wait)
+    }
+
+    /// Closes the file of an unfinished sendfile.
+    fn drop_request(&self) {
+        *self.file.borrow_mut() = None;
     }
 }
 

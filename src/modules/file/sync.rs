@@ -27,15 +27,8 @@ pub fn sync(lua: Lua) -> Outcome {
             core,
         });
         // SAFETY: the work touches nothing of ours.
-        let outcome = unsafe {
-            core.offload(
-                lua,
-                &wait.parked,
-                calls::sync,
-                calls::release,
-                ptr::null_mut(),
-            )
-        }?;
+        let outcome =
+            unsafe { core.offload(lua, wait, calls::sync, calls::release, ptr::null_mut()) }?;
         if outcome == Returns::YIELD {
             return Ok(outcome);
         }

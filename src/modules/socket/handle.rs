@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use super::incoming::Incoming;
 use super::outgoing::{self, Turns};
 use super::{address, incoming};
-use crate::abi::{Cause, Core, Interest, Reader, Writer};
+use crate::abi::{Cause, Core, Host, Interest, Reader, Writer};
 use crate::functions;
 use crate::lua::{field_method, method, Error, Functions, Lua, Outcome, Returns, UserData};
 use crate::system::address::{Parts, SocketAddress};
@@ -27,7 +27,6 @@ const WRITER: c_int = 2;
 #[repr(C)]
 pub struct Handle {
     pub incoming: Incoming,
-    pub core: Core,
     /// -1 once closed.
     fd: Cell<c_int>,
     family: c_int,
@@ -43,8 +42,7 @@ impl Handle {
     /// A handle that owns nothing yet.
     pub fn new(core: Core, family: c_int) -> Handle {
         Handle {
-            incoming: Incoming::new(),
-            core,
+            incoming: Incoming::new(core),
             fd: Cell::new(-1),
             family,
             streams: Cell::new(None),
@@ -54,9 +52,13 @@ impl Handle {
         }
     }
 
+    pub fn core(&self) -> Core {
+        self.incoming.waiting.host
+    }
+
     /// Gives it its descriptor.
     pub fn own(&self, fd: c_int) {
-        self.core.fd_reset(fd);
+        self.core().fd_reset(fd);
         self.fd.set(fd);
     }
 
@@ -80,8 +82,8 @@ impl Handle {
     /// May raise.
     pub fn make_streams(&self, lua: Lua, index: c_int) {
         let index = lua.absolute(index);
-        let reader = self.core.new_reader(lua, self.fd.get());
-        let writer = self.core.new_writer(lua, self.fd.get());
+        let reader = self.core().new_reader(lua, self.fd.get());
+        let writer = self.core().new_writer(lua, self.fd.get());
         for (slot, position) in [(READER, -2), (WRITER, -1)] {
             lua.push_value(position);
             lua.set_user_value(index, slot);
@@ -104,11 +106,12 @@ impl Handle {
             reader.close();
             writer.close();
         }
-        self.core.wake(&self.incoming.parked, Cause::CANCEL);
+        self.core()
+            .wake(&self.incoming.waiting.parked, Cause::CANCEL);
         self.incoming.close();
         self.remove_file(fd);
         system::close(fd);
-        self.core.fd_reset(fd);
+        self.core().fd_reset(fd);
     }
 
     /// Removes the file of a Unix socket, if this object made it.
@@ -127,8 +130,9 @@ impl Handle {
 
     /// Refuses when a coroutine waits for something to come in.
     pub fn check_reader(&self) -> Result<(), Error> {
-        self.core
-            .check_idle(&self.incoming.parked, self.fd.get(), Interest::NONE)?;
+        let parked = &self.incoming.waiting.parked;
+        self.core()
+            .check_idle(parked, self.fd.get(), Interest::NONE)?;
         self.streams
             .get()
             .map_or(Ok(()), |(reader, _)| reader.check_idle())
@@ -289,14 +293,14 @@ impl UserData for Handle {
         self.streams.set(None);
         lua.get_user_value(1, READER);
         lua.get_user_value(1, WRITER);
-        if let Some(reader) = self.core.reader_at(lua, -2) {
+        if let Some(reader) = self.core().reader_at(lua, -2) {
             reader.close();
         }
-        if let Some(writer) = self.core.writer_at(lua, -1) {
+        if let Some(writer) = self.core().writer_at(lua, -1) {
             writer.close();
         }
         lua.pop(2);
         self.close_now();
-        self.core.forget(&self.incoming.parked);
+        self.core().forget(&self.incoming.waiting.parked);
     }
 }

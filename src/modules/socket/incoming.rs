@@ -13,7 +13,8 @@ use nix::errno::Errno;
 use super::create::push_handle;
 use super::handle::Handle;
 use super::{address, object};
-use crate::abi::{Cause, Interest, Nanoseconds, Parked, Step};
+use crate::abi::attempt::{self, Attempt, Try, Waiting};
+use crate::abi::{Core, Interest, Nanoseconds};
 use crate::lua::{Error, Lua, Outcome, Returns};
 use crate::system::address::SocketAddress;
 use crate::system::socket as system;
@@ -23,28 +24,23 @@ const SMALL: usize = 8192;
 /// Instead of a size: a connection is wanted.
 const CONNECTION: usize = 0;
 
-/// The operation of whoever waits; part of its handle.
+/// What its handle knows of whoever waits: the first field of it.
 #[repr(C)]
 pub struct Incoming {
-    pub parked: Parked,
-    /// Its handle, set when somebody waits.
-    handle: Cell<*const Handle>,
+    pub waiting: Waiting,
     /// Bytes wanted, or [`CONNECTION`].
     size: Cell<usize>,
-    timeout: Cell<Nanoseconds>,
     /// Accepted but not an object yet; -1 for none.
     accepted: Cell<c_int>,
 }
 
-crate::operation!(Incoming);
+crate::attempt!(Handle, incoming.waiting);
 
 impl Incoming {
-    pub fn new() -> Incoming {
+    pub fn new(core: Core) -> Incoming {
         Incoming {
-            parked: Parked::new::<Incoming>(),
-            handle: Cell::new(std::ptr::null()),
+            waiting: Waiting::new::<Handle>(core),
             size: Cell::new(CONNECTION),
-            timeout: Cell::new(0),
             accepted: Cell::new(-1),
         }
     }
@@ -56,48 +52,29 @@ impl Incoming {
             fd => system::close(fd),
         }
     }
-
-    fn poll(&self, lua: Lua, cause: Cause) -> Step {
-        // SAFETY: the operation is a part of its handle.
-        let handle = unsafe { &*self.handle.get() };
-        if cause.has(Cause::CANCEL) || handle.fd() < 0 {
-            return failed(lua, "canceled");
-        }
-        if cause.has(Cause::TIMEOUT) {
-            return failed(lua, "timeout");
-        }
-        if let Some(count) = attempt(lua, handle, self.size.get(), true) {
-            return Step::Done(count);
-        }
-        if cause.has(Cause::WAKE) {
-            // It may not have waited for the descriptor yet (see `wait`).
-            let changed = handle
-                .core
-                .change_interest(&self.parked, handle.fd(), Interest::READ);
-            if let Err(errno) = changed {
-                lua.push_nil();
-                lua.push_errno(errno);
-                return Step::Done(2);
-            }
-            handle
-                .core
-                .restart_timeout(&self.parked, self.timeout.get());
-        }
-        Step::Pending
-    }
-
-    fn abandon(&self) {}
 }
 
-/// Finishes a poll with `nil, message`.
-pub fn failed(lua: Lua, message: &str) -> Step {
-    lua.push_nil();
-    lua.push_str(message);
-    Step::Done(2)
+impl Attempt for Handle {
+    type Host = Core;
+
+    fn waiting(&self) -> &Waiting {
+        &self.incoming.waiting
+    }
+
+    fn fd(&self) -> c_int {
+        Handle::fd(self)
+    }
+
+    fn attempt(&self, lua: Lua) -> Try {
+        match try_once(lua, self, self.incoming.size.get(), true) {
+            Some(count) => Try::Done(count),
+            None => Try::Again(Interest::READ),
+        }
+    }
 }
 
 /// Tries once and pushes what came of it; None when it would block. May raise.
-fn attempt(lua: Lua, handle: &Handle, size: usize, as_object: bool) -> Option<c_int> {
+fn try_once(lua: Lua, handle: &Handle, size: usize, as_object: bool) -> Option<c_int> {
     let result = match (handle.open_fd(), size) {
         (Err(errno), _) => Err(errno),
         (Ok(fd), CONNECTION) => accept(lua, handle, fd, as_object),
@@ -106,7 +83,7 @@ fn attempt(lua: Lua, handle: &Handle, size: usize, as_object: bool) -> Option<c_
     match result {
         Ok(()) => Some(2),
         Err(Errno::EAGAIN) => {
-            handle.core.drained(handle.fd(), Interest::READ);
+            handle.core().drained(handle.fd(), Interest::READ);
             None
         }
         Err(errno) => {
@@ -126,7 +103,7 @@ fn accept(lua: Lua, handle: &Handle, fd: c_int, as_object: bool) -> Result<(), E
     } else if let Ok(address) = system::name(kept.get(), system::End::Peer) {
         peer = address;
     }
-    let accepted = push_handle(&lua, handle.core, handle.family());
+    let accepted = push_handle(&lua, handle.core(), handle.family());
     accepted.own(kept.replace(-1));
     if as_object {
         object::push(lua, accepted);
@@ -158,23 +135,9 @@ fn receive(lua: Lua, fd: c_int, wanted: usize) -> Result<(), Errno> {
 
 /// Tries, and waits for the rest.
 fn wait(lua: Lua, handle: &Handle, size: usize, timeout: Nanoseconds) -> Outcome {
-    let Ok(fd) = handle.open_fd() else {
-        return lua.fail_errno(Errno::EBADF);
-    };
     handle.check_reader()?;
-    let (core, incoming) = (handle.core, &handle.incoming);
-    incoming.handle.set(handle);
-    incoming.size.set(size);
-    incoming.timeout.set(timeout);
-    if core.spend(lua) {
-        let outcome = core.park(lua, &incoming.parked, -1, Interest::NONE, 0)?;
-        core.wake(&incoming.parked, Cause::WAKE);
-        return Ok(outcome);
-    }
-    match attempt(lua, handle, size, true) {
-        Some(count) => Ok(Returns(count)),
-        None => core.park(lua, &incoming.parked, fd, Interest::READ, timeout),
-    }
+    handle.incoming.size.set(size);
+    attempt::start(handle, lua, timeout)
 }
 
 fn message_size(lua: Lua) -> Result<usize, Error> {
@@ -186,12 +149,17 @@ fn message_size(lua: Lua) -> Result<usize, Error> {
 
 /// `s:accept([timeout])`
 pub fn accept_object(lua: Lua, handle: &Handle) -> Outcome {
-    wait(lua, handle, CONNECTION, handle.core.timeout(lua, 2))
+    wait(lua, handle, CONNECTION, handle.core().timeout(lua, 2))
 }
 
 /// `s:recvfrom(n [, timeout])`
 pub fn recvfrom(lua: Lua, handle: &Handle) -> Outcome {
-    wait(lua, handle, message_size(lua)?, handle.core.timeout(lua, 3))
+    wait(
+        lua,
+        handle,
+        message_size(lua)?,
+        handle.core().timeout(lua, 3),
+    )
 }
 
 /// `accept()` of the raw module: what is there now.
@@ -208,7 +176,7 @@ pub fn recvfrom_raw(lua: Lua, handle: &Handle) -> Outcome {
 }
 
 fn at_once(lua: Lua, handle: &Handle, size: usize) -> Outcome {
-    match attempt(lua, handle, size, false) {
+    match try_once(lua, handle, size, false) {
         Some(count) => Ok(Returns(count)),
         None => lua.fail_errno(Errno::EAGAIN),
     }

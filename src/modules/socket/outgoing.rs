@@ -12,9 +12,9 @@ use nix::errno::Errno;
 
 use super::address;
 use super::handle::Handle;
-use super::incoming::failed;
 pub use super::turns::Turns;
-use crate::abi::{Attempt, Cause, Interest, Nanoseconds, Parked, Step, Writer};
+use crate::abi::attempt::{self, Attempt, End, Try, Waiting};
+use crate::abi::{Cause, Core, Host, Interest, Nanoseconds, Transfer, Writer};
 use crate::lua::{ffi, Error, Functions, Lua, Outcome, Returns, UserData};
 use crate::system::address::SocketAddress;
 use crate::system::socket as system;
@@ -39,24 +39,16 @@ enum Phase {
     Over,
     /// In the queue of its socket.
     Queued,
-    /// It is its turn, and it does not wait for the descriptor yet.
+    /// It is its turn, which it has not begun.
     Granted,
-    /// Waits for room.
+    /// It is its turn.
     Active,
-}
-
-/// How far a request got.
-enum Progress {
-    /// Results are pushed.
-    Done(c_int),
-    /// Blocked; true when something was sent.
-    Blocked(bool),
 }
 
 /// One call that waits.
 #[repr(C)]
 pub struct Outgoing {
-    parked: Parked,
+    waiting: Waiting,
     /// Kept reachable by the user value.
     handle: *const Handle,
     phase: Cell<Phase>,
@@ -68,15 +60,15 @@ pub struct Outgoing {
     pub next: Cell<*const Outgoing>,
 }
 
-crate::operation!(Outgoing);
+crate::attempt!(Outgoing);
 
 impl UserData for Outgoing {
     const NAME: &'static CStr = c"struct eco_socket_wait *";
     const METHODS: Functions = Functions::NONE;
 
     fn finalise(&self, _: Lua) {
-        self.handle().core.forget(&self.parked);
-        self.abandon();
+        self.handle().core().forget(&self.waiting.parked);
+        self.drop_request();
     }
 }
 
@@ -90,120 +82,113 @@ impl Outgoing {
     /// It is its turn: called by its queue.
     pub fn grant(&self) {
         self.phase.set(Phase::Granted);
-        self.handle().core.wake(&self.parked, Cause::WAKE);
+        self.waiting.refresh();
+        self.handle().core().wake(&self.waiting.parked, Cause::WAKE);
+    }
+
+    /// The call is done: others may send.
+    fn finish(&self, count: c_int) -> Try {
+        self.drop_request();
+        Try::Done(count)
+    }
+
+    fn succeed(&self, lua: Lua) -> Try {
+        lua.push_integer(self.total as i64);
+        self.finish(1)
+    }
+
+    fn refused(&self, lua: Lua, errno: Errno) -> Try {
+        lua.push_nil();
+        lua.push_errno(errno);
+        self.finish(2)
+    }
+}
+
+impl Attempt for Outgoing {
+    type Host = Core;
+
+    fn waiting(&self) -> &Waiting {
+        &self.waiting
+    }
+
+    fn fd(&self) -> c_int {
+        self.handle().fd()
+    }
+
+    fn attempt(&self, lua: Lua) -> Try {
+        match self.phase.get() {
+            Phase::Queued => return Try::Again(Interest::NONE),
+            Phase::Granted => self.phase.set(Phase::Active),
+            Phase::Active | Phase::Over => {}
+        }
+        let handle = self.handle();
+        let (Ok(fd), Some((_, writer))) = (handle.open_fd(), handle.streams()) else {
+            return self.refused(lua, Errno::EBADF);
+        };
+        match self.request.get() {
+            Request::Data(data) => {
+                // SAFETY: the string sits in a stack slot of the call, whose
+                // frame is intact whenever the request is advanced.
+                let data = unsafe { &*data };
+                if data.is_empty() {
+                    return self.succeed(lua);
+                }
+                match writer.send(data) {
+                    Transfer::Moved(count) => {
+                        let rest = data.get(count..).unwrap_or_default();
+                        self.request.set(Request::Data(rest));
+                        Try::Moved
+                    }
+                    Transfer::Blocked(direction) => Try::Again(direction),
+                    Transfer::Failed => self.finish(push_failure(lua, writer)),
+                }
+            }
+            Request::Message(data) => {
+                // SAFETY: as for `Data`.
+                let data = unsafe { &*data };
+                match system::send_to(fd, data, &self.address) {
+                    Ok(_) => self.succeed(lua),
+                    Err(Errno::EAGAIN) => {
+                        handle.core().drained(fd, Interest::WRITE);
+                        Try::Again(Interest::WRITE)
+                    }
+                    Err(errno) => self.refused(lua, errno),
+                }
+            }
+            Request::Lock => {
+                // Whoever called holds it from now on.
+                self.phase.set(Phase::Over);
+                lua.push_bool(true);
+                Try::Done(1)
+            }
+        }
+    }
+
+    /// Whose turn comes after the socket was closed finds it closed.
+    fn end(&self, lua: Lua, end: End) -> Try {
+        if self.phase.get() == Phase::Granted && self.fd() < 0 {
+            return self.refused(lua, Errno::EBADF);
+        }
+        self.drop_request();
+        end.push(lua)
+    }
+
+    /// A place in the queue has no limit, but that of the lock has.
+    fn limit(&self) -> Nanoseconds {
+        match (self.phase.get(), self.request.get()) {
+            (Phase::Queued, Request::Data(_) | Request::Message(_)) => 0,
+            _ => self.timeout,
+        }
     }
 
     /// Ends the operation, however far it got.
-    fn abandon(&self) {
+    fn drop_request(&self) {
         match self.phase.replace(Phase::Over) {
             Phase::Over => {}
             Phase::Queued => self.handle().turns.leave(self),
             Phase::Granted | Phase::Active => self.handle().turns.pass_on(),
         }
     }
-
-    fn poll(&self, lua: Lua, cause: Cause) -> Step {
-        let handle = self.handle();
-        match self.phase.get() {
-            Phase::Queued if cause.has(Cause::TIMEOUT) => return self.fail(lua, "timeout"),
-            Phase::Queued | Phase::Over => return Step::Pending,
-            Phase::Granted if matches!(self.request.get(), Request::Lock) => {
-                // Whoever called holds it from now on.
-                self.phase.set(Phase::Over);
-                lua.push_bool(true);
-                return Step::Done(1);
-            }
-            Phase::Active if cause.has(Cause::CANCEL) || handle.fd() < 0 => {
-                return self.fail(lua, "canceled")
-            }
-            Phase::Active if cause.has(Cause::TIMEOUT) => return self.fail(lua, "timeout"),
-            Phase::Granted | Phase::Active => {}
-        }
-        let moved = match self.advance(lua) {
-            Progress::Done(count) => {
-                self.abandon();
-                return Step::Done(count);
-            }
-            Progress::Blocked(moved) => moved,
-        };
-        if self.phase.replace(Phase::Active) == Phase::Granted {
-            if let Err(errno) =
-                handle
-                    .core
-                    .change_interest(&self.parked, handle.fd(), Interest::WRITE)
-            {
-                self.abandon();
-                lua.push_nil();
-                lua.push_errno(errno);
-                return Step::Done(2);
-            }
-            handle.core.restart_timeout(&self.parked, self.timeout);
-        } else if moved {
-            handle.core.restart_timeout(&self.parked, self.timeout);
-        }
-        Step::Pending
-    }
-
-    fn fail(&self, lua: Lua, message: &str) -> Step {
-        self.abandon();
-        failed(lua, message)
-    }
-
-    /// Works on the request until it is done or would block. May raise.
-    fn advance(&self, lua: Lua) -> Progress {
-        let handle = self.handle();
-        let (Ok(fd), Some((_, writer))) = (handle.open_fd(), handle.streams()) else {
-            return refused(lua, Errno::EBADF);
-        };
-        let mut moved = false;
-        loop {
-            let attempt = match self.request.get() {
-                Request::Data(data) => {
-                    // SAFETY: the string sits in a stack slot of the call, whose
-                    // frame is intact whenever the request is advanced.
-                    let data = unsafe { &*data };
-                    if data.is_empty() {
-                        return self.succeed(lua);
-                    }
-                    let attempt = writer.send(data);
-                    if let Attempt::Moved(count) = attempt {
-                        self.request
-                            .set(Request::Data(data.get(count..).unwrap_or_default()));
-                    }
-                    attempt
-                }
-                Request::Message(data) => {
-                    // SAFETY: as for `Data`.
-                    let data = unsafe { &*data };
-                    return match system::send_to(fd, data, &self.address) {
-                        Ok(_) => self.succeed(lua),
-                        Err(Errno::EAGAIN) => {
-                            handle.core.drained(fd, Interest::WRITE);
-                            Progress::Blocked(false)
-                        }
-                        Err(errno) => refused(lua, errno),
-                    };
-                }
-                Request::Lock => return self.succeed(lua),
-            };
-            match attempt {
-                Attempt::Moved(_) => moved = true,
-                Attempt::WouldBlock => return Progress::Blocked(moved),
-                Attempt::Failed => return Progress::Done(push_failure(lua, writer)),
-            }
-        }
-    }
-
-    fn succeed(&self, lua: Lua) -> Progress {
-        lua.push_integer(self.total as i64);
-        Progress::Done(1)
-    }
-}
-
-fn refused(lua: Lua, errno: Errno) -> Progress {
-    lua.push_nil();
-    lua.push_errno(errno);
-    Progress::Done(2)
 }
 
 fn push_failure(lua: Lua, writer: Writer) -> c_int {
@@ -212,19 +197,19 @@ fn push_failure(lua: Lua, writer: Writer) -> c_int {
     2
 }
 
-/// Pushes an operation for the handle at stack index 1; it holds nothing yet.
-/// May raise.
-fn operation<'a>(
-    lua: &'a Lua,
+/// Takes its turn at once, or waits for it, and does the rest then; the handle
+/// is at stack index 1. May raise.
+fn run(
+    lua: Lua,
     handle: &Handle,
     request: Request,
     total: usize,
     timeout: Nanoseconds,
     address: &SocketAddress,
-) -> &'a Outgoing {
-    let slot = lua.reserve::<Outgoing>(1, handle.core.pointer());
+) -> Outcome {
+    let slot = lua.reserve::<Outgoing>(1, handle.core().pointer());
     let operation = slot.fill(Outgoing {
-        parked: Parked::new::<Outgoing>(),
+        waiting: Waiting::new::<Outgoing>(handle.core()),
         handle,
         phase: Cell::new(Phase::Over),
         request: Cell::new(request),
@@ -235,62 +220,13 @@ fn operation<'a>(
     });
     lua.push_value(1);
     lua.set_user_value(-2, 1);
-    operation
-}
-
-/// Parks the call until it is its turn.
-fn queue(lua: Lua, operation: &Outgoing, timeout: Nanoseconds) -> Outcome {
-    let handle = operation.handle();
-    let outcome = handle
-        .core
-        .park(lua, &operation.parked, -1, Interest::NONE, timeout)?;
-    if outcome == Returns::YIELD {
+    if handle.turns.take() {
+        operation.phase.set(Phase::Active);
+    } else {
         operation.phase.set(Phase::Queued);
         handle.turns.join(operation);
     }
-    Ok(outcome)
-}
-
-/// Takes its turn at once, or waits for it and does the rest then.
-fn run(lua: Lua, operation: &Outgoing) -> Outcome {
-    let handle = operation.handle();
-    let core = handle.core;
-    let outcome = if handle.turns.is_taken() {
-        queue(lua, operation, 0)?
-    } else if core.spend(lua) {
-        let outcome = core.park(lua, &operation.parked, -1, Interest::NONE, 0)?;
-        if outcome == Returns::YIELD {
-            handle.turns.take();
-            operation.grant();
-        }
-        outcome
-    } else {
-        match operation.advance(lua) {
-            Progress::Done(count) => Returns(count),
-            Progress::Blocked(_) => park(lua, operation)?,
-        }
-    };
-    if outcome != Returns::YIELD {
-        operation.abandon();
-    }
-    Ok(outcome)
-}
-
-/// Waits for room.
-fn park(lua: Lua, operation: &Outgoing) -> Outcome {
-    let handle = operation.handle();
-    let outcome = handle.core.park(
-        lua,
-        &operation.parked,
-        handle.fd(),
-        Interest::WRITE,
-        operation.timeout,
-    )?;
-    if outcome == Returns::YIELD {
-        handle.turns.take();
-        operation.phase.set(Phase::Active);
-    }
-    Ok(outcome)
+    attempt::start(operation, lua, timeout)
 }
 
 /// The writer of an open socket, when nobody waits for room past the queue.
@@ -308,34 +244,24 @@ fn idle_writer(handle: &Handle) -> Result<Option<Writer>, Error> {
 pub fn send(lua: Lua, handle: &Handle) -> Outcome {
     let data = lua.string(2)?;
     let Some(writer) = idle_writer(handle)? else {
-        return lua.fail_errno(Errno::EBADF);
+        return fail(lua, handle, Errno::EBADF);
     };
     let mut rest = data;
-    if !handle.turns.is_taken() && !handle.core.spend(lua) {
+    if !handle.turns.is_taken() {
         match writer.send(data) {
             _ if data.is_empty() => rest = &[],
-            Attempt::Moved(count) => rest = data.get(count..).unwrap_or_default(),
-            Attempt::WouldBlock => {}
-            Attempt::Failed => return Ok(Returns(push_failure(lua, writer))),
+            Transfer::Moved(count) => rest = data.get(count..).unwrap_or_default(),
+            Transfer::Blocked(_) => {}
+            Transfer::Failed => return settle(lua, handle, push_failure(lua, writer)),
         }
         if rest.is_empty() {
             lua.push_integer(data.len() as i64);
-            return Ok(Returns(1));
+            return settle(lua, handle, 1);
         }
     }
-    let timeout = handle.core.timeout(lua, 3);
-    let request = Request::Data(rest);
-    run(
-        lua,
-        operation(
-            &lua,
-            handle,
-            request,
-            data.len(),
-            timeout,
-            &SocketAddress::empty(),
-        ),
-    )
+    let timeout = handle.core().timeout(lua, 3);
+    let none = SocketAddress::empty();
+    run(lua, handle, Request::Data(rest), data.len(), timeout, &none)
 }
 
 /// `s:sendto(data, address…)`
@@ -347,34 +273,37 @@ pub fn sendto(lua: Lua, handle: &Handle) -> Outcome {
         return Ok(refused);
     }
     if idle_writer(handle)?.is_none() {
-        return lua.fail_errno(Errno::EBADF);
+        return fail(lua, handle, Errno::EBADF);
     }
     let (fd, data) = (handle.fd(), lua.to_bytes(2));
     if data.is_empty() && system::option(fd, libc::SO_TYPE) != Ok(libc::SOCK_DGRAM) {
         lua.push_integer(0);
-        return Ok(Returns(1));
+        return settle(lua, handle, 1);
     }
-    if !handle.turns.is_taken() && !handle.core.spend(lua) {
+    if !handle.turns.is_taken() {
         match system::send_to(fd, data, &address) {
             Ok(_) => {
                 lua.push_integer(data.len() as i64);
-                return Ok(Returns(1));
+                return settle(lua, handle, 1);
             }
             Err(Errno::EAGAIN) => {}
-            Err(errno) => return lua.fail_errno(errno),
+            Err(errno) => return fail(lua, handle, errno),
         }
     }
-    run(
-        lua,
-        operation(
-            &lua,
-            handle,
-            Request::Message(data),
-            data.len(),
-            LIMIT,
-            &address,
-        ),
-    )
+    let request = Request::Message(data);
+    run(lua, handle, request, data.len(), LIMIT, &address)
+}
+
+/// Ends a call that did not need to wait, fair to others. May raise.
+fn settle(lua: Lua, handle: &Handle, count: c_int) -> Outcome {
+    Ok(Host::settle(handle.core(), lua, count))
+}
+
+/// The same with `nil, text of errno`.
+fn fail(lua: Lua, handle: &Handle, errno: Errno) -> Outcome {
+    lua.push_nil();
+    lua.push_errno(errno);
+    settle(lua, handle, 2)
 }
 
 /// `mutex:lock([timeout])` -> true, or nil and a message.
@@ -383,16 +312,9 @@ pub fn lock(lua: Lua, handle: &Handle) -> Outcome {
         lua.push_bool(true);
         return Ok(Returns(1));
     }
-    let timeout = handle.core.timeout(lua, 2);
-    let operation = operation(
-        &lua,
-        handle,
-        Request::Lock,
-        0,
-        timeout,
-        &SocketAddress::empty(),
-    );
-    queue(lua, operation, timeout)
+    let timeout = handle.core().timeout(lua, 2);
+    let none = SocketAddress::empty();
+    run(lua, handle, Request::Lock, 0, timeout, &none)
 }
 
 /// `mutex:unlock()`

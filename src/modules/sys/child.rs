@@ -14,7 +14,7 @@ use std::ptr;
 use nix::errno::Errno;
 
 use super::status::push_status;
-use crate::abi::{monotonic, Alarm, Cause, Core, Interest, Nanoseconds, Parked, Step};
+use crate::abi::{monotonic, Alarm, Cause, Core, Host, Interest, Nanoseconds, Parked, Step};
 use crate::core::runtime::Runtime;
 use crate::functions;
 use crate::lua::{ffi, method, Functions, Lua, Outcome, Returns, UserData};
@@ -261,9 +261,7 @@ impl Child {
         });
         lua.push_value(1);
         lua.set_user_value(-2, 1);
-        let outcome = self
-            .core
-            .park(lua, &wait.parked, -1, Interest::NONE, timeout)?;
+        let outcome = self.core.park(lua, wait, -1, Interest::NONE, timeout)?;
         if outcome == Returns::YIELD {
             self.add_waiter(&wait.parked);
         }

@@ -9,7 +9,7 @@ use super::exchange::{drop_front, Part};
 use super::pump::{Event, Failure, Goal, Phase, Pump};
 use super::request;
 use super::settings::Shared;
-use crate::abi::{Cause, Core, Interest, Nanoseconds, Parked, Step};
+use crate::abi::{Cause, Core, Host, Interest, Nanoseconds, Parked, Step};
 use crate::lua::{ffi, Error, Lua, Outcome, Returns};
 use crate::operation;
 
@@ -73,20 +73,14 @@ impl Connection {
         self.pump.reader.check_idle()?;
         self.pump.goal.set(goal);
         self.timeout.set(timeout);
-        if self.core.spend(lua) {
-            // Requests that need no waiting must not keep others from running.
-            self.pump.phase.set(Phase::Turn);
-            let outcome = self.core.park(lua, &self.parked, -1, Interest::NONE, 0)?;
-            self.core.wake(&self.parked, Cause::WAKE);
-            return Ok(outcome);
-        }
         match self.settle(lua, self.pump.run())? {
-            Settled::Results(count) => Ok(Returns(count)),
+            // Requests that need no waiting must not keep others from running.
+            Settled::Results(count) => Ok(Host::settle(self.core, lua, count)),
             Settled::Waits(phase) => {
                 let (interest, limit) = self.wait_of(phase);
                 self.pump.phase.set(phase);
                 self.core
-                    .park(lua, &self.parked, self.pump.reader.fd(), interest, limit)
+                    .park(lua, self, self.pump.reader.fd(), interest, limit)
             }
         }
     }
@@ -97,7 +91,7 @@ impl Connection {
             Phase::Body => self.timeout.get(),
             Phase::Idle => self.pump.settings.idle,
             Phase::Head | Phase::Drain => self.pump.settings.head_timeout,
-            Phase::Linger | Phase::Turn => LINGER,
+            Phase::Linger => LINGER,
         };
         let write = phase == Phase::Write;
         (
@@ -134,12 +128,7 @@ impl Connection {
         let (interest, limit) = self.wait_of(phase);
         let changed = self.pump.phase.replace(phase) != phase;
         let fd = self.pump.reader.fd();
-        if changed
-            && self
-                .core
-                .change_interest(&self.parked, fd, interest)
-                .is_err()
-        {
+        if changed && self.core.change_interest(&self.parked, fd, interest) != 0 {
             lua.push_nil();
             lua.push_str("another coroutine is already waiting on this file descriptor");
             return Step::Done(2);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::exchange::{drop_front, Exchange, Part};
 use super::settings::Settings;
-use crate::abi::{Attempt, Reader, Writer};
+use crate::abi::{Reader, Transfer, Writer};
 use crate::http::body::Broken;
 use crate::http::head::{Scan, Scanner};
 use crate::http::multipart::{Event as Found, PIECE};
@@ -42,8 +42,6 @@ pub enum Phase {
     Drain,
     /// The peer's close, so that it reads our answer before it learns of ours.
     Linger,
-    /// Other coroutines' turn.
-    Turn,
 }
 
 /// Why a call failed.
@@ -141,7 +139,7 @@ impl Pump {
     /// What happens when a wait has taken too long.
     pub fn timed_out(&self) -> Event {
         match self.phase.get() {
-            Phase::Idle | Phase::Drain | Phase::Linger | Phase::Turn => Event::Ended,
+            Phase::Idle | Phase::Drain | Phase::Linger => Event::Ended,
             Phase::Head => self.refuse(408),
             Phase::Write => {
                 if let Some(mut exchange) = self.exchange() {
@@ -268,12 +266,12 @@ impl Pump {
     fn write(&self, exchange: &mut Exchange) -> Result<(), Event> {
         while let Some(rest @ [_, ..]) = exchange.out.get(exchange.sent..) {
             match self.writer.send(rest) {
-                Attempt::Moved(count) => {
+                Transfer::Moved(count) => {
                     exchange.sent += count;
                     self.progress.set(true);
                 }
-                Attempt::WouldBlock => return Err(Event::Wait(Phase::Write)),
-                Attempt::Failed => {
+                Transfer::Blocked(_) => return Err(Event::Wait(Phase::Write)),
+                Transfer::Failed => {
                     exchange.broken = true;
                     self.phase.set(Phase::Write);
                     return Err(Event::Failed(Failure::Writer));
@@ -288,12 +286,12 @@ impl Pump {
     /// Read once into the reader's buffer; 0 is the end of the stream.
     fn fill(&self, want: usize, phase: Phase) -> Result<usize, Event> {
         match self.reader.fill(want) {
-            Attempt::Moved(count) => {
+            Transfer::Moved(count) => {
                 self.progress.set(true);
                 Ok(count)
             }
-            Attempt::WouldBlock => Err(Event::Wait(phase)),
-            Attempt::Failed => Err(Event::Failed(Failure::Reader)),
+            Transfer::Blocked(_) => Err(Event::Wait(phase)),
+            Transfer::Failed => Err(Event::Failed(Failure::Reader)),
         }
     }
 
