@@ -11,7 +11,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 
 use lua_eco::abi::Core;
-use lua_eco::lua::{ffi, function, Error, Lua, Outcome, Returns};
+use lua_eco::lua::{ffi, function, report, text, Error, Lua, Outcome, Returns};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -258,9 +258,10 @@ pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_in
             complain(&[b"eco: not enough memory\n"]);
             return 1;
         }
+        ffi::lua_pushcfunction(state, function(text));
         ffi::lua_pushcfunction(state, function(start));
         ffi::lua_pushlightuserdata(state, std::ptr::from_ref(&job).cast_mut().cast());
-        let status = ffi::lua_pcall(state, 1, 0, 0);
+        let status = ffi::lua_pcall(state, 1, 0, 1);
         if status != ffi::LUA_OK {
             complain(&[Lua::new(state).to_bytes(-1), b"\n"]);
         }
@@ -289,9 +290,16 @@ fn start(lua: Lua) -> Outcome {
     lua.require(c"eco");
     lua.set_global(c"eco");
     let mut passed = 0;
-    if let Action::Script(index) = action {
-        set_arguments(lua, words, index);
-        passed = push_rest(lua, words, index);
+    match action {
+        Action::Script(index) => {
+            set_arguments(lua, words, index);
+            passed = push_rest(lua, words, index);
+        }
+        Action::Prompt => {
+            lua.push_closure(function(report), 0);
+            passed = 1;
+        }
+        _ => {}
     }
     core.spawn(lua, passed);
     lua.pop(1);

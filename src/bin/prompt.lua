@@ -1,6 +1,7 @@
 -- The interactive prompt: each chunk runs in this coroutine, so it may block.
 -- The scheduler reads the input, so other coroutines go on meanwhile. The
 -- terminal is opened anew: other programs on it never see it non-blocking.
+local traceback = ...
 local file = require 'eco.internal.file'
 local input = assert(eco.reader(file.open('/proc/self/fd/0', file.O_RDONLY | file.O_CLOEXEC) or 0))
 
@@ -29,7 +30,7 @@ end
 
 local function report(ok, ...)
     if not ok then
-        io.stderr:write(tostring((...)), '\n')
+        io.stderr:write((...), '\n')
     elseif select('#', ...) > 0 then
         print(...)
     end
@@ -40,7 +41,7 @@ while true do
     if not line then break end
     local chunk, err = complete(line)
     if chunk then
-        report(xpcall(chunk, debug.traceback))
+        report(xpcall(chunk, traceback))
     else
         io.stderr:write(err, '\n')
     end

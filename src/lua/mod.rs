@@ -21,6 +21,7 @@ mod fields;
 mod function;
 mod named;
 mod protect;
+mod report;
 mod seconds;
 mod source;
 mod userdata;
@@ -34,6 +35,7 @@ pub use error::{Error, Outcome, Returns};
 pub use fields::push_method;
 pub use function::{function, CFunction};
 pub use named::{Constants, Functions, Named};
+pub use report::{report, text};
 pub use seconds::{checked_duration, duration, Nanoseconds, FOREVER};
 pub use userdata::{field_method, method, Slot, UserData, METHODS};
 

@@ -1,6 +1,6 @@
 //! Uncaught errors, the panic hook, the watchdog.
 
-use crate::support::raw;
+use crate::support::{lua, raw};
 
 #[test]
 fn an_uncaught_error_ends_the_process_with_two_tracebacks() {
@@ -48,14 +48,106 @@ fn pcall_inside_the_coroutine_does() {
     .both();
 }
 
+/// Error values and how every place that reports an error tells them.
+const VALUES: [(&str, &str); 8] = [
+    ("nil", "(error object is a nil value)"),
+    ("{}", "(error object is a table value)"),
+    ("true", "(error object is a boolean value)"),
+    ("print", "(error object is a function value)"),
+    ("42", "42"),
+    (
+        "setmetatable({}, { __tostring = function() return 'told by itself' end })",
+        "told by itself",
+    ),
+    (
+        "setmetatable({}, { __tostring = function() error('no') end })",
+        "(error object is a table value)",
+    ),
+    (
+        "setmetatable({}, { __tostring = function() return 1 end })",
+        "(error object is a table value)",
+    ),
+];
+
 #[test]
 fn error_values_of_any_type() {
-    for value in ["nil", "{}", "true", "print", "42"] {
-        raw(&format!("error({value})"))
-            .stderr_has("stack traceback:")
-            .status(1)
-            .eco();
+    for (value, text) in VALUES {
+        raw(&format!(
+            "local function inner() error({value}, 0) end inner()"
+        ))
+        .stderr_has(&format!("{text}\nstack traceback:"))
+        .stderr_has("in local 'inner'")
+        .status(1)
+        .eco();
+        raw(&format!(
+            "require 'eco'.run(function() error({value}, 0) end)"
+        ))
+        .stderr_has(&format!("{text}\nstack traceback:"))
+        .status(1)
+        .both();
     }
+}
+
+#[test]
+fn error_values_in_callbacks_and_hooks() {
+    for (value, text) in VALUES {
+        for source in [
+            "require 'eco.time'.at(0.001, function() VALUE end)",
+            "local sys = require 'eco.sys' sys.signal(sys.SIGUSR1, function() VALUE end)
+             sys.kill(sys.getpid(), sys.SIGUSR1)",
+            "eco._set_sigchld_hook(function() VALUE end)
+             require 'eco.sys'.exec('true'):wait()",
+            "eco.set_panic_hook(function() VALUE end) error('x')",
+        ] {
+            raw(&source.replace("VALUE", &format!("error({value}, 0)")))
+                .stderr_has(text)
+                .status(1)
+                .eco();
+        }
+        raw(&format!(
+            "eco.set_panic_hook(function(a) print(a) end) error({value}, 0)"
+        ))
+        .stdout_has(&format!("{text}\nstack traceback:"))
+        .status(1)
+        .eco();
+    }
+}
+
+#[test]
+fn error_values_of_http_handlers() {
+    for (value, text) in VALUES {
+        lua(&format!(
+            r#"
+            local eco, http, log = require 'eco', require 'eco.http.server', require 'eco.log'
+            local socket = require 'eco.socket'
+            log.set_path(T.path('log'))
+            local listen_tcp, listener = socket.listen_tcp, nil
+            socket.listen_tcp = function(...)
+                listener = assert(listen_tcp(...))
+                return listener
+            end
+            eco.run(http.listen, '127.0.0.1', 0, {{}}, function() error({value}, 0) end)
+            local c = assert(socket.connect_tcp('127.0.0.1', listener:getsockname().port))
+            c:send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+            assert(c:read('a', 5):find('^HTTP/1.1 500 '))
+            c:close()
+            listener:close()
+            local text = assert(require 'eco.file'.readfile(T.path('log')))
+            assert(text:find({text:?}, 1, true), text)
+            assert(text:find('stack traceback:', 1, true), text)
+            log.set_path('')
+            "#
+        ))
+        .eco();
+    }
+}
+
+#[test]
+fn a_message_is_told_whole() {
+    raw("error('one\\0two', 0)")
+        .stderr_has("one\0two\nstack traceback:")
+        .status(1)
+        .eco();
 }
 
 #[test]

@@ -64,18 +64,11 @@ impl Runtime {
     /// writes them to standard error.
     pub(super) fn report(&self, lua: Lua, thread: State) {
         self.failing.set(true);
-        let state = lua.state();
-        // SAFETY: strings and tracebacks on our own stack; the message pointer
-        // stays valid while its slot does.
+        // SAFETY: the caller keeps the thread; a string on our own stack.
         unsafe {
-            let text = match lua.type_of(-1) {
-                ffi::LUA_TSTRING | ffi::LUA_TNUMBER => ffi::lua_tostring(state, -1),
-                _ => ptr::null(),
-            };
-            ffi::luaL_traceback(state, thread, text, 0);
-            ffi::luaL_traceback(state, state, ptr::null(), 0);
+            lua.error_to_report(Lua::new(thread), 0);
+            ffi::luaL_traceback(lua.state(), lua.state(), ptr::null(), 0);
         }
-        lua.remove(-3);
         if !self.push_panic_hook(lua) {
             for index in [-2, -1] {
                 write_error(lua.to_bytes(index));
@@ -86,6 +79,7 @@ impl Runtime {
         }
         lua.insert(-3);
         if !lua.try_call(2, 0) {
+            lua.error_to_text();
             write_error(lua.to_bytes(-1));
             self.exit(lua);
         }

@@ -8,7 +8,7 @@ local socket = require 'eco.socket'
 local connection, next_request, remaining = native.connection, native.next_request, native.remaining
 local debugging = native.debugging
 local metatable = { __index = methods }
-local traceback = debug.traceback
+local traceback = native.report
 
 -- After these, a listener will never accept again; anything else passes.
 local final = {
@@ -101,7 +101,7 @@ return function(ipaddr, port, options, handler)
             end
             local ok, result = xpcall(handler, traceback, con, req)
             if not ok then
-                log.err(prefix(peer) .. tostring(result))
+                log.err(prefix(peer) .. result)
             end
             if verbose then
                 log.debug(('%s"%s %s HTTP/1.%d %d'):format(prefix(peer), req.method, req.raw_path:match('^[^?]*'), req.minor_version, con.resp.code))

@@ -15,12 +15,13 @@ use connection::Connection;
 use crate::abi::{log_hook, Core};
 use crate::functions;
 use crate::http::status;
-use crate::lua::{function, Functions, Lua, Outcome, Returns};
+use crate::lua::{function, report, Functions, Lua, Outcome, Returns};
 use crate::lua_source;
 
 /// What the Lua side is built on, besides the native methods.
 const NATIVE: Functions = functions! {
     debugging: function(debugging),
+    report: function(report),
     connection: function(connection::new),
     settings: function(settings::new),
 };
