@@ -9,9 +9,9 @@ use super::exchange::{drop_front, Part};
 use super::pump::{Event, Failure, Goal, Phase, Pump};
 use super::request;
 use super::settings::Shared;
-use crate::abi::{Cause, Core, Host, Interest, Nanoseconds, Parked, Step};
+use crate::abi::attempt::{self, Attempt, End, Try, Waiting};
+use crate::abi::{Core, Nanoseconds};
 use crate::lua::{ffi, Error, Lua, Outcome, Returns};
-use crate::operation;
 
 /// How long the peer has to take an answer before it is closed upon.
 const LINGER: Nanoseconds = 2_000_000_000;
@@ -20,22 +20,22 @@ const LINGER: Nanoseconds = 2_000_000_000;
 const READER: c_int = 1;
 const WRITER: c_int = 2;
 
-/// A connection: what its pump does, as an operation coroutines wait for.
+/// A connection: what its pump does, as something coroutines wait for.
 #[repr(C)]
 pub struct Connection {
-    parked: Parked,
-    core: Core,
+    waiting: Waiting,
     pub(super) pump: Pump,
     /// Inactivity limit of the running call.
     timeout: Cell<Nanoseconds>,
 }
 
-operation!(Connection);
+crate::attempt!(Connection);
 
 /// Where a call stands.
 enum Settled {
     Results(c_int),
     Waits(Phase),
+    Moved,
 }
 
 /// `connection(settings, reader, writer)`, for the driver.
@@ -48,8 +48,7 @@ pub fn new(lua: Lua) -> Outcome {
     lua.set_top(3);
     let slot = lua.reserve::<Connection>(2, core.pointer());
     slot.fill(Connection {
-        parked: Parked::new::<Connection>(),
-        core,
+        waiting: Waiting::new::<Connection>(core),
         pump: Pump::new(reader, writer, shared.0.clone()),
         timeout: Cell::new(0),
     });
@@ -62,86 +61,35 @@ pub fn new(lua: Lua) -> Outcome {
 impl Connection {
     /// Its owner goes away.
     pub fn forget(&self) {
-        self.core.forget(&self.parked);
+        self.waiting.host.forget(&self.waiting.parked);
     }
 
     /// Work towards `goal`, as the tail of a method. May raise.
     pub fn start(&self, lua: Lua, goal: Goal, timeout: Nanoseconds) -> Outcome {
-        if self.core.is_parked(&self.parked) {
+        if self.waiting.host.is_parked(&self.waiting.parked) {
             return Err("another coroutine is already waiting on this I/O object".into());
         }
         self.pump.reader.check_idle()?;
         self.pump.goal.set(goal);
         self.timeout.set(timeout);
-        match self.settle(lua, self.pump.run())? {
-            // Requests that need no waiting must not keep others from running.
-            Settled::Results(count) => Ok(Host::settle(self.core, lua, count)),
-            Settled::Waits(phase) => {
-                let (interest, limit) = self.wait_of(phase);
-                self.pump.phase.set(phase);
-                self.core
-                    .park(lua, self, self.pump.reader.fd(), interest, limit)
-            }
-        }
+        attempt::start(self, lua, 0)
     }
 
-    fn wait_of(&self, phase: Phase) -> (Interest, Nanoseconds) {
-        let limit = match phase {
-            Phase::Write => self.pump.settings.send_timeout,
-            Phase::Body => self.timeout.get(),
-            Phase::Idle => self.pump.settings.idle,
-            Phase::Head | Phase::Drain => self.pump.settings.head_timeout,
-            Phase::Linger => LINGER,
-        };
-        let write = phase == Phase::Write;
-        (
-            if write {
-                Interest::WRITE
-            } else {
-                Interest::READ
-            },
-            limit,
-        )
-    }
-
-    fn poll(&self, lua: Lua, cause: Cause) -> Step {
-        let event = if cause.has(Cause::CANCEL) {
-            match self.pump.goal.get() {
-                Goal::Request | Goal::Last => Event::Ended,
-                _ => Event::Failed(Failure::Canceled),
+    /// What an event means for the call. May raise.
+    fn conclude(&self, lua: Lua, event: Event) -> Try {
+        match self.settle(lua, event) {
+            Ok(Settled::Results(count)) => Try::Done(count),
+            Ok(Settled::Moved) => Try::Moved,
+            Ok(Settled::Waits(phase)) => {
+                let changed = self.pump.phase.replace(phase) != phase;
+                // Who sends a head byte by byte gains no time by it.
+                let counts = matches!(phase, Phase::Write | Phase::Body);
+                if changed || (counts && self.pump.progress.get()) {
+                    self.waiting.refresh();
+                }
+                Try::Again(self.pump.direction.get())
             }
-        } else if cause.has(Cause::TIMEOUT) {
-            self.pump.timed_out()
-        } else {
-            self.pump.run()
-        };
-        let phase = match self.settle(lua, event) {
-            Ok(Settled::Waits(phase)) => phase,
-            Ok(Settled::Results(count)) => return Step::Done(count),
-            Err(_) => {
-                // The error value is on top: out of memory, most likely.
-                lua.push_nil();
-                lua.insert(-2);
-                return Step::Done(2);
-            }
-        };
-        let (interest, limit) = self.wait_of(phase);
-        let changed = self.pump.phase.replace(phase) != phase;
-        let fd = self.pump.reader.fd();
-        if changed && self.core.change_interest(&self.parked, fd, interest) != 0 {
-            lua.push_nil();
-            lua.push_str("another coroutine is already waiting on this file descriptor");
-            return Step::Done(2);
-        }
-        if changed || (self.pump.progress.get() && matches!(phase, Phase::Write | Phase::Body)) {
-            self.core.restart_timeout(&self.parked, limit);
-        }
-        Step::Pending
-    }
-
-    fn abandon(&self) {
-        if let Some(mut exchange) = self.pump.exchange() {
-            exchange.broken = true;
+            Err(error) => lua.raise(error),
         }
     }
 
@@ -156,6 +104,7 @@ impl Connection {
         }
         let count = match event {
             Event::Wait(phase) => return Ok(Settled::Waits(phase)),
+            Event::Moved => return Ok(Settled::Moved),
             // Requests were dealt with above.
             Event::Request => 0,
             Event::Done => {
@@ -231,6 +180,49 @@ impl Connection {
             exchange.received = received;
         }
         result
+    }
+}
+
+impl Attempt for Connection {
+    type Host = Core;
+
+    fn waiting(&self) -> &Waiting {
+        &self.waiting
+    }
+
+    fn fd(&self) -> c_int {
+        self.pump.reader.fd()
+    }
+
+    fn attempt(&self, lua: Lua) -> Try {
+        self.conclude(lua, self.pump.run())
+    }
+
+    fn end(&self, lua: Lua, end: End) -> Try {
+        let event = match end {
+            End::Timeout => self.pump.timed_out(),
+            End::Canceled => match self.pump.goal.get() {
+                Goal::Request | Goal::Last => Event::Ended,
+                _ => Event::Failed(Failure::Canceled),
+            },
+        };
+        self.conclude(lua, event)
+    }
+
+    fn limit(&self) -> Nanoseconds {
+        match self.pump.phase.get() {
+            Phase::Write => self.pump.settings.send_timeout,
+            Phase::Body => self.timeout.get(),
+            Phase::Idle => self.pump.settings.idle,
+            Phase::Head | Phase::Drain => self.pump.settings.head_timeout,
+            Phase::Linger => LINGER,
+        }
+    }
+
+    fn drop_request(&self) {
+        if let Some(mut exchange) = self.pump.exchange() {
+            exchange.broken = true;
+        }
     }
 }
 

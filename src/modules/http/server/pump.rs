@@ -6,11 +6,14 @@ use std::rc::Rc;
 
 use super::exchange::{drop_front, Exchange, Part};
 use super::settings::Settings;
-use crate::abi::{Reader, Transfer, Writer};
+use crate::abi::{Interest, Reader, Transfer, Writer};
 use crate::http::body::Broken;
 use crate::http::head::{Scan, Scanner};
 use crate::http::multipart::{Event as Found, PIECE};
 use crate::http::text::put;
+
+/// Pieces of a body in a row, until others may have their turn.
+const ROW: u32 = 16;
 
 /// What a call wants.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,6 +65,8 @@ pub enum Failure {
 #[derive(Clone, Copy)]
 pub enum Event {
     Wait(Phase),
+    /// Pieces of a body were moved, and there is more: others may be waiting.
+    Moved,
     Done,
     /// A head lies in the received bytes.
     Request,
@@ -89,6 +94,10 @@ pub struct Pump {
     /// What it waits for, and whether bytes moved since it last waited.
     pub phase: Cell<Phase>,
     pub progress: Cell<bool>,
+    /// The direction it waits for.
+    pub direction: Cell<Interest>,
+    /// Pieces of a body taken in one go.
+    pieces: Cell<u32>,
     /// Status the last request was refused with.
     pub refused: Cell<u16>,
 }
@@ -105,6 +114,8 @@ impl Pump {
             goal: Cell::new(Goal::Request),
             phase: Cell::new(Phase::Idle),
             progress: Cell::new(false),
+            direction: Cell::new(Interest::READ),
+            pieces: Cell::new(0),
             refused: Cell::new(0),
         }
     }
@@ -270,7 +281,7 @@ impl Pump {
                     exchange.sent += count;
                     self.progress.set(true);
                 }
-                Transfer::Blocked(_) => return Err(Event::Wait(Phase::Write)),
+                Transfer::Blocked(direction) => return Err(self.blocked(direction, Phase::Write)),
                 Transfer::Failed => {
                     exchange.broken = true;
                     self.phase.set(Phase::Write);
@@ -283,14 +294,27 @@ impl Pump {
         Ok(())
     }
 
+    /// What a transfer that would block waits for.
+    fn blocked(&self, direction: Interest, phase: Phase) -> Event {
+        self.direction.set(direction);
+        Event::Wait(phase)
+    }
+
     /// Read once into the reader's buffer; 0 is the end of the stream.
     fn fill(&self, want: usize, phase: Phase) -> Result<usize, Event> {
         match self.reader.fill(want) {
             Transfer::Moved(count) => {
                 self.progress.set(true);
+                let pieces = self.pieces.get();
+                let row = count > 0 && phase == Phase::Body && pieces >= ROW;
+                self.pieces
+                    .set(if row { 0 } else { pieces.wrapping_add(1) });
+                if row {
+                    return Err(Event::Moved);
+                }
                 Ok(count)
             }
-            Transfer::Blocked(_) => Err(Event::Wait(phase)),
+            Transfer::Blocked(direction) => Err(self.blocked(direction, phase)),
             Transfer::Failed => Err(Event::Failed(Failure::Reader)),
         }
     }
