@@ -157,9 +157,10 @@ impl Core {
         self.0.spawn(lua, arguments);
     }
 
-    /// Runs the interpreter's own loop, unless an explicit one was stopped.
-    pub fn main_loop(self, lua: Lua) -> Result<(), Errno> {
-        done(self.0.main_loop(lua))
+    /// Runs the interpreter's own loop, unless an explicit one was stopped; it
+    /// begins with the function below `arguments` values, if not negative.
+    pub fn main_loop(self, lua: Lua, arguments: c_int) -> Result<(), Errno> {
+        done(self.0.main_loop(lua, arguments))
     }
 
     /// Sets or moves an alarm to `at` on `clock`.

@@ -297,16 +297,35 @@ fn start(lua: Lua) -> Outcome {
         }
         Action::Prompt => {
             lua.push_closure(function(report), 0);
-            passed = 1;
+            lua.push_closure(function(go_on), 0);
+            passed = 2;
         }
         _ => {}
     }
-    core.spawn(lua, passed);
-    lua.pop(1);
-    if let Err(errno) = core.main_loop(lua) {
-        lua.push_errno(errno);
-        return Err(Error::raised());
+    loop {
+        if let Err(errno) = core.main_loop(lua, passed) {
+            lua.push_errno(errno);
+            return Err(Error::raised());
+        }
+        lua.get_field(ffi::LUA_REGISTRYINDEX, GO_ON);
+        if !lua.to_bool(-1) {
+            break;
+        }
+        lua.push_nil();
+        lua.set_field(ffi::LUA_REGISTRYINDEX, GO_ON);
+        lua.pop(1);
+        passed = -1;
     }
+    Ok(Returns(0))
+}
+
+/// Registry field that is true when the prompt has dealt with SIGINT.
+const GO_ON: &CStr = c"eco.prompt";
+
+/// For the prompt: its chunk was interrupted, which need not end the loop.
+fn go_on(lua: Lua) -> Outcome {
+    lua.push_bool(true);
+    lua.set_field(ffi::LUA_REGISTRYINDEX, GO_ON);
     Ok(Returns(0))
 }
 

@@ -1,7 +1,8 @@
 -- The interactive prompt: each chunk runs in this coroutine, so it may block.
 -- The scheduler reads the input, so other coroutines go on meanwhile. The
 -- terminal is opened anew: other programs on it never see it non-blocking.
-local traceback = ...
+-- `go_on` keeps the loop going after a SIGINT that interrupted a chunk.
+local traceback, go_on = ...
 local file = require 'eco.internal.file'
 local input = assert(eco.reader(file.open('/proc/self/fd/0', file.O_RDONLY | file.O_CLOEXEC) or 0))
 
@@ -17,6 +18,7 @@ local function ask(prompt)
 end
 
 local function complete(text)
+    text = text:gsub('^=', 'return ')
     local chunk, err = load('return ' .. text, '=stdin')
     if chunk then return chunk end
     while true do
@@ -30,7 +32,9 @@ end
 
 local function report(ok, ...)
     if not ok then
-        io.stderr:write((...), '\n')
+        local message = ...
+        if message:find('interrupted!\n', 1, true) then go_on() end
+        io.stderr:write(message, '\n')
     elseif select('#', ...) > 0 then
         print(...)
     end

@@ -1,5 +1,5 @@
-//! Signals while loops run: SIGINT ends every loop of the process, SIGPIPE does
-//! nothing.
+//! Signals while loops run: SIGINT ends every loop of the process, and reaches
+//! each in its own thread; SIGPIPE does nothing.
 //!
 //! Dispositions belong to the process, not to a Lua state, so states share
 //! what is here: a list of the eventfds the handler writes to, one for each
@@ -9,11 +9,11 @@
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -21,6 +21,13 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 /// One place that the handler reports to.
 struct Listener {
     event: RawFd,
+    /// The thread of the loop.
+    thread: libc::pthread_t,
+    /// The handler in another thread has passed SIGINT on to that one.
+    passed_on: AtomicBool,
+    /// Called in that thread.
+    interrupt: fn(*const c_void),
+    context: *const c_void,
     next: AtomicPtr<Listener>,
 }
 
@@ -49,18 +56,33 @@ extern "C" fn interrupted(signal: c_int) {
     let errno = Errno::last_raw();
     if PROCESS.load(Ordering::SeqCst) == process() {
         HANDLING.fetch_add(1, Ordering::SeqCst);
-        let mut next = FIRST.load(Ordering::SeqCst);
-        // SAFETY: a listener is freed when it is out of the list and no handler
-        // is at work any more.
-        while let Some(listener) = unsafe { next.as_ref() } {
+        // SAFETY: always succeeds.
+        let here = unsafe { libc::pthread_self() };
+        let mut is_passed_on = false;
+        each(|listener| {
+            if listener.thread == here && listener.passed_on.swap(false, Ordering::SeqCst) {
+                is_passed_on = true;
+                (listener.interrupt)(listener.context);
+            }
+        });
+        each(|listener| {
+            if is_passed_on {
+                return;
+            }
             let one = 1_u64;
-            // SAFETY: write(2) is async-signal-safe; the eventfd is closed
-            // after its listener was freed.
+            // SAFETY: both are async-signal-safe; the eventfd is closed after
+            // its listener was freed, and the thread is in its loop. It gets
+            // the signal before it knows of the event and may end that loop.
             unsafe {
+                if listener.thread == here {
+                    (listener.interrupt)(listener.context);
+                } else {
+                    listener.passed_on.store(true, Ordering::SeqCst);
+                    libc::pthread_kill(listener.thread, signal);
+                }
                 libc::write(listener.event, ptr::from_ref(&one).cast(), size_of::<u64>());
             }
-            next = listener.next.load(Ordering::SeqCst);
-        }
+        });
         HANDLING.fetch_sub(1, Ordering::SeqCst);
     } else {
         // A forked child that has not started anew: no loop of its own listens,
@@ -72,6 +94,26 @@ extern "C" fn interrupted(signal: c_int) {
         }
     }
     Errno::set_raw(errno);
+}
+
+/// For the handler: what is in the list.
+fn each(mut visit: impl FnMut(&Listener)) {
+    let mut next = FIRST.load(Ordering::SeqCst);
+    // SAFETY: a listener is freed when it is out of the list and no handler
+    // is at work any more.
+    while let Some(listener) = unsafe { next.as_ref() } {
+        visit(listener);
+        next = listener.next.load(Ordering::SeqCst);
+    }
+}
+
+/// Lets SIGINT end the process. Async-signal-safe.
+pub fn give_in() {
+    // SAFETY: as stated; the signal comes when its handler returns.
+    unsafe {
+        libc::signal(libc::SIGINT, libc::SIG_DFL);
+        libc::raise(libc::SIGINT);
+    }
 }
 
 /// Held while the list and the dispositions are changed.
@@ -171,11 +213,21 @@ pub struct LoopSignals {
 }
 
 impl LoopSignals {
-    pub fn install() -> Result<LoopSignals, Errno> {
+    /// From now on SIGINT is noticed, and calls `interrupt(context)`, which is
+    /// async-signal-safe, in this thread.
+    pub fn install(
+        interrupt: fn(*const c_void),
+        context: *const c_void,
+    ) -> Result<LoopSignals, Errno> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let event = EventFd::from_value_and_flags(0, flags)?;
         let listener = Box::into_raw(Box::new(Listener {
             event: event.as_fd().as_raw_fd(),
+            // SAFETY: always succeeds.
+            thread: unsafe { libc::pthread_self() },
+            passed_on: AtomicBool::new(false),
+            interrupt,
+            context,
             next: AtomicPtr::default(),
         }));
         let mut lock = Lock::take();
@@ -222,16 +274,17 @@ impl Drop for LoopSignals {
     fn drop(&mut self) {
         let mut lock = Lock::take();
         self.unlink();
+        // In other threads, and short. What they pass on to this one is not
+        // for whoever handled signals before.
+        while HANDLING.load(Ordering::SeqCst) > 0 {
+            std::thread::yield_now();
+        }
         if FIRST.load(Ordering::SeqCst).is_null() {
             for ((signal, handler), before) in ours().into_iter().zip(lock.before()) {
                 restore(signal, handler, before);
             }
         }
         drop(lock);
-        // In other threads, and short.
-        while HANDLING.load(Ordering::SeqCst) > 0 {
-            std::thread::yield_now();
-        }
         // SAFETY: made by `install`; out of the list, and nobody looks at it.
         drop(unsafe { Box::from_raw(self.listener) });
     }

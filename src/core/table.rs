@@ -51,8 +51,8 @@ impl Runtime {
         unsafe { Core::from_table(ptr::from_ref(self).cast()) }
     }
 
-    fn main_loop(&self, lua: Lua) -> c_int {
-        self.run_main_loop(lua)
+    fn main_loop(&self, lua: Lua, arguments: c_int) -> c_int {
+        self.run_main_loop(lua, arguments)
             .map_or_else(|errno| -(errno as c_int), |()| 0)
     }
 

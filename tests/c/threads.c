@@ -150,6 +150,14 @@ static const char both_end[] =
     "eco.sleep(1000) error('not interrupted') end) "
     "assert(eco.loop()) return 0";
 
+/* Two that never wait: one signal interrupts both, each in its own thread. */
+static const char both_busy[] =
+    "local eco = require 'eco' "
+    "eco.run(function() eco.sleep(0) if reached(13) then reach(14) else reach(13) end "
+    "local ok, message = pcall(function() while true do end end) "
+    "assert(not ok and message == 'interrupted!', message) end) "
+    "assert(eco.loop()) return 0";
+
 /* Children and listeners of each state are its own. */
 #define CHILDREN(number, signal) \
     "local eco, sys = require 'eco', require 'eco.sys' " \
@@ -212,6 +220,16 @@ int main(void)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (atomic_load(&heard) != 1)
         fail("the handler of the host ran while a loop did");
+
+    first = start(both_busy);
+    await(13);
+    second = start(both_busy);
+    await(14);
+    pthread_sigmask(SIG_BLOCK, &ours, NULL);
+    interrupt();
+    join(first, "SIGINT did not interrupt the first state");
+    join(second, "SIGINT did not interrupt the second state");
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 
     first = start(children_of_one);
     second = start(children_of_another);

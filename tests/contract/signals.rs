@@ -1,6 +1,6 @@
 //! Signals at good and bad moments.
 
-use crate::support::raw;
+use crate::support::{command, raw};
 
 #[test]
 fn sigint_ends_the_loop_quietly() {
@@ -113,5 +113,61 @@ fn a_child_stopped_and_continued_is_not_taken_for_dead() {
         assert(status.exited and status.status == 0)
     "#)
     .limit(30)
+    .eco();
+}
+
+#[test]
+fn sigint_interrupts_a_coroutine_that_does_not_wait() {
+    for before in ["", "eco.sleep(0)"] {
+        raw(&format!("{before}\nwhile true do end"))
+            .interrupt(300)
+            .stderr_has("interrupted!\nstack traceback:\n\tscript.lua:2: in main chunk")
+            .status(1)
+            .limit(10)
+            .eco();
+    }
+    raw("local eco = require 'eco'\neco.run(function() eco.sleep(0) while true do end end)\neco.loop()")
+        .interrupt(300)
+        .stderr_has("interrupted!")
+        .status(1)
+        .limit(10)
+        .lua54();
+}
+
+#[test]
+fn sigint_ends_what_catches_the_interruption() {
+    raw(r#"
+        print(pcall(function() while true do end end))
+        eco.sleep(1000)
+    "#)
+    .interrupt(300)
+    .stdout("false\tinterrupted!\n")
+    .limit(10)
+    .eco();
+}
+
+#[test]
+fn sigint_interrupts_a_statement_at_the_prompt() {
+    command(&["-i"])
+        .stdin("while true do end\nprint('goes on')\n=6 * 7\n")
+        .interrupt(500)
+        .stderr_has("interrupted!\nstack traceback:")
+        .stdout_has("goes on")
+        .stdout_has("42")
+        .limit(10)
+        .eco();
+}
+
+#[test]
+fn a_second_sigint_ends_what_cannot_be_interrupted() {
+    // A coroutine of the script's own hides from the first.
+    raw(r#"
+        local sys = require 'eco.sys'
+        os.execute('(for i in 1 2 3; do sleep 0.7; kill -INT ' .. sys.getpid() .. '; done) &')
+        eco.sleep(0)
+        coroutine.wrap(function() while true do end end)()
+    "#)
+    .killed_by(2)
+    .limit(20)
     .eco();
 }

@@ -13,6 +13,7 @@
 
 mod alarms;
 mod failure;
+mod interrupt;
 mod running;
 mod waiting;
 
@@ -112,6 +113,8 @@ pub struct Runtime {
     spare: RefCell<Vec<u8>>,
     /// Where SIGINT is noticed while a loop runs.
     signals: RefCell<Option<LoopSignals>>,
+    /// When SIGINT came that the loop does not know of yet; 0 for none.
+    interrupted: Cell<Nanoseconds>,
     /// An error nobody caught is being reported.
     failing: Cell<bool>,
     /// Blocking turns since the last sweep.
@@ -211,6 +214,7 @@ impl Runtime {
             spare: RefCell::default(),
             found: RefCell::default(),
             signals: RefCell::new(None),
+            interrupted: Cell::new(0),
             failing: Cell::new(false),
             swept: Cell::new(0),
             mark: Cell::new(0),

@@ -267,9 +267,19 @@ impl Runtime {
         }
     }
 
-    /// The interpreter's own loop: not entered when an explicit one was stopped.
-    pub fn run_main_loop(&self, lua: Lua) -> Result<(), Errno> {
+    /// The interpreter's own loop, with SIGINT noticed from the start: first
+    /// starts a coroutine of the function below `arguments` values, unless that
+    /// is negative. Not entered when an explicit loop was stopped.
+    pub fn run_main_loop(&self, lua: Lua, arguments: c_int) -> Result<(), Errno> {
         self.stop.set(false);
+        if arguments >= 0 {
+            self.listen()?;
+            self.depth.set(self.depth.get() + 1);
+            self.spawn(lua, arguments);
+            lua.pop(1);
+            self.depth.set(self.depth.get() - 1);
+            self.stop.set(false);
+        }
         if self.quit.get() {
             return Ok(());
         }
@@ -323,7 +333,8 @@ impl Runtime {
 
     /// Has SIGINT noticed, until the outermost loop ends.
     pub(super) fn listen(&self) -> Result<(), Errno> {
-        let signals = LoopSignals::install()?;
+        self.interrupted.set(0);
+        let signals = LoopSignals::install(Runtime::interrupt, ptr::from_ref(self).cast())?;
         let event = signals.event().as_raw_fd();
         self.reactor.borrow_mut().add_internal(event, INTERRUPT)?;
         *self.signals.borrow_mut() = Some(signals);
@@ -469,6 +480,7 @@ impl Runtime {
                     if let Some(signals) = &*self.signals.borrow() {
                         signals.clear();
                     }
+                    self.interrupted.set(0);
                 }
                 Event::Internal(WALL) => self.expire_wall(),
                 Event::Internal(POOL) => self.collect_work(),
