@@ -26,6 +26,29 @@ pub fn wait_for(pid: i32, options: c_int) -> Result<Option<(i32, c_int)>, Errno>
     }
 }
 
+/// The raw wait status of a child that has ended, which stays to be waited
+/// for: its number is no other's till then. None while it runs.
+pub fn ended(pid: i32) -> Result<Option<c_int>, Errno> {
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: writes to a local; fields are read that the kernel has filled, or
+    // that are zero.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        while let Err(errno) =
+            Errno::result(libc::waitid(libc::P_PID, pid as _, &mut info, options))
+        {
+            if errno != Errno::EINTR {
+                return Err(errno);
+            }
+        }
+        Ok(match (info.si_pid(), info.si_code) {
+            (0, _) => None,
+            (_, libc::CLD_EXITED) => Some((info.si_status() & 0xff) << 8),
+            _ => Some(info.si_status()),
+        })
+    }
+}
+
 /// Undoes an inherited `SIG_IGN` of SIGCHLD, with which the kernel throws wait
 /// statuses away.
 pub fn keep_statuses() {

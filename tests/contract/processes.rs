@@ -121,3 +121,21 @@ fn what_the_starter_ignores_stays_ignored() {
         .stdout("1003\n")
         .eco();
 }
+
+#[test]
+fn output_that_memory_has_no_room_for_raises_in_the_caller() {
+    if emulated() {
+        skip("sh", "the emulator needs more memory than the limit leaves");
+        return;
+    }
+    shell("ulimit -v 60000; ECO inner.lua")
+        .file(
+            "inner.lua",
+            "local sys = require 'eco.sys'
+             print(pcall(sys.sh, 'yes', 30, { max_output = 1 << 40 }))
+             collectgarbage()
+             print((sys.sh('echo usable')))",
+        )
+        .stdout("false\tnot enough memory\nusable\n\n")
+        .eco();
+}

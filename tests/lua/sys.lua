@@ -470,3 +470,98 @@ case('coroutines closed while they wait leave nothing behind', function()
     end
     T.settle()
 end)
+
+-- Whether a process of that number is there and no zombie.
+local function lives(pid)
+    local stat = io.open('/proc/' .. pid .. '/stat')
+    local state = stat and stat:read('a'):match('^.*%) (%a)')
+    if stat then stat:close() end
+    return state and state ~= 'Z'
+end
+
+local function ends(pid)
+    T.await(function() return not lives(pid) end)
+end
+
+case('the limit of sh ends what the command has started, deaf or not', function()
+    local path = T.path('pids')
+    local _, _, message = sys.sh(([[
+        sleep 100 & echo $! > %s
+        sh -c 'trap "" TERM; while :; do sleep 0.05; done' & echo $! >> %s
+        wait
+    ]]):format(path, path), 0.3)
+    T.eq(message, 'timeout')
+    local count = 0
+    for pid in io.lines(path) do
+        count = count + 1
+        ends(pid)
+    end
+    T.eq(count, 2)
+    -- The command itself has ended by then, and only its output goes on.
+    _, _, message = sys.sh(('sleep 100 & echo $! > %s'):format(path), 0.3)
+    T.eq(message, 'timeout')
+    ends(io.lines(path)())
+end)
+
+case('what sh leaves behind on purpose goes on', function()
+    local pid = sys.sh('sleep 100 >/dev/null 2>&1 & echo $!'):match('%d+')
+    T.eq(lives(pid), true)
+    sys.kill(tonumber(pid), sys.SIGKILL)
+    ends(pid)
+end)
+
+case('a coroutine that is closed in sh ends the command', function()
+    local path = T.path('pid')
+    os.remove(path)
+    local co = eco.run(function() sys.sh(('sleep 100 & echo $! > %s; wait'):format(path)) end)
+    T.await(function() local f = io.open(path) return f and f:read('n') end)
+    coroutine.close(co)
+    ends(io.lines(path)())
+end)
+
+case('exec with a limit or a group', function()
+    local process<close> = assert(sys.exec({ 'sh', '-c', 'sleep 100 & echo $!; wait', timeout = 0.2 }))
+    local inner = process:read_stdout('l')
+    local _, status = process:wait(10 * T.slow)
+    T.eq(status, { signaled = true, status = sys.SIGTERM })
+    ends(inner)
+    T.raises('timeout must be a number', sys.exec, { 'true', timeout = true })
+
+    local group<close> = assert(sys.exec({ 'sh', '-c', "sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' & wait", group = true }))
+    inner = group:read_stdout('l')
+    T.eq(select(2, group:stop(1)), { signaled = true, status = sys.SIGTERM })
+    ends(inner)
+    T.eq({ group:signal(sys.SIGTERM) }, { nil, 'No such process' })
+    -- Whoever starts no group has its number to itself.
+    local single<close> = assert(sys.exec({ 'sh', '-c', 'sleep 100 & echo $!; wait' }))
+    inner = single:read_stdout('l')
+    single:stop(1)
+    T.eq(lives(inner), true)
+    sys.kill(tonumber(inner), sys.SIGKILL)
+end)
+
+case('a group is waited for once its status is used or its handle gone', function()
+    local process = assert(sys.exec({ 'true', group = true }))
+    local pid = process.pid
+    T.eq(select(2, process:wait(10 * T.slow)), { exited = true, status = 0 })
+    T.eq(io.open('/proc/' .. pid .. '/stat'), nil)
+    process = assert(sys.exec({ 'true', group = true }))
+    pid = process.pid
+    process:close()
+    T.await(function() return not io.open('/proc/' .. pid .. '/stat') end)
+end)
+
+case('sh keeps no more output than it may', function()
+    local before = collectgarbage('count')
+    T.took(0, 10, function()
+        T.eq({ sys.sh('yes', 30, { max_output = 100000 }) }, { nil, nil, 'too much output' })
+        T.eq({ sys.sh('yes >&2', 30, { max_output = 100000 }) }, { nil, nil, 'too much output' })
+    end)
+    T.eq({ sys.sh('printf 12345; printf 67890 >&2', 30, { max_output = 10 }) }, { '12345', '67890' })
+    T.eq({ sys.sh('printf 12345; printf 67890 >&2', 30, { max_output = 9 }) }, { nil, nil, 'too much output' })
+    T.eq(#sys.sh('head -c 16777216 /dev/zero'), 16777216)
+    T.eq({ sys.sh('head -c 16777217 /dev/zero') }, { nil, nil, 'too much output' })
+    T.eq(table.pack(sys.sh('exit 3', 10, { status = true })), { '', '', nil, { exited = true, status = 3 }, n = 4 })
+    collectgarbage()
+    assert(collectgarbage('count') - before < 1000)
+end)

@@ -7,6 +7,7 @@
 --   T.took(low, high, f, ...)            f(...) takes at least low and at most high seconds; gives its results
 --   T.all(f, g, ...)                     runs the functions as coroutines and waits until all have ended
 --   T.gather()                           an object with :run(f, ...) and :wait()
+--   T.await(condition)                   waits until condition() is true, and gives that
 --   T.settle()                           gives other coroutines time to end
 --   T.scratch, T.path(name)              a folder of its own
 --   T.interpreter                        the words that start the interpreter, for scripts that start another
@@ -203,6 +204,16 @@ local function complaint(before, after)
     -- Modules loaded on the way, the reactor itself and its tables hold a few for good.
     if after.slots > before.slots + 4 then
         return ('leaked %d registry slots'):format(after.slots - before.slots)
+    end
+end
+
+function T.await(condition)
+    local stop = time.now() + 10 * T.slow
+    while true do
+        local result = condition()
+        if result then return result end
+        assert(time.now() < stop, 'waited in vain')
+        eco.sleep(0.005)
     end
 end
 

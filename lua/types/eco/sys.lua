@@ -58,23 +58,31 @@ function process:stop(timeout) end
 ---Closes the pipes; the child goes on.
 function process:close() end
 
+---@class eco.sys.Command: string[]
+---@field group? boolean   a process group of its own, which signals reach
+---@field timeout? number  seconds after which the group is ended
+
 ---Starts a program. The table form takes an environment of 'KEY=VALUE' strings.
----@param program string|string[]
+---@param program string|eco.sys.Command
 ---@param ... string|number|string[]
 ---@return eco.sys.Process? process
 ---@return string? problem
 function sys.exec(program, ...) end
 
+---@class eco.sys.ShellOptions
+---@field status? boolean      adds `nil, status` to the results
+---@field max_output? integer  bytes of output kept, 16 MiB by default
+
 ---Runs a command to its end.
 ---@async
 ---@param cmd string|string[]
 ---@param timeout? number  30 by default
----@param with_status? boolean
+---@param options? boolean|eco.sys.ShellOptions  true stands for { status = true }
 ---@return string? stdout
 ---@return string? stderr
----@return string? problem
+---@return string? problem  'timeout', 'too much output' or an error
 ---@return eco.sys.Status? status
-function sys.sh(cmd, timeout, with_status) end
+function sys.sh(cmd, timeout, options) end
 
 ---Runs a function in a forked child.
 ---@param f fun()

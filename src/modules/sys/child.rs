@@ -5,6 +5,10 @@
 //! A child is anchored in the registry until it ends, whoever drops its
 //! handle: none stays behind as a zombie while the loop runs. Watching it does
 //! not keep the loop going; waiting for it does.
+//!
+//! A child that leads a process group is not waited for when it ends, but when
+//! its status is collected or its handle closed: till then the number of the
+//! group is no other's, and what is left of the group can be ended.
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -49,6 +53,12 @@ pub struct Child {
     state: Cell<State>,
     /// The status was given to a waiter.
     collected: Cell<bool>,
+    /// It leads a process group, which gets its signals.
+    leads: Cell<bool>,
+    /// Its handle was not closed.
+    is_open: Cell<bool>,
+    /// It has ended, but was not waited for.
+    is_zombie: Cell<bool>,
     /// -1 when there is none.
     pidfd: Cell<c_int>,
     pause: Cell<Nanoseconds>,
@@ -76,6 +86,9 @@ impl Child {
             pid: Cell::new(0),
             state: Cell::new(State::Lost),
             collected: Cell::new(false),
+            leads: Cell::new(false),
+            is_open: Cell::new(true),
+            is_zombie: Cell::new(false),
             pidfd: Cell::new(-1),
             pause: Cell::new(FIRST_PAUSE),
             streams: Cell::new(NO_STREAMS),
@@ -90,8 +103,9 @@ impl Child {
     }
 
     /// The child was started; its streams are ours from now on. Does not raise.
-    pub fn begin(&self, pid: i32, streams: [c_int; 2]) {
+    pub fn begin(&self, pid: i32, streams: [c_int; 2], leads: bool) {
         self.pid.set(pid);
+        self.leads.set(leads);
         self.state.set(State::Running);
         self.streams.set(streams);
         for stream in streams {
@@ -166,12 +180,30 @@ impl Child {
         if self.has_ended() {
             return true;
         }
-        match process::wait_for(self.pid.get(), 0) {
+        let pid = self.pid.get();
+        let put_off = self.leads.get() && self.is_open.get();
+        let status = if put_off {
+            process::ended(pid)
+        } else {
+            process::wait_for(pid, 0).map(|found| found.map(|(_, status)| status))
+        };
+        match status {
             Ok(None) => return false,
-            Ok(Some((_, status))) => self.finish(lua, Some(status)),
+            Ok(status) => {
+                self.is_zombie.set(put_off);
+                self.finish(lua, status);
+            }
             Err(_) => self.finish(lua, None),
         }
         true
+    }
+
+    /// Waits for it, if that was put off.
+    fn bury(&self) {
+        if self.is_zombie.replace(false) {
+            // Somebody else may have done so.
+            let _ = process::wait_for(self.pid.get(), 0);
+        }
     }
 
     /// The child is gone: wakes who waits, then calls the hook. May raise.
@@ -229,9 +261,12 @@ impl Child {
     }
 
     /// Pushes `pid, status`, or `nil, message` when the status is lost; the
-    /// status is collected then. May raise.
-    fn push_end(&self, lua: Lua) -> c_int {
-        self.collected.set(true);
+    /// status is collected then, unless it is to be kept. May raise.
+    fn push_end(&self, lua: Lua, keep: bool) -> c_int {
+        if !keep {
+            self.collected.set(true);
+            self.bury();
+        }
         if let State::Ended(status) = self.state.get() {
             lua.push_integer(i64::from(self.pid.get()));
             push_status(lua, status);
@@ -244,20 +279,25 @@ impl Child {
 
     /// Sends a signal, unless the child is gone: its number may be another's.
     fn signal(&self, signal: c_int) -> Result<(), Errno> {
-        if self.has_ended() {
+        let pid = self.pid.get();
+        if self.is_zombie.get() {
+            // Somebody else may have waited for it.
+            process::ended(pid)?;
+        } else if self.has_ended() {
             return Err(Errno::ESRCH);
         }
-        process::kill(self.pid.get(), signal)
+        process::kill(if self.leads.get() { -pid } else { pid }, signal)
     }
 
     /// Starts a wait of the child in argument 1. May raise.
-    fn start_wait(&self, lua: Lua, timeout: Nanoseconds) -> Outcome {
+    fn start_wait(&self, lua: Lua, timeout: Nanoseconds, keep: bool) -> Outcome {
         let late = self.has_ended();
         let wait = lua.reserve::<Wait>(1, self.core.pointer()).fill(Wait {
             parked: Parked::new::<Wait>(),
             core: self.core,
             child: Cell::new(self),
             late,
+            keep,
         });
         lua.push_value(1);
         lua.set_user_value(-2, 1);
@@ -270,15 +310,16 @@ impl Child {
 
     // ---- methods --------------------------------------------------------------------
 
-    /// `wait([timeout])` -> pid, status.
+    /// `wait([timeout [, keep]])` -> pid, status, which is used up unless kept.
     fn wait_method(lua: Lua, this: &Child) -> Outcome {
         let timeout = lua.wait_timeout(2, None)?;
-        if this.reap(lua) && !this.collected.get() {
-            return Ok(Returns(this.push_end(lua)));
+        let keep = lua.to_bool(3);
+        if this.reap(lua) && (keep || !this.collected.get()) {
+            return Ok(Returns(this.push_end(lua, keep)));
         }
         match timeout {
             Some(0) => lua.fail("timeout"),
-            timeout => this.start_wait(lua, timeout.unwrap_or(0)),
+            timeout => this.start_wait(lua, timeout.unwrap_or(0), keep),
         }
     }
 
@@ -294,7 +335,8 @@ impl Child {
         }
     }
 
-    /// `close(stdout_reader, stderr_reader)`: closes both and the pipes.
+    /// `close(stdout_reader, stderr_reader)`: closes both and the pipes. Nobody
+    /// wants to end what is left of a group any more.
     fn close(lua: Lua, this: &Child) -> Outcome {
         for index in [2, 3] {
             if let Some(reader) = this.core.reader_at(lua, index) {
@@ -302,6 +344,8 @@ impl Child {
             }
         }
         this.close_streams();
+        this.is_open.set(false);
+        this.bury();
         Ok(Returns(0))
     }
 
@@ -325,6 +369,7 @@ impl UserData for Child {
     fn finalise(&self, _lua: Lua) {
         self.forget_pidfd();
         self.close_streams();
+        self.bury();
     }
 }
 
@@ -336,6 +381,8 @@ struct Wait {
     child: Cell<*const Child>,
     /// It came after the status was collected: there is nothing to wait for.
     late: bool,
+    /// The status is for others, too.
+    keep: bool,
 }
 
 crate::operation!(Wait);
@@ -351,7 +398,7 @@ impl Wait {
         let child = self.child();
         if !self.late && child.has_ended() {
             self.abandon();
-            return Step::Done(child.push_end(lua));
+            return Step::Done(child.push_end(lua, self.keep));
         }
         if !cause.has(Cause::TIMEOUT) {
             return Step::Pending;

@@ -22,7 +22,7 @@ use status::{has_ended, push_status};
 use crate::abi::Core;
 use crate::core::runtime::Runtime;
 use crate::functions;
-use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
+use crate::lua::{ffi, function, Error, Functions, Lua, Outcome, Returns};
 use crate::lua_source;
 use crate::system::{fd, process, signal, user};
 
@@ -233,11 +233,16 @@ fn signalfd(lua: Lua) -> Outcome {
 /// Starts the program that the arguments name and pushes its record.
 #[inline(never)]
 fn launch(lua: &Lua) -> Result<Result<&Child, Errno>, Error> {
+    let as_group = lua.type_of(1) == ffi::LUA_TTABLE && {
+        let wanted = lua.get_field(1, c"group") != ffi::LUA_TNIL && lua.to_bool(-1);
+        lua.pop(1);
+        wanted
+    };
     let program = program(lua)?;
     let child = Child::push(lua, Core::of(*lua));
-    match program.start(false) {
+    match program.start(as_group) {
         Ok(started) => {
-            child.begin(started.pid, started.streams);
+            child.begin(started.pid, started.streams, as_group);
             Ok(Ok(child))
         }
         Err(errno) => {
@@ -289,7 +294,7 @@ fn fork_tracked(lua: Lua) -> Outcome {
             Ok(Returns(2))
         }
         Ok(pid) => {
-            child.begin(pid, NO_STREAMS);
+            child.begin(pid, NO_STREAMS, false);
             lua.push_integer(i64::from(pid));
             Ok(Returns(2))
         }

@@ -27,11 +27,14 @@ function process:stop(timeout)
     if not sent then
         return nil, problem
     end
-    local pid, status = child:wait(timeout or 3)
+    -- What is left of a group ends with the child, whose status others may
+    -- wait for as well.
+    local pid, status = child:wait(timeout or 3, true)
+    child:signal(internal.SIGKILL)
     if status == 'timeout' then
-        child:signal(internal.SIGKILL)
-        pid, status = child:wait()
+        pid, status = child:wait(nil, true)
     end
+    child:wait(0)
     return pid, status
 end
 
@@ -44,6 +47,11 @@ function process:kill()
 end
 
 function process:close()
+    if self.bound then
+        -- The call it was started for has ended before it.
+        self.bound = nil
+        self.child:signal(internal.SIGTERM)
+    end
     self.child:close(self.stdout_rd, self.stderr_rd)
     self.stdout_fd, self.stderr_fd, self.stdout_rd, self.stderr_rd = nil, nil, nil, nil
 end
@@ -51,7 +59,21 @@ end
 process.__gc = process.close
 process.__close = process.close
 
-function sys.exec(...)
+-- Ends the child and its group: what does not end when asked is killed.
+local function finish(child)
+    child:signal(internal.SIGTERM)
+    child:wait(0.2, true)
+    child:signal(internal.SIGKILL)
+end
+
+-- In a coroutine of its own.
+local function limit(child, timeout)
+    if not child:wait(timeout, true) then
+        finish(child)
+    end
+end
+
+local function start(...)
     local child, pid, stdout_fd, stderr_fd, stdout_rd, stderr_rd = parts.exec(...)
     if not child then
         return nil, pid
@@ -62,35 +84,76 @@ function sys.exec(...)
     }, process)
 end
 
-function sys.sh(cmd, timeout, with_status)
+function sys.exec(...)
+    local command = ...
+    local timeout = type(command) == 'table' and command.timeout
+    if not timeout then
+        return start(...)
+    end
+    if type(timeout) ~= 'number' then
+        error("bad argument #1 to 'exec' (timeout must be a number)", 2)
+    end
+    local self, problem = start(table.move(command, 1, #command, 1, { group = true }), select(2, ...))
+    if not self then
+        return nil, problem
+    end
+    eco.run(limit, self.child, timeout)
+    return self
+end
+
+-- Bytes of output that `sh` keeps, if not told otherwise.
+local MOST = 16 * 1024 * 1024
+local FULL = 'not enough memory'
+
+function sys.sh(cmd, timeout, options)
     if type(cmd) == 'string' then
         cmd = { '/bin/sh', '-c', cmd }
     elseif type(cmd) ~= 'table' then
         error('cmd must be a string or table', 2)
     end
+    if type(options) ~= 'table' then
+        options = { status = options }
+    end
     timeout = timeout or 30
+    local room = options.max_output or MOST
     if timeout <= 0 then
         return nil, nil, 'timeout'
     end
     if not coroutine.isyieldable() then
         error('attempt to yield from outside a coroutine', 2)
     end
-    local self<close>, problem = sys.exec(table.unpack(cmd))
+    local self<close>, problem = start(table.move(cmd, 1, #cmd, 1, { group = true }))
     if not self then
         return nil, nil, problem
     end
-    local output, failure, status = {}, {}, nil
+    self.bound = true
     local jobs = require 'eco.sync'.waitgroup()
-    local function collect(stream, rd)
-        local pieces, data, message = {}, nil, nil
+    local child, status, raised, excess = self.child, nil, nil, nil
+    local output, failure = { {}, {} }, { false, false }
+    local function read(stream, rd)
+        local pieces, data, message = output[stream], nil, nil
         repeat
             data, message = rd:read(16384)
-            pieces[#pieces + 1] = data
+            if data then
+                room = room - #data
+                if room < 0 then
+                    excess = 'too much output'
+                    return
+                end
+                pieces[#pieces + 1] = data
+            end
         until not data
-        if message == 'eof' then
-            output[stream] = table.concat(pieces)
-        else
-            failure[stream] = message
+        failure[stream] = message ~= 'eof' and message
+    end
+    local function collect(stream, rd)
+        local ok, message = pcall(read, stream, rd)
+        if not ok or failure[stream] == FULL then
+            raised = message or FULL
+        end
+        if raised or excess then
+            -- Ends the other two.
+            child:signal(internal.SIGKILL)
+            child:close(self.stdout_rd, self.stderr_rd)
         end
         jobs:done()
     end
@@ -98,28 +161,30 @@ function sys.sh(cmd, timeout, with_status)
     eco.run(collect, 1, self.stdout_rd)
     eco.run(collect, 2, self.stderr_rd)
     eco.run(function()
-        status = select(2, self:wait())
+        status = select(2, child:wait(nil, true))
         jobs:done()
     end)
     if not jobs:wait(timeout) then
-        self:close()
-        if not status then
-            self:signal(internal.SIGTERM)
-            if not self:wait(0.2) then
-                self:kill()
-                self:wait(1)
-            end
-        end
+        self.bound = nil
+        finish(child)
+        child:wait(1, true)
         return nil, nil, 'timeout'
     end
-    if failure[1] then
-        return nil, nil, failure[1]
-    elseif failure[2] then
-        return output[1], nil, failure[2]
-    elseif with_status then
-        return output[1], output[2], nil, status
+    self.bound = nil
+    if raised then
+        error(raised, 0)
+    elseif excess or failure[1] then
+        return nil, nil, excess or failure[1]
     end
-    return output[1], output[2]
+    local stdout = table.concat(output[1])
+    if failure[2] then
+        return stdout, nil, failure[2]
+    end
+    local stderr = table.concat(output[2])
+    if options.status then
+        return stdout, stderr, nil, status
+    end
+    return stdout, stderr
 end
 
 -- Listeners of a signal share a signalfd; the source of each, by number.
