@@ -4,8 +4,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use lua_eco::http::body::Body;
+use lua_eco::http::conditions::{Answer, Conditions, File};
 use lua_eco::http::head::{Limits, Scan, Scanner};
-use lua_eco::http::request::{parse, slots};
+use lua_eco::http::request::{parse, slots, HEADERS};
 use lua_eco::http::response::Response;
 use lua_eco::http::target;
 
@@ -55,22 +56,56 @@ fuzz_target!(|input: &[u8]| {
     let Scan::Complete { start, end } = whole else {
         return;
     };
-    let mut room = slots();
+    let mut room = slots::<HEADERS>();
     let Ok((request, headers)) = parse(&input[start..end], &mut room) else {
         return;
     };
     assert!(headers.len() <= LIMITS.headers);
-    let (path, query) = target::split(request.target);
-    assert!(path.len() + query.len() <= request.target.len());
-    let _ = target::pairs(query).count();
+    let parts = &request.target;
+    assert!(parts.path.len() + parts.query.len() <= request.raw_target.len() + 1);
+    let _ = target::pairs(parts.query).count();
+    // The normal form of a path is its own, and stays below its root.
+    let (mut normal, mut again) = (Vec::new(), Vec::new());
+    if parts.path != b"*" && target::normalise(parts.path, &mut normal) {
+        assert!(normal.starts_with(b"/") && !normal.contains(&0));
+        assert!(!normal.windows(2).any(|two| two == b"//"));
+        assert!(normal.split(|&byte| byte == b'/').all(|part| part != b".." && part != b"."));
+        if !normal.contains(&b'%') {
+            assert!(target::normalise(&normal, &mut again));
+            assert_eq!(normal, again);
+        }
+        if target::is_normal(parts.path) {
+            assert_eq!(normal, parts.path);
+        }
+    }
+    // Conditions of any text are decided, and parts are parts.
+    let field = |name: &str| {
+        let found = headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        found.map(|field| field.value)
+    };
+    let conditions = Conditions {
+        if_match: field("if-match"),
+        if_unmodified_since: field("if-unmodified-since"),
+        if_none_match: field("if-none-match"),
+        if_modified_since: field("if-modified-since"),
+        if_range: field("if-range"),
+        range: field("range"),
+    };
+    for size in [0, 1, 100] {
+        let file = File { etag: b"\"a-b\"", modified: 784_111_777, size };
+        if let Answer::Part { first, count } = conditions.decide(&file, false, 1_700_000_000) {
+            assert!(count > 0 && first + count <= size);
+        }
+    }
     // What came in as a header can go out as one, or is refused.
     let mut response = Response::default();
     for header in headers {
-        if response.set(header.name.as_bytes(), header.value).is_ok() {
-            response.remove(header.name.as_bytes());
-        }
+        let _ = response.set(header.name.as_bytes(), header.value);
     }
-    assert!(response.headers.is_empty());
+    for header in headers {
+        response.remove(header.name.as_bytes());
+    }
+    assert!(response.headers.is_empty() && response.length.is_none());
     let rest = &input[end..];
     let at_once = decode(Body::new(request.framing), rest, rest.len().max(1));
     let stepwise = decode(Body::new(request.framing), rest, 1);

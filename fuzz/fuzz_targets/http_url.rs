@@ -15,6 +15,7 @@ fuzz_target!(|input: &[u8]| {
 
     if let Some(url) = parse(input) {
         assert!(!url.host.is_empty() && !url.host.contains(&b'/'));
+        assert!(!input.iter().any(|&byte| byte <= b' ' || byte == 0x7f));
         assert!(input.ends_with(url.rest));
         assert!(url.rest.starts_with(url.path));
         assert!(url.path.is_empty() || url.path.starts_with(b"/"));

@@ -1,35 +1,75 @@
-//! Field lines (RFC 9110, 5): what may stand in names and values, and the values
-//! that are lists or numbers.
+//! Field lines (RFC 9110, 5): what may stand in names and values, the values that
+//! are lists or numbers, and the one routine that looks a field up.
 
-/// Text that would break the line it stands in, or a header name that is none.
+use std::ops::Range;
+
+/// Text that would break the line it stands in, or a name that is none.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed;
 
+/// The bytes of tokens, a bit for each below 128.
+const TOKEN: [u32; 4] = {
+    let mut bits = [0u32; 4];
+    let mut byte = 0u8;
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric()
+            || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+        {
+            bits[byte as usize >> 5] |= 1 << (byte & 31);
+        }
+        byte += 1;
+    }
+    bits
+};
+
 /// Whether a byte may be part of a token, which names and methods are.
-fn is_token(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+pub fn is_token(byte: u8) -> bool {
+    let bits = TOKEN.get(usize::from(byte >> 5));
+    bits.is_some_and(|bits| bits >> (byte & 31) & 1 != 0)
 }
 
-/// Refuse what is no field name.
+/// Refuse what is no token.
 pub fn check_name(name: &[u8]) -> Result<(), Malformed> {
-    match !name.is_empty() && name.iter().all(is_token) {
+    match !name.is_empty() && name.iter().all(|&byte| is_token(byte)) {
         true => Ok(()),
         false => Err(Malformed),
     }
 }
 
-/// Refuse what would break the line.
+/// Refuse control characters but the tab: some peers end lines at them.
 pub fn check_value(text: &[u8]) -> Result<(), Malformed> {
-    match text.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+    let control = |&byte: &u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
+    match text.iter().any(control) {
         true => Err(Malformed),
         false => Ok(()),
     }
 }
 
-/// Whether a comma-separated list holds `token`, in any letter case.
-pub fn has_token(list: &[u8], token: &[u8]) -> bool {
+/// Where the line of a field is in finished `Name: value CR LF` lines.
+pub fn find(lines: &[u8], name: &[u8]) -> Option<Range<usize>> {
+    let mut start = 0;
+    for line in lines.split_inclusive(|&byte| byte == b'\n') {
+        let end = start + line.len();
+        if let Some((known, [b':', ..])) = line.split_at_checked(name.len()) {
+            if known.eq_ignore_ascii_case(name) {
+                return Some(start..end);
+            }
+        }
+        start = end;
+    }
+    None
+}
+
+/// The items of a comma-separated list.
+pub fn items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|&byte| byte == b',')
-        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
+        .map(<[u8]>::trim_ascii)
+        .filter(|item| !item.is_empty())
+}
+
+/// Whether a list holds `token`, in any letter case.
+pub fn has_token(list: &[u8], token: &[u8]) -> bool {
+    items(list).any(|item| item.eq_ignore_ascii_case(token))
 }
 
 /// Digits only, and within a signed 64-bit integer.
@@ -47,4 +87,59 @@ pub fn number(text: &[u8]) -> Option<u64> {
         }
     }
     (!text.is_empty()).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens() {
+        for byte in 0..=255u8 {
+            let expected = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            assert_eq!(is_token(byte), expected, "{byte}");
+        }
+        assert_eq!(check_name(b""), Err(Malformed));
+    }
+
+    #[test]
+    fn values_hold_no_control_characters() {
+        for byte in 0..=255u8 {
+            let bad = (byte < 32 && byte != 9) || byte == 127;
+            assert_eq!(check_value(&[b'a', byte, b'b']).is_err(), bad, "{byte}");
+        }
+    }
+
+    #[test]
+    fn a_short_line_does_not_end_the_search() {
+        let lines = b"X-Id: 7\r\nA: b\r\nContent-Length: 100\r\nE:\r\n";
+        assert_eq!(find(lines, b"content-length"), Some(15..36));
+        assert_eq!(find(lines, b"e"), Some(36..40));
+        assert_eq!(find(lines, b"X-I"), None);
+        assert_eq!(find(lines, b"Content-Length: 100"), None);
+        assert_eq!(find(b"", b"a"), None);
+    }
+
+    #[test]
+    fn lists() {
+        assert!(has_token(b"keep-alive ,, Close", b"close"));
+        assert!(!has_token(b"closed", b"close") && !has_token(b"", b""));
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!(number(b"9223372036854775807"), Some(i64::MAX as u64));
+        for bad in [
+            "",
+            "+1",
+            "-1",
+            "1 ",
+            "0x1",
+            "1.0",
+            "9223372036854775808",
+            "99999999999999999999",
+        ] {
+            assert_eq!(number(bad.as_bytes()), None, "{bad}");
+        }
+    }
 }

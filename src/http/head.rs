@@ -1,6 +1,8 @@
 //! Where the head of a message ends in a growing buffer (RFC 9112, 2), and the
 //! status to refuse it with when it never will.
 
+use super::fields::is_token;
+
 /// What a head may cost; more is answered 414 or 431.
 #[derive(Clone, Copy)]
 pub struct Limits {
@@ -93,7 +95,7 @@ impl Scanner {
 }
 
 fn begins_head(first: Option<&u8>) -> bool {
-    matches!(first, None | Some(b'A'..=b'Z' | b'\r'))
+    first.is_none_or(|&first| first == b'\r' || is_token(first))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 #[cfg(feature = "http-server")]
 pub mod body;
 #[cfg(feature = "http-server")]
+pub mod conditions;
+#[cfg(feature = "http-server")]
 pub mod date;
 #[cfg(feature = "http-server")]
 pub mod fields;

@@ -15,15 +15,20 @@ pub fn escape(input: &[u8], out: &mut Vec<u8>) -> usize {
         if byte.is_ascii_alphanumeric() || byte == b'_' {
             out.push(byte);
         } else {
-            out.extend_from_slice(&[
-                b'%',
-                HEX[usize::from(byte >> 4)],
-                HEX[usize::from(byte & 15)],
-            ]);
+            put_byte(byte, out);
             count += 1;
         }
     }
     count
+}
+
+/// Append one byte as `%xx`.
+pub fn put_byte(byte: u8, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[
+        b'%',
+        HEX[usize::from(byte >> 4)],
+        HEX[usize::from(byte & 15)],
+    ]);
 }
 
 /// Append `input` with `%XX` turned into bytes; returns how many were replaced.

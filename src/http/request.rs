@@ -3,7 +3,8 @@
 //! lengths, transfer codings, header syntax.
 
 use super::body::Framing;
-use super::fields::{has_token, number};
+use super::fields::{check_name, has_token, items, number};
+use super::target::{self, Target};
 
 /// Most header lines any server accepts, whatever its options say.
 pub const HEADERS: usize = 100;
@@ -12,8 +13,10 @@ pub const HEADERS: usize = 100;
 #[derive(Debug)]
 pub struct Request<'b> {
     pub method: &'b [u8],
-    pub target: &'b [u8],
-    /// 0 or 1: nothing but HTTP/1.0 and 1.1 gets this far.
+    /// The target as it came, and what it names.
+    pub raw_target: &'b [u8],
+    pub target: Target<'b>,
+    /// 0 or 1: later versions of HTTP/1 are answered as 1.1.
     pub minor: u8,
     pub framing: Framing,
     /// The peer wants this to be the last request of the connection.
@@ -22,21 +25,22 @@ pub struct Request<'b> {
     pub expects_continue: bool,
 }
 
-type Slots<'b> = [httparse::Header<'b>; HEADERS];
-
-/// Room for the header lines of one head.
-pub fn slots<'b>() -> Slots<'b> {
-    [httparse::EMPTY_HEADER; HEADERS]
+/// Room for the lines of a head.
+pub const fn slots<'b, const COUNT: usize>() -> [httparse::Header<'b>; COUNT] {
+    [httparse::EMPTY_HEADER; COUNT]
 }
 
-/// Read a complete head; `Err` is the status to refuse it with.
+/// Read a complete head; `Err` is the status to refuse it with, 431 when `slots`
+/// are too few.
 pub fn parse<'b, 's>(
     head: &'b [u8],
-    slots: &'s mut Slots<'b>,
+    slots: &'s mut [httparse::Header<'b>],
 ) -> Result<(Request<'b>, &'s [httparse::Header<'b>]), u16> {
     let end = head.iter().position(|&byte| byte == b'\n').unwrap_or(0);
     let (line, fields) = head.split_at_checked(end).ok_or(400u16)?;
-    let (method, target, minor) = request_line(line.strip_suffix(b"\r").ok_or(400u16)?)?;
+    let line = line.strip_suffix(b"\r").ok_or(400u16)?;
+    let (method, raw_target, minor) = request_line(line)?;
+    let target = target::read(method, raw_target).ok_or(400u16)?;
     let headers: &'s [httparse::Header<'b>] =
         match httparse::parse_headers(fields.get(1..).unwrap_or(b""), slots) {
             Ok(httparse::Status::Complete((_, headers))) => headers,
@@ -46,6 +50,7 @@ pub fn parse<'b, 's>(
 
     let mut request = Request {
         method,
+        raw_target,
         target,
         minor,
         framing: Framing::Length(0),
@@ -56,7 +61,12 @@ pub fn parse<'b, 's>(
     for header in headers {
         // The length of the name alone rules nearly every header out.
         match header.name.len() {
-            4 if header.name.eq_ignore_ascii_case("host") => hosts += 1,
+            4 if header.name.eq_ignore_ascii_case("host") => {
+                hosts += 1;
+                if !target::is_host(header.value) {
+                    return Err(400);
+                }
+            }
             6 if header.name.eq_ignore_ascii_case("expect") => {
                 if !header.value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(417);
@@ -74,13 +84,13 @@ pub fn parse<'b, 's>(
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                 codings += 1;
                 if !header.value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(501);
+                    return Err(unknown_coding(header.value));
                 }
             }
             _ => {}
         }
     }
-    if hosts > 1 || lengths + codings > 1 || (codings > 0 && minor == 0) {
+    if hosts > 1 || hosts < minor || lengths + codings > 1 || (codings > 0 && minor == 0) {
         return Err(400);
     }
     if codings > 0 {
@@ -88,6 +98,18 @@ pub fn parse<'b, 's>(
     }
     request.expects_continue &= request.framing != Framing::Length(0);
     Ok((request, headers))
+}
+
+/// Codings are unknown here, and chunks anywhere but at the end are a lie.
+fn unknown_coding(list: &[u8]) -> u16 {
+    let count = items(list).count();
+    let early = items(list)
+        .take(count.saturating_sub(1))
+        .any(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+    match early || count == 0 {
+        true => 400,
+        false => 501,
+    }
 }
 
 /// Method, target and minor version; one or more spaces lie between them.
@@ -100,17 +122,13 @@ fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], u8), u16> {
     else {
         return Err(400);
     };
-    let printable = |byte: &u8| *byte > b' ' && *byte != 0x7f;
-    if !line.ends_with(version)
-        || !method.iter().all(u8::is_ascii_uppercase)
-        || !target.iter().all(printable)
-    {
+    if !line.ends_with(version) || check_name(method).is_err() {
         return Err(400);
     }
     let numbers = version.strip_prefix(b"HTTP/").ok_or(400u16)?;
     match numbers {
-        b"1.1" => Ok((method, target, 1)),
         b"1.0" => Ok((method, target, 0)),
+        [b'1', b'.', b'1'..=b'9'] => Ok((method, target, 1)),
         [b'0'..=b'9', .., b'0'..=b'9']
             if numbers
                 .iter()
@@ -127,19 +145,19 @@ mod tests {
     use super::*;
 
     fn refusal(head: &str) -> u16 {
-        let mut room = slots();
+        let mut room = slots::<HEADERS>();
         parse(head.as_bytes(), &mut room).expect_err(head)
     }
 
     fn framing(headers: &str) -> Framing {
-        let head = format!("POST / HTTP/1.1\r\n{headers}\r\n\r\n");
-        let mut room = slots();
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n");
+        let mut room = slots::<HEADERS>();
         let (request, _) = parse(head.as_bytes(), &mut room).expect(headers);
         request.framing
     }
 
     fn closes(head: &str) -> bool {
-        let mut room = slots();
+        let mut room = slots::<HEADERS>();
         let (request, _) = parse(head.as_bytes(), &mut room).expect(head);
         request.close
     }
@@ -147,10 +165,10 @@ mod tests {
     #[test]
     fn plain_request() {
         let head = b"GET /a?b=c HTTP/1.1\r\nHost:1.2.3.4:80\r\nX-Empty:\r\nAccept:  a b \t\r\n\r\n";
-        let mut room = slots();
+        let mut room = slots::<HEADERS>();
         let (request, headers) = parse(head, &mut room).unwrap();
         assert_eq!(
-            (request.method, request.target, request.minor),
+            (request.method, request.raw_target, request.minor),
             (&b"GET"[..], &b"/a?b=c"[..], 1)
         );
         assert_eq!(request.framing, Framing::Length(0));
@@ -173,8 +191,11 @@ mod tests {
     fn request_lines() {
         for (line, status) in [
             ("GET /", 400),
-            ("get / HTTP/1.1", 400),
-            ("G-T / HTTP/1.1", 400),
+            ("G{T / HTTP/1.1", 400),
+            ("GET a HTTP/1.1", 400),
+            ("GET * HTTP/1.1", 400),
+            ("GET http:/a HTTP/1.1", 400),
+            ("CONNECT a:80 HTTP/1.1", 400),
             ("GET / HTTP/1.1 ", 400),
             ("GET / HTTP/1.1 x", 400),
             ("GET  HTTP/1.1", 400),
@@ -184,13 +205,20 @@ mod tests {
             ("GET /\x01 HTTP/1.1", 400),
             ("GET / HTTP/2.0", 505),
             ("GET / HTTP/0.9", 505),
-            ("GET / HTTP/1.2", 505),
+            ("GET / HTTP/1.10", 505),
             ("GET / HTTP/1.99999999999999999999", 505),
             ("GET / HTTP/11", 505),
         ] {
             assert_eq!(refusal(&format!("{line}\r\n\r\n")), status, "{line}");
         }
-        let mut room = slots();
+        // Later versions of HTTP/1 are spoken to as 1.1 (RFC 9110, 2.5).
+        for (version, minor) in [("1.0", 0), ("1.1", 1), ("1.2", 1), ("1.9", 1)] {
+            let head = format!("g{{t-!  /  HTTP/{version}\r\nHost: a\r\n\r\n").replace('{', "");
+            let mut room = slots::<HEADERS>();
+            let (request, _) = parse(head.as_bytes(), &mut room).unwrap();
+            assert_eq!((request.minor, request.method), (minor, &b"gt-!"[..]));
+        }
+        let mut room = slots::<HEADERS>();
         assert_eq!(
             parse(b"GET  /  HTTP/1.0\r\n\r\n", &mut room)
                 .unwrap()
@@ -215,7 +243,7 @@ mod tests {
             "a\u{e9}: b",
         ] {
             assert_eq!(
-                refusal(&format!("GET / HTTP/1.1\r\n{line}\r\n\r\n")),
+                refusal(&format!("GET / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n")),
                 400,
                 "{line}"
             );
@@ -248,12 +276,15 @@ mod tests {
             ),
             ("Transfer-Encoding: gzip, chunked", 501),
             ("Transfer-Encoding: identity", 501),
-            ("Transfer-Encoding: chunked, identity", 501),
-            ("Host: a\r\nHost: b", 400),
+            ("Transfer-Encoding: chunked, identity", 400),
+            ("Transfer-Encoding: chunked, gzip", 400),
+            ("Transfer-Encoding: chunked, chunked", 400),
+            ("Transfer-Encoding:", 400),
+            ("Host: b", 400),
             ("Expect: something", 417),
         ] {
             assert_eq!(
-                refusal(&format!("POST / HTTP/1.1\r\n{headers}\r\n\r\n")),
+                refusal(&format!("POST / HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n")),
                 status,
                 "{headers}"
             );
@@ -265,28 +296,57 @@ mod tests {
     }
 
     #[test]
+    fn hosts() {
+        let answer = |text: &str| {
+            let mut room = slots::<HEADERS>();
+            parse(text.as_bytes(), &mut room).err()
+        };
+        for (head, status) in [
+            ("GET / HTTP/1.1\r\n\r\n", Some(400)),
+            ("GET / HTTP/1.0\r\n\r\n", None),
+            ("GET / HTTP/1.1\r\nHost:\r\n\r\n", None),
+            ("GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", None),
+            ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", Some(400)),
+            ("GET / HTTP/1.0\r\nHost: a/b\r\n\r\n", Some(400)),
+            ("GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", Some(400)),
+            ("GET http://a/ HTTP/1.1\r\n\r\n", Some(400)),
+            ("GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", None),
+        ] {
+            assert_eq!(answer(head), status, "{head}");
+        }
+    }
+
+    #[test]
     fn connection_tokens() {
         assert!(closes(
-            "GET / HTTP/1.1\r\nConnection: keep-alive, Close\r\n\r\n"
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Close\r\n\r\n"
         ));
-        assert!(closes("GET / HTTP/1.1\r\nConnection: UPGRADE\r\n\r\n"));
+        assert!(closes(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: UPGRADE\r\n\r\n"
+        ));
         assert!(!closes(
-            "GET / HTTP/1.1\r\nConnection: keep-alive, Upgrade\r\n\r\n"
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\n\r\n"
         ));
-        assert!(!closes("GET / HTTP/1.1\r\nConnection: closed\r\n\r\n"));
+        assert!(!closes(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: closed\r\n\r\n"
+        ));
     }
 
     #[test]
     fn go_ahead_only_for_a_body() {
-        let mut room = slots();
-        let head = b"PUT / HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n";
+        let mut room = slots::<HEADERS>();
+        let head =
+            b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n";
         assert!(parse(head, &mut room).unwrap().0.expects_continue);
-        let mut room = slots();
+        let mut room = slots::<HEADERS>();
         assert!(
-            !parse(b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n", &mut room)
-                .unwrap()
-                .0
-                .expects_continue
+            !parse(
+                b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n",
+                &mut room
+            )
+            .unwrap()
+            .0
+            .expects_continue
         );
     }
 
@@ -295,14 +355,14 @@ mod tests {
         let head =
             b"POST /x?y HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\nExpect: 100-continue\r\n\r\n";
         for end in 0..head.len() {
-            let mut room = slots();
+            let mut room = slots::<HEADERS>();
             assert!(parse(&head[..end], &mut room).is_err());
         }
         for at in 0..head.len() {
             for byte in 0..=255 {
                 let mut bytes = head.to_vec();
                 bytes[at] = byte;
-                let mut room = slots();
+                let mut room = slots::<HEADERS>();
                 let _ = parse(&bytes, &mut room);
             }
         }

@@ -1,17 +1,12 @@
-//! Response heads and body framing (RFC 9112): written once into the caller's
-//! buffer, with no header or status text that could break a line, and never with
-//! body bytes where the protocol allows none.
+//! Response heads and body framing (RFC 9110, 9112): written once into the caller's
+//! buffer, with no header or status text that could break a line, never with body
+//! bytes where the protocol allows none, and with one truth about their number.
 
 use super::date;
-use super::fields::{check_name, check_value, has_token, number, Malformed};
+use super::fields::{check_name, check_value, find, has_token, items, number, Malformed};
 use super::status;
-use super::text::{decimal, put};
+use super::text::{put, put_number};
 
-/// Headers every response gets unless the handler removed or replaced them: a
-/// bit for each in `Response::replaced`.
-const SERVER: u8 = 1;
-const DATE: u8 = 2;
-const KEEP_ALIVE: u8 = 4;
 const SERVER_LINE: &[u8] =
     concat!("Server: Lua-eco/", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes();
 
@@ -28,24 +23,78 @@ pub struct Context<'a> {
     pub date: &'a [u8; date::LENGTH],
 }
 
+/// Fields that mean something to the server itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Server = 1,
+    Date = 2,
+    KeepAlive = 4,
+    Connection = 8,
+    TransferEncoding,
+    ContentLength,
+    Etag,
+    Other,
+}
+
+impl Known {
+    fn of(name: &[u8]) -> Known {
+        let (known, meaning): (&[u8], _) = match name.len() {
+            4 if name.first().is_some_and(|first| first | 32 == b'd') => (b"date", Known::Date),
+            4 => (b"etag", Known::Etag),
+            6 => (b"server", Known::Server),
+            10 if name.first().is_some_and(|first| first | 32 == b'k') => {
+                (b"keep-alive", Known::KeepAlive)
+            }
+            10 => (b"connection", Known::Connection),
+            14 => (b"content-length", Known::ContentLength),
+            17 => (b"transfer-encoding", Known::TransferEncoding),
+            _ => return Known::Other,
+        };
+        if name.eq_ignore_ascii_case(known) {
+            meaning
+        } else {
+            Known::Other
+        }
+    }
+}
+
+/// How the handler wants the body coded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    None,
+    /// In chunks, at last.
+    Chunked,
+    /// Otherwise: the end of the connection ends it.
+    Other,
+}
+
+/// A body is longer than the announcement that is on its way already.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooLong;
+
 /// One response: head under construction, then the state of its body.
 pub struct Response {
-    pub code: i64,
+    pub code: u16,
     /// The reason text the handler chose; none when empty.
     pub reason: Vec<u8>,
-    /// Finished lines, `Name: value CR LF` each.
+    /// Finished lines, `Name: value CR LF` each; all but the length.
     pub headers: Vec<u8>,
-    /// Default headers that are not to be added.
+    /// Default headers that are not to be added: bits of `Known`.
     replaced: u8,
+    coding: Coding,
+    /// The length that the handler announced.
+    pub length: Option<u64>,
     /// The head was written; it cannot change any more.
     pub built: bool,
     pub chunked: bool,
     /// Nothing may follow the head.
     bodyless: bool,
-    /// The head announces that the connection ends.
+    /// The connection ends after this response.
     pub close: bool,
-    /// Body bytes still owed to a `content-length`.
-    owed: Option<u64>,
+    /// Where the digits of the announced length are in the buffer.
+    digits: (usize, usize),
+    /// Body bytes so far.
+    moved: u64,
 }
 
 impl Default for Response {
@@ -55,11 +104,14 @@ impl Default for Response {
             reason: Vec::new(),
             headers: Vec::new(),
             replaced: 0,
+            coding: Coding::None,
+            length: None,
             built: false,
             chunked: false,
             bodyless: false,
             close: false,
-            owed: None,
+            digits: (0, 0),
+            moved: 0,
         }
     }
 }
@@ -67,15 +119,22 @@ impl Default for Response {
 impl Response {
     /// Ready for the next request; keeps its memory.
     pub fn reset(&mut self) {
-        self.code = 200;
         self.reason.clear();
         self.headers.clear();
-        self.replaced = 0;
-        self.built = false;
-        self.chunked = false;
-        self.bodyless = false;
-        self.close = false;
-        self.owed = None;
+        *self = Response {
+            reason: std::mem::take(&mut self.reason),
+            headers: std::mem::take(&mut self.headers),
+            ..Response::default()
+        };
+    }
+
+    /// Whether a handler said anything yet.
+    pub fn is_untouched(&self) -> bool {
+        !self.built
+            && self.code == 200
+            && self.reason.is_empty()
+            && self.headers.is_empty()
+            && self.length.is_none()
     }
 
     /// Replace the reason text.
@@ -86,31 +145,22 @@ impl Response {
         Ok(())
     }
 
-    /// Where the line of a header is.
-    fn find(&self, name: &[u8]) -> Option<(usize, usize)> {
-        let mut start = 0;
-        for line in self.headers.split_inclusive(|&byte| byte == b'\n') {
-            let end = start + line.len();
-            let (known, rest) = line.split_at_checked(name.len())?;
-            if rest.first() == Some(&b':') && known.eq_ignore_ascii_case(name) {
-                return Some((start, end));
-            }
-            start = end;
-        }
-        None
-    }
-
     /// Take a header out, or keep a default one from being added.
     pub fn remove(&mut self, name: &[u8]) {
-        self.replaced |= match name.len() {
-            6 if name.eq_ignore_ascii_case(b"server") => SERVER,
-            4 if name.eq_ignore_ascii_case(b"date") => DATE,
-            10 if name.eq_ignore_ascii_case(b"keep-alive") => KEEP_ALIVE,
-            _ => 0,
-        };
-        if let Some((start, end)) = self.find(name) {
-            self.headers.copy_within(end.., start);
-            self.headers.truncate(self.headers.len() - (end - start));
+        match Known::of(name) {
+            Known::ContentLength => self.length = None,
+            Known::TransferEncoding => self.coding = Coding::None,
+            // What the connection does is said again where it must be.
+            Known::Connection => {
+                self.replaced &= !(Known::Connection as u8);
+            }
+            Known::Etag | Known::Other => {}
+            known => self.replaced |= known as u8,
+        }
+        if let Some(line) = find(&self.headers, name) {
+            let length = line.len();
+            self.headers.copy_within(line.end.., line.start);
+            self.headers.truncate(self.headers.len() - length);
         }
     }
 
@@ -118,32 +168,62 @@ impl Response {
     pub fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
         check_name(name)?;
         check_value(value)?;
+        let value = value.trim_ascii();
+        let known = Known::of(name);
+        match known {
+            Known::ContentLength => {
+                // A count that went through a float is a count all the same.
+                let digits = value.strip_suffix(b".0").unwrap_or(value);
+                self.length = Some(number(digits).ok_or(Malformed)?);
+                return Ok(());
+            }
+            Known::TransferEncoding => {
+                let inner = items(value).count().saturating_sub(1);
+                if items(value)
+                    .take(inner)
+                    .any(|coding| coding.eq_ignore_ascii_case(b"chunked"))
+                {
+                    return Err(Malformed);
+                }
+            }
+            _ => {}
+        }
         self.remove(name);
+        match known {
+            Known::TransferEncoding => {
+                self.coding = match has_token(value, b"chunked") {
+                    true => Coding::Chunked,
+                    false => Coding::Other,
+                };
+            }
+            Known::Connection if has_token(value, b"close") => {
+                self.replaced |= Known::Connection as u8;
+            }
+            _ => {}
+        }
+        self.write(known, name, value);
+        Ok(())
+    }
+
+    /// Append a line, the name in its customary letter case.
+    fn write(&mut self, known: Known, name: &[u8], value: &[u8]) {
         let start = self.headers.len();
         put(&mut self.headers, name);
-        let mut previous = b'-';
+        let mut first = true;
         for byte in self.headers.iter_mut().skip(start) {
-            let upper = previous == b'-';
-            previous = *byte;
-            *byte = if upper {
-                byte.to_ascii_uppercase()
+            if first {
+                byte.make_ascii_uppercase();
             } else {
-                byte.to_ascii_lowercase()
-            };
+                byte.make_ascii_lowercase();
+            }
+            first = *byte == b'-';
         }
-        if name.eq_ignore_ascii_case(b"etag") {
-            self.headers.truncate(start);
-            put(&mut self.headers, b"ETag");
+        if let (Known::Etag, Some(second)) = (known, self.headers.get_mut(start + 1)) {
+            *second = b'T';
         }
         put(&mut self.headers, b": ");
         put(&mut self.headers, value);
         put(&mut self.headers, b"\r\n");
-        Ok(())
-    }
-
-    /// Announce an empty body; there are no headers yet.
-    pub fn set_empty(&mut self) {
-        put(&mut self.headers, b"Content-Length: 0\r\n");
     }
 
     /// Write the head, deciding how the body is framed.
@@ -153,31 +233,26 @@ impl Response {
         }
         self.built = true;
         let code = self.code;
-        self.bodyless = (100..200).contains(&code) || code == 204 || code == 304;
-        self.close = context.close;
+        // A final answer among 1xx leaves a client waiting for another one.
+        let interim = code < 200 && code != 101;
+        self.bodyless = code < 200 || matches!(code, 204 | 205 | 304);
+        self.close = context.close || interim || self.replaced & Known::Connection as u8 != 0;
 
-        let (mut coding, mut has_length, mut has_connection) = (None, false, false);
-        for line in self.headers.split(|&byte| byte == b'\n') {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            // The place of the colon alone rules nearly every header out.
-            if let Some(value) = value_of(line, b"Transfer-Encoding") {
-                coding = Some(value.eq_ignore_ascii_case(b"chunked"));
-            } else if let Some(value) = value_of(line, b"Content-Length") {
-                has_length = true;
-                self.owed = number(value);
-            } else if let Some(value) = value_of(line, b"Connection") {
-                has_connection = true;
-                self.close |= has_token(value, b"close");
+        if self.coding != Coding::None {
+            if self.bodyless || context.minor == 0 {
+                let length = self.length;
+                self.remove(b"transfer-encoding");
+                self.length = length;
+            } else {
+                // A length beside a coding means different bodies to different peers.
+                self.length = None;
             }
         }
-        if coding.is_some() && (self.bodyless || context.minor == 0) {
-            self.remove(b"transfer-encoding");
-        } else if coding.is_some() {
-            self.chunked = coding == Some(true);
-            // A length beside a coding means different bodies to different peers.
-            self.remove(b"content-length");
-            has_length = false;
-            self.owed = None;
+        match code {
+            205 => self.length = Some(0),
+            304 => {}
+            _ if self.bodyless => self.length = None,
+            _ => {}
         }
 
         put(
@@ -188,7 +263,7 @@ impl Response {
                 b"HTTP/1.1 "
             },
         );
-        decimal(code as u32, out);
+        put_number(out, code.into());
         if self.reason.is_empty() {
             status::write_reason(code, out);
         } else {
@@ -196,36 +271,38 @@ impl Response {
             put(out, &self.reason);
         }
         put(out, b"\r\n");
-        if self.replaced & SERVER == 0 {
+        if self.replaced & Known::Server as u8 == 0 {
             put(out, SERVER_LINE);
         }
-        if self.replaced & DATE == 0 {
+        if self.replaced & Known::Date as u8 == 0 {
             put(out, b"Date: ");
             put(out, context.date);
             put(out, b"\r\n");
         }
 
-        if self.bodyless {
-            if !has_length && code != 101 {
-                put(out, b"Content-Length: 0\r\n");
-            }
-        } else if !self.chunked && !has_length {
-            if coding.is_some() || context.minor == 0 {
-                // Only the end of the connection ends such a body.
-                self.close = true;
-            } else {
+        if let Some(length) = self.length {
+            put(out, b"Content-Length: ");
+            let start = out.len();
+            put_number(out, length);
+            self.digits = (start, out.len());
+            put(out, b"\r\n");
+        } else if !self.bodyless {
+            self.chunked = self.coding == Coding::Chunked;
+            if self.coding == Coding::None && context.minor > 0 {
                 self.chunked = true;
                 put(out, b"Transfer-Encoding: chunked\r\n");
             }
+            // Only the end of the connection ends such a body.
+            self.close |= !self.chunked;
         }
         if code != 101 {
             if !self.close {
-                if self.replaced & KEEP_ALIVE == 0 {
+                if self.replaced & Known::KeepAlive as u8 == 0 {
                     put(out, b"Keep-Alive: timeout=");
-                    decimal(context.keepalive, out);
+                    put_number(out, context.keepalive.into());
                     put(out, b"\r\n");
                 }
-            } else if !has_connection {
+            } else if self.replaced & Known::Connection as u8 == 0 {
                 put(out, b"Connection: close\r\n");
             }
         }
@@ -237,39 +314,34 @@ impl Response {
         }
         if self.bodyless {
             self.chunked = false;
-            self.owed = None;
         }
     }
 
     /// Announce a piece of `length` body bytes: `false` means they must not be
-    /// written. `end_piece` follows the bytes.
-    pub fn begin_piece(&mut self, length: u64, out: &mut Vec<u8>) -> bool {
+    /// written. `end_piece` follows the bytes. `sent` tells that the head may
+    /// have left: then its length binds.
+    pub fn begin_piece(
+        &mut self,
+        length: u64,
+        sent: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, TooLong> {
         if self.bodyless || length == 0 {
-            return false;
+            return Ok(false);
+        }
+        let before = self.moved;
+        self.moved = before.saturating_add(length);
+        if sent {
+            if let Err(error) = self.check_length() {
+                self.moved = before;
+                return Err(error);
+            }
         }
         if self.chunked {
-            let mut shift = 64;
-            let mut leading = true;
-            while shift > 0 {
-                shift -= 4;
-                let digit = (length >> shift) as u8 & 15;
-                leading &= digit == 0;
-                if !leading {
-                    out.push(if digit < 10 {
-                        b'0' + digit
-                    } else {
-                        b'a' - 10 + digit
-                    });
-                }
-            }
+            super::text::put_hex(out, length);
             put(out, b"\r\n");
         }
-        if let Some(owed) = self.owed {
-            self.owed = owed.checked_sub(length);
-            // More than was announced can only be followed by the end.
-            self.close |= self.owed.is_none();
-        }
-        true
+        Ok(true)
     }
 
     /// End a piece.
@@ -279,20 +351,33 @@ impl Response {
         }
     }
 
-    /// End the body. The connection must end too when less was sent than announced.
-    pub fn finish(&mut self, out: &mut Vec<u8>) {
+    /// Refuse a body that is longer than announced, while that can be said.
+    pub fn check_length(&self) -> Result<(), TooLong> {
+        match self.length {
+            Some(length) if !self.bodyless && self.moved > length => Err(TooLong),
+            _ => Ok(()),
+        }
+    }
+
+    /// End the body. An announced length that is not what came is corrected in
+    /// the buffer, or the connection must end when the head was `sent`.
+    pub fn finish(&mut self, sent: bool, out: &mut Vec<u8>) {
         if self.chunked {
             put(out, b"0\r\n\r\n");
         }
-        if self.owed.is_some_and(|owed| owed > 0) {
-            self.close = true;
+        if self.bodyless || self.length.is_none_or(|length| length == self.moved) {
+            return;
+        }
+        self.close |= sent;
+        if !sent {
+            let (start, end) = self.digits;
+            let tail = out.get(end..).unwrap_or(b"").to_vec();
+            out.truncate(start);
+            put_number(out, self.moved);
+            put(out, &tail);
+            self.length = Some(self.moved);
         }
     }
-}
-
-/// Value of a header line in wire form, if that is its name.
-fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
-    line.strip_prefix(name)?.strip_prefix(b": ")
 }
 
 #[cfg(test)]
@@ -309,19 +394,31 @@ mod tests {
         }
     }
 
+    fn with(fields: &[(&str, &str)]) -> Response {
+        let mut response = Response::default();
+        for (name, value) in fields {
+            response.set(name.as_bytes(), value.as_bytes()).unwrap();
+        }
+        response
+    }
+
     /// The whole response to `pieces`, without its default headers.
     fn written(response: &mut Response, context: &Context, pieces: &[&str]) -> String {
         response.remove(b"server");
         response.remove(b"date");
+        response.remove(b"keep-alive");
         let mut out = Vec::new();
         response.build(context, &mut out);
         for piece in pieces {
-            if response.begin_piece(piece.len() as u64, &mut out) {
+            if response
+                .begin_piece(piece.len() as u64, false, &mut out)
+                .unwrap()
+            {
                 out.extend_from_slice(piece.as_bytes());
                 response.end_piece(&mut out);
             }
         }
-        response.finish(&mut out);
+        response.finish(false, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -339,7 +436,6 @@ mod tests {
     #[test]
     fn chunked_by_default() {
         let mut response = Response::default();
-        response.remove(b"Keep-Alive");
         assert_eq!(
             written(&mut response, &context(), &["hello", "", "0123456789abcdef"]),
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"
@@ -349,24 +445,50 @@ mod tests {
 
     #[test]
     fn headers_replace_each_other() {
-        let mut response = Response::default();
-        response.set(b"x-FOO-bar", b"1").unwrap();
-        response.set(b"etag", b"e").unwrap();
-        response.set(b"X-Foo-Bar", b"2").unwrap();
-        response.set(b"keep-alive", b"k").unwrap();
-        response.set(b"content-length", b"0").unwrap();
-        assert_eq!(
-            response
-                .headers
-                .iter()
-                .filter(|&&byte| byte == b'\n')
-                .count(),
-            4
-        );
+        let mut response = with(&[
+            ("x-FOO-bar", "1"),
+            ("etag", "e"),
+            ("X-Foo-Bar", " 2\t"),
+            ("content-length", "5"),
+            ("Content-LENGTH", "0"),
+        ]);
         response.remove(b"x-foo");
         assert_eq!(
             written(&mut response, &context(), &[]),
-            "HTTP/1.1 200 OK\r\nETag: e\r\nX-Foo-Bar: 2\r\nKeep-Alive: k\r\nContent-Length: 0\r\n\r\n"
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: e\r\nX-Foo-Bar: 2\r\n\r\n"
+        );
+        let mut response = with(&[("a", "1"), ("content-length", "5"), ("connection", "close")]);
+        for name in ["a", "Content-Length", "connection"] {
+            response.remove(name.as_bytes());
+        }
+        assert!(written(&mut response, &context(), &["x"])
+            .ends_with("chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"));
+        assert!(!response.close);
+    }
+
+    /// A short line before it must not hide a field: two lengths would go out, or
+    /// one beside chunks.
+    #[test]
+    fn one_framing_whatever_stands_before() {
+        let fields = [
+            ("x-id", "7"),
+            ("content-length", "100"),
+            ("content-length", "2"),
+        ];
+        let text = written(&mut with(&fields), &context(), &["ab"]);
+        assert_eq!(
+            text,
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Id: 7\r\n\r\nab"
+        );
+        let fields = [
+            ("x-id", "7"),
+            ("content-length", "2"),
+            ("transfer-encoding", "chunked"),
+        ];
+        let text = written(&mut with(&fields), &context(), &["ab"]);
+        assert_eq!(
+            text,
+            "HTTP/1.1 200 OK\r\nX-Id: 7\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
         );
     }
 
@@ -377,53 +499,70 @@ mod tests {
             ("a", "b\r\nc: d"),
             ("a", "b\n"),
             ("a", "\0"),
+            ("a", "b\u{b}c"),
+            ("a", "b\u{c}c"),
+            ("a", "b\u{7f}c"),
             ("", "b"),
             ("a b", "c"),
             ("a:", "b"),
             ("a\r\n", "b"),
+            ("content-length", ""),
+            ("content-length", "x"),
+            ("content-length", "-1"),
+            ("content-length", "1.5"),
+            ("content-length", "1, 1"),
+            ("content-length", "9223372036854775808"),
+            ("transfer-encoding", "chunked, gzip"),
+            ("transfer-encoding", "chunked, chunked"),
         ] {
-            assert_eq!(
-                response.set(name.as_bytes(), value.as_bytes()),
-                Err(Malformed),
-                "{name:?} {value:?}"
-            );
+            let result = response.set(name.as_bytes(), value.as_bytes());
+            assert_eq!(result, Err(Malformed), "{name:?} {value:?}");
         }
         assert_eq!(response.set_reason(b"x\r\ny"), Err(Malformed));
-        assert!(response.headers.is_empty());
+        assert!(response.headers.is_empty() && response.length.is_none());
+        response.set(b"content-length", b"5.0").unwrap();
+        assert_eq!(response.length, Some(5));
     }
 
     #[test]
     fn responses_without_body() {
-        for (code, head) in [
-            (
-                204,
-                "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nKeep-Alive: timeout=30\r\n\r\n",
-            ),
-            (
-                304,
-                "HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\nKeep-Alive: timeout=30\r\n\r\n",
-            ),
-            (101, "HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+        for (code, line) in [
+            (204, "204 No Content\r\n"),
+            (205, "205 Reset Content\r\nContent-Length: 0\r\n"),
+            (304, "304 Not Modified\r\n"),
+            (101, "101 Switching Protocols\r\n"),
+            (102, "102 Processing\r\nConnection: close\r\n"),
         ] {
-            let mut response = Response {
-                code,
-                ..Response::default()
-            };
-            response.set(b"transfer-encoding", b"chunked").unwrap();
-            assert_eq!(written(&mut response, &context(), &["body"]), head);
+            let mut response = with(&[("transfer-encoding", "chunked")]);
+            response.code = code;
+            assert_eq!(
+                written(&mut response, &context(), &["body"]),
+                format!("HTTP/1.1 {line}\r\n")
+            );
         }
-        let mut response = Response::default();
+        for (code, length) in [(204, None), (304, Some(7)), (101, None), (205, Some(0))] {
+            let mut response = with(&[("content-length", "7")]);
+            response.code = code;
+            let text = written(&mut response, &context(), &["body"]);
+            let line = length.map(|length| format!("Content-Length: {length}\r\n"));
+            assert_eq!(text.contains("Content-Length"), line.is_some(), "{code}");
+            assert!(line.is_none_or(|line| text.contains(&line)), "{code}");
+            assert!(!response.close);
+        }
+        let head = Context {
+            head_only: true,
+            ..context()
+        };
         assert_eq!(
-            written(
-                &mut response,
-                &Context {
-                    head_only: true,
-                    ..context()
-                },
-                &["body"]
-            ),
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nKeep-Alive: timeout=30\r\n\r\n"
+            written(&mut Response::default(), &head, &["body"]),
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         );
+        let mut response = with(&[("content-length", "7")]);
+        assert_eq!(
+            written(&mut response, &head, &["body"]),
+            "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n"
+        );
+        assert!(!response.close);
     }
 
     #[test]
@@ -433,52 +572,81 @@ mod tests {
             close: true,
             ..context()
         };
-        assert_eq!(
-            written(&mut Response::default(), &old, &["body"]),
-            "HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nbody"
-        );
-        let mut response = Response::default();
-        response.set(b"transfer-encoding", b"chunked").unwrap();
-        assert_eq!(
-            written(&mut response, &old, &["body"]),
-            "HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nbody"
-        );
+        for fields in [
+            &[][..],
+            &[("transfer-encoding", "chunked")],
+            &[("transfer-encoding", "gzip, chunked")],
+        ] {
+            assert_eq!(
+                written(&mut with(fields), &old, &["body"]),
+                "HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nbody"
+            );
+        }
     }
 
     #[test]
-    fn announced_length_is_watched() {
-        for (sent, close) in [("body", false), ("bod", true), ("bodyx", true)] {
-            let mut response = Response::default();
-            response.set(b"content-length", b"4").unwrap();
-            written(&mut response, &context(), &[sent]);
-            assert_eq!(response.close, close, "{sent}");
+    fn other_codings_end_with_the_connection() {
+        let mut response = with(&[("transfer-encoding", "gzip")]);
+        assert!(written(&mut response, &context(), &["x"]).ends_with("\r\n\r\nx"));
+        assert!(response.close);
+        let mut response = with(&[("transfer-encoding", "gzip, Chunked")]);
+        assert!(written(&mut response, &context(), &["x"]).ends_with("\r\n\r\n1\r\nx\r\n0\r\n\r\n"));
+        assert!(!response.close);
+    }
+
+    #[test]
+    fn announced_length_is_the_truth() {
+        // While nothing was sent, it is corrected.
+        for (announced, body) in [
+            ("4", "body"),
+            ("4", "bod"),
+            ("4", "body and more"),
+            ("100", ""),
+        ] {
+            let mut response = with(&[("content-length", announced), ("a", "b")]);
+            let text = written(&mut response, &context(), &[body]);
+            let expected = format!("Content-Length: {}\r\nA: b\r\n\r\n{body}", body.len());
+            assert!(text.ends_with(&expected), "{text}");
+            assert!(!response.close);
         }
-        let mut response = Response::default();
-        response.set(b"content-length", b"4").unwrap();
-        response.set(b"transfer-encoding", b"chunked").unwrap();
-        assert!(!written(&mut response, &context(), &["body"]).contains("Content-Length"));
+        // Afterwards, more is refused, and less ends the connection.
+        for (sent, more, close) in [(4, 0, false), (3, 1, false), (3, 0, true), (0, 0, true)] {
+            let mut response = with(&[("content-length", "4")]);
+            let mut out = Vec::new();
+            response.build(&context(), &mut out);
+            assert_eq!(response.begin_piece(sent, true, &mut out), Ok(sent > 0));
+            assert_eq!(response.begin_piece(9, true, &mut out), Err(TooLong));
+            assert_eq!(response.begin_piece(more, true, &mut out), Ok(more > 0));
+            response.finish(true, &mut out);
+            assert_eq!(response.close, close);
+        }
+        let mut response = with(&[("content-length", "1")]);
+        let mut out = Vec::new();
+        response.build(&context(), &mut out);
+        assert_eq!(response.check_length(), Ok(()));
+        assert_eq!(response.begin_piece(2, false, &mut out), Ok(true));
+        assert_eq!(response.check_length(), Err(TooLong));
     }
 
     #[test]
     fn closing() {
-        let mut response = Response::default();
-        response.set(b"connection", b"keep-alive, Close").unwrap();
-        assert!(!written(&mut response, &context(), &[]).contains("Keep-Alive: "));
-        assert!(response.close);
-        let mut response = Response {
-            code: 418,
-            ..Response::default()
-        };
-        let text = written(
-            &mut response,
-            &Context {
-                close: true,
-                ..context()
-            },
-            &[],
-        );
-        assert!(text.starts_with("HTTP/1.1 418\r\n") && text.contains("Connection: close\r\n"));
-        response.reset();
-        assert!(!response.built && response.code == 200);
+        let mut response = with(&[("connection", "keep-alive, Close")]);
+        let text = written(&mut response, &context(), &[]);
+        assert!(!text.contains("Connection: close") && response.close);
+        for fields in [&[][..], &[("connection", "keep-alive")]] {
+            let mut response = with(fields);
+            response.code = 418;
+            let text = written(
+                &mut response,
+                &Context {
+                    close: true,
+                    ..context()
+                },
+                &[],
+            );
+            assert!(text.starts_with("HTTP/1.1 418\r\n") && text.contains("Connection: close\r\n"));
+            response.reset();
+            assert!(response.is_untouched());
+        }
     }
 }

@@ -78,12 +78,12 @@ pub fn all() -> impl Iterator<Item = (i64, &'static [u8])> {
 }
 
 /// Append ` <reason>`, or nothing when the code has none.
-pub fn write_reason(code: i64, out: &mut Vec<u8>) {
+pub fn write_reason(code: u16, out: &mut Vec<u8>) {
     if code == 200 {
         put(out, b" OK");
         return;
     }
-    let Some((_, name)) = all().find(|&(known, _)| known == code) else {
+    let Some((_, name)) = all().find(|&(known, _)| known == i64::from(code)) else {
         return;
     };
     let mut previous = b'_';
@@ -115,7 +115,7 @@ pub fn write_reason(code: i64, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn reason(code: i64) -> String {
+    fn reason(code: u16) -> String {
         let mut out = Vec::new();
         write_reason(code, &mut out);
         String::from_utf8(out).unwrap()
@@ -133,7 +133,7 @@ mod tests {
             (451, " Unavailable For Legal Reasons"),
             (505, " HTTP Version Not Supported"),
             (418, ""),
-            (-1, ""),
+            (1000, ""),
         ] {
             assert_eq!(reason(code), text);
         }

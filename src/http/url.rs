@@ -1,5 +1,6 @@
 //! Splitting a URL into its parts (RFC 3986 shapes, contract names): nothing is
-//! decoded, nothing lower-cased, and an `@` counts inside the authority only.
+//! decoded, nothing lower-cased, and an `@` counts inside the authority only. Blanks
+//! and control characters stand in no URL.
 
 /// The parts of a URL; every slice points into the text that was parsed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -44,6 +45,9 @@ fn digits(text: &[u8]) -> Option<i64> {
 
 /// `None` means the text is not a URL.
 pub fn parse(text: &[u8]) -> Option<Url<'_>> {
+    if text.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
+        return None;
+    }
     let mut url = Url::default();
     let (scheme, tail) = split(text, b":");
     if !scheme.first()?.is_ascii_alphabetic() || !scheme.iter().all(u8::is_ascii_alphanumeric) {
@@ -153,6 +157,44 @@ mod tests {
         assert_eq!(parsed("http://a:b:c@h").user, Some(&b"a:b:c"[..]));
         assert_eq!(parsed("http://a@b@h").user, Some(&b"a@b"[..]));
         assert_eq!(parsed("http://a@b@h").host, b"h");
+    }
+
+    #[test]
+    fn blanks_and_control_characters_are_refused() {
+        for byte in (0..=32).chain([127]) {
+            for at in 0..=12 {
+                let mut text = b"http://h/a?b".to_vec();
+                text.insert(at, byte);
+                assert_eq!(parse(&text), None, "{byte} at {at}");
+            }
+        }
+        assert_eq!(parsed("http://h/\u{e9}").path, "/\u{e9}".as_bytes());
+    }
+
+    #[test]
+    fn ipv6_hosts() {
+        for (text, host, port) in [
+            ("http://[::1]", "::1", None),
+            ("http://[::1]:", "::1", None),
+            ("http://[::1]:0/", "::1", Some(0)),
+            (
+                "http://u:p@[fe80::1%25eth0]:8080/x",
+                "fe80::1%25eth0",
+                Some(8080),
+            ),
+        ] {
+            let url = parsed(text);
+            assert_eq!((url.host, url.port), (host.as_bytes(), port), "{text}");
+        }
+        for bad in [
+            "http://[::1",
+            "http://[]:80",
+            "http://[::1]80",
+            "http://[::1]:x",
+            "http://::1/",
+        ] {
+            assert_eq!(parse(bad.as_bytes()), None, "{bad}");
+        }
     }
 
     #[test]

@@ -4,13 +4,28 @@
 use std::cell::Cell;
 use std::ffi::{c_int, c_void, CStr};
 use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::ptr;
 
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
-use nix::sys::stat::{fstatat, FileStat};
+use nix::fcntl::{self, AtFlags, OFlag};
+use nix::sys::stat::{fstat, fstatat, stat, FileStat, Mode};
 
 use super::fd;
+
+/// Opens a regular file for reading, and tells what it is; None for anything else,
+/// which is not opened: doing that to a device or a pipe may have effects.
+pub fn open_regular(path: &CStr) -> Result<Option<(OwnedFd, FileStat)>, Errno> {
+    let regular = |stat: &FileStat| stat.st_mode & libc::S_IFMT == libc::S_IFREG;
+    if !regular(&stat(path)?) {
+        return Ok(None);
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+    let fd = fcntl::open(path, flags, Mode::empty())?;
+    // The name may stand for something else by now.
+    let found = fstat(&fd)?;
+    Ok(regular(&found).then_some((fd, found)))
+}
 
 /// readlink(2): the target, cut to the room there is.
 pub fn readlink<'a>(path: &CStr, into: &'a mut [MaybeUninit<u8>]) -> Result<&'a [u8], Errno> {

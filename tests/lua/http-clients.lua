@@ -63,7 +63,7 @@ end)
 case('curl: bodies', function()
     local big = ('0123456789abcdef'):rep(1 << 17)
     file.writefile(T.path('big'), big)
-    with_server(nil, function(con, req)
+    with_server({ max_body = 4 << 20 }, function(con, req)
         con:send(req.headers.expect or '', ' ', req.headers['transfer-encoding'] or '', ' ')
         local total = 0
         while con.body_remain > 0 do
@@ -79,7 +79,7 @@ case('curl: bodies', function()
             ' chunked 2097152')
     end)
     -- Without a read there is no go-ahead, and the answer comes at once.
-    with_server(nil, function(con)
+    with_server({ max_body = 4 << 20 }, function(con)
         local data = con:read_body()
         con:send(#data)
     end, function(base)
@@ -93,7 +93,7 @@ case('curl: forms', function()
     local big = ('\r\n--'):rep(100000)
     file.writefile(T.path('big'), big)
     local parts = {}
-    with_server(nil, function(con, req)
+    with_server({ max_body = 4 << 20 }, function(con, req)
         local name, pieces
         while true do
             local event, data = con:read_formdata(req, 10)

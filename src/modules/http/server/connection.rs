@@ -2,19 +2,15 @@
 //! does to the stream happens in `pump`; everything it leaves on the Lua stack
 //! happens here, when nothing is borrowed.
 
-use std::cell::Cell;
 use std::ffi::c_int;
 
-use super::exchange::{drop_front, Part};
-use super::pump::{Event, Failure, Goal, Phase, Pump};
+use super::exchange::{drop_front, Failure, Part};
+use super::pump::{Event, Goal, Phase, Pump};
 use super::request;
 use super::settings::Shared;
 use crate::abi::attempt::{self, Attempt, End, Try, Waiting};
 use crate::abi::{Core, Nanoseconds};
 use crate::lua::{ffi, Error, Lua, Outcome, Returns};
-
-/// How long the peer has to take an answer before it is closed upon.
-const LINGER: Nanoseconds = 2_000_000_000;
 
 /// User values: what keeps reader and writer alive.
 const READER: c_int = 1;
@@ -25,18 +21,9 @@ const WRITER: c_int = 2;
 pub struct Connection {
     waiting: Waiting,
     pub(super) pump: Pump,
-    /// Inactivity limit of the running call.
-    timeout: Cell<Nanoseconds>,
 }
 
 crate::attempt!(Connection);
-
-/// Where a call stands.
-enum Settled {
-    Results(c_int),
-    Waits(Phase),
-    Moved,
-}
 
 /// `connection(settings, reader, writer)`, for the driver.
 pub fn new(lua: Lua) -> Outcome {
@@ -50,12 +37,46 @@ pub fn new(lua: Lua) -> Outcome {
     slot.fill(Connection {
         waiting: Waiting::new::<Connection>(core),
         pump: Pump::new(reader, writer, shared.0.clone()),
-        timeout: Cell::new(0),
     });
     lua.insert(2);
     lua.set_user_value(2, WRITER);
     lua.set_user_value(2, READER);
     Ok(Returns(1))
+}
+
+impl Attempt for Connection {
+    type Host = Core;
+
+    fn waiting(&self) -> &Waiting {
+        &self.waiting
+    }
+
+    fn fd(&self) -> c_int {
+        self.pump.reader.fd()
+    }
+
+    fn attempt(&self, lua: Lua) -> Try {
+        self.tell(lua, self.pump.run())
+    }
+
+    fn end(&self, lua: Lua, end: End) -> Try {
+        let event = match (end, self.pump.goal.get()) {
+            (End::Timeout, _) => self.pump.timed_out(),
+            (End::Canceled, Goal::Request | Goal::Last) => Event::Ended,
+            (End::Canceled, _) => Event::Failed(Failure::Canceled),
+        };
+        self.tell(lua, event)
+    }
+
+    fn limit(&self) -> Nanoseconds {
+        self.pump.limit()
+    }
+
+    fn drop_request(&self) {
+        if let Some(mut exchange) = self.pump.exchange() {
+            exchange.broken = true;
+        }
+    }
 }
 
 impl Connection {
@@ -64,47 +85,59 @@ impl Connection {
         self.waiting.host.forget(&self.waiting.parked);
     }
 
-    /// Work towards `goal`, as the tail of a method. May raise.
+    /// Work towards `goal`, as the tail of a method; `timeout` is the limit its
+    /// caller gave for the body, 0 for ours. May raise.
     pub fn start(&self, lua: Lua, goal: Goal, timeout: Nanoseconds) -> Outcome {
         if self.waiting.host.is_parked(&self.waiting.parked) {
             return Err("another coroutine is already waiting on this I/O object".into());
         }
         self.pump.reader.check_idle()?;
-        self.pump.goal.set(goal);
-        self.timeout.set(timeout);
-        attempt::start(self, lua, 0)
+        self.pump.begin(goal, timeout);
+        attempt::start(self, lua, timeout)
     }
 
-    /// What an event means for the call. May raise.
-    fn conclude(&self, lua: Lua, event: Event) -> Try {
+    /// What an event means to the engine that waits; results are pushed.
+    fn tell(&self, lua: Lua, event: Event) -> Try {
         match self.settle(lua, event) {
-            Ok(Settled::Results(count)) => Try::Done(count),
-            Ok(Settled::Moved) => Try::Moved,
-            Ok(Settled::Waits(phase)) => {
-                let changed = self.pump.phase.replace(phase) != phase;
-                // Who sends a head byte by byte gains no time by it.
-                let counts = matches!(phase, Phase::Write | Phase::Body);
-                if changed || (counts && self.pump.progress.get()) {
-                    self.waiting.refresh();
+            Ok(told) => told,
+            Err(error) => {
+                match error.message() {
+                    // The error value is on top: out of memory, most likely.
+                    None => lua.push_nil(),
+                    Some(text) => {
+                        lua.push_bytes(text);
+                        lua.push_nil();
+                    }
                 }
-                Try::Again(self.pump.direction.get())
+                lua.insert(-2);
+                Try::Done(2)
             }
-            Err(error) => lua.raise(error),
         }
     }
 
+    /// Wait; a new phase has its time from now on.
+    fn wait(&self, phase: Phase) -> Try {
+        if self.pump.enter(phase) {
+            self.waiting.refresh();
+        }
+        Try::Again(self.pump.direction.get())
+    }
+
     /// Push what an event means to the caller, or tell what to wait for. May raise.
-    fn settle(&self, lua: Lua, event: Event) -> Result<Settled, Error> {
+    fn settle(&self, lua: Lua, event: Event) -> Result<Try, Error> {
         let mut event = event;
         if let Event::Request = event {
             match request::push(&self.pump, lua)? {
-                None => return Ok(Settled::Results(1)),
+                None => return Ok(Try::Done(1)),
                 Some(status) => event = self.pump.refuse(status),
             }
         }
         let count = match event {
-            Event::Wait(phase) => return Ok(Settled::Waits(phase)),
-            Event::Moved => return Ok(Settled::Moved),
+            Event::Wait(phase) => return Ok(self.wait(phase)),
+            Event::Again(phase) => {
+                self.pump.enter(phase);
+                return Ok(Try::Moved);
+            }
             // Requests were dealt with above.
             Event::Request => 0,
             Event::Done => {
@@ -118,7 +151,7 @@ impl Connection {
             Event::Form => {
                 let part = match self.pump.exchange() {
                     Some(exchange) => exchange.part,
-                    None => return Ok(Settled::Results(0)),
+                    None => return Ok(Try::Done(0)),
                 };
                 self.hand_out(lua, |lua, received, _| {
                     let before = lua.top();
@@ -130,7 +163,7 @@ impl Connection {
                 self.pump.end_exchange();
                 let status = self.pump.refused.get();
                 if status == 0 {
-                    return Ok(Settled::Results(0));
+                    return Ok(Try::Done(0));
                 }
                 lua.push_nil();
                 lua.push_str("request refused with status ");
@@ -154,12 +187,15 @@ impl Connection {
                     Failure::BadForm => lua.push_str("bad request"),
                     Failure::BadChunk => lua.push_str("not a vaild http chunked body"),
                     Failure::TooLarge => lua.push_str("request body too large"),
+                    Failure::Busy => lua.push_str("too many request bodies"),
+                    Failure::Memory => lua.push_str("not enough memory"),
+                    Failure::Shrunk => lua.push_str("unexpected end of file"),
                 }
                 lua.concat(2);
                 2
             }
         };
-        Ok(Settled::Results(count))
+        Ok(Try::Done(count))
     }
 
     /// Push something made of the received bytes that are ready; drop those.
@@ -168,11 +204,15 @@ impl Connection {
         lua: Lua,
         push: impl FnOnce(Lua, &[u8], usize) -> Result<c_int, Error>,
     ) -> Result<c_int, Error> {
-        let (mut received, ready) = match self.pump.exchange() {
-            Some(mut exchange) => (std::mem::take(&mut exchange.received), exchange.ready),
+        let (mut received, ready, made) = match self.pump.exchange() {
+            Some(mut exchange) => {
+                let made = std::mem::take(&mut exchange.made);
+                (std::mem::take(&mut exchange.received), exchange.ready, made)
+            }
             None => return Ok(0),
         };
         let result = push(lua, &received, ready);
+        received.truncate(received.len().saturating_sub(made));
         if result.is_ok() {
             drop_front(&mut received, ready);
         }
@@ -180,49 +220,6 @@ impl Connection {
             exchange.received = received;
         }
         result
-    }
-}
-
-impl Attempt for Connection {
-    type Host = Core;
-
-    fn waiting(&self) -> &Waiting {
-        &self.waiting
-    }
-
-    fn fd(&self) -> c_int {
-        self.pump.reader.fd()
-    }
-
-    fn attempt(&self, lua: Lua) -> Try {
-        self.conclude(lua, self.pump.run())
-    }
-
-    fn end(&self, lua: Lua, end: End) -> Try {
-        let event = match end {
-            End::Timeout => self.pump.timed_out(),
-            End::Canceled => match self.pump.goal.get() {
-                Goal::Request | Goal::Last => Event::Ended,
-                _ => Event::Failed(Failure::Canceled),
-            },
-        };
-        self.conclude(lua, event)
-    }
-
-    fn limit(&self) -> Nanoseconds {
-        match self.pump.phase.get() {
-            Phase::Write => self.pump.settings.send_timeout,
-            Phase::Body => self.timeout.get(),
-            Phase::Idle => self.pump.settings.idle,
-            Phase::Head | Phase::Drain => self.pump.settings.head_timeout,
-            Phase::Linger => LINGER,
-        }
-    }
-
-    fn drop_request(&self) {
-        if let Some(mut exchange) = self.pump.exchange() {
-            exchange.broken = true;
-        }
     }
 }
 

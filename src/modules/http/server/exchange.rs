@@ -1,6 +1,9 @@
 //! One request and its response: everything a connection needs only while it
 //! serves, so that an idle one holds none of it.
 
+use std::mem::take;
+use std::os::fd::OwnedFd;
+
 use super::settings::Settings;
 use crate::http::body::{Body, Framing};
 use crate::http::multipart::Multipart;
@@ -9,6 +12,37 @@ use crate::http::response::{Context, Response};
 
 /// Buffers above this size are not kept for another request.
 const KEPT: usize = 16384;
+
+/// Why moving bytes failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The reader or writer has the text.
+    Reader,
+    Writer,
+    Closed,
+    Timeout,
+    Canceled,
+    BadForm,
+    BadChunk,
+    TooLarge,
+    /// All connections together hold too much.
+    Busy,
+    Memory,
+    /// The file ended before its size.
+    Shrunk,
+}
+
+impl Failure {
+    /// The status that tells the peer, when the handler does not.
+    pub fn status(self) -> u16 {
+        match self {
+            Failure::TooLarge => 413,
+            Failure::Timeout => 408,
+            Failure::Busy | Failure::Memory => 503,
+            _ => 400,
+        }
+    }
+}
 
 /// A part of a form, as ranges of the received bytes.
 #[derive(Clone, Copy)]
@@ -21,6 +55,18 @@ pub enum Part {
     Failed(&'static str),
 }
 
+/// A file to be sent, or what is left of it.
+pub struct File {
+    pub fd: OwnedFd,
+    /// Its entity tag.
+    pub tag: Vec<u8>,
+    pub offset: i64,
+    pub left: u64,
+    pub size: u64,
+    /// Seconds since 1970.
+    pub modified: i64,
+}
+
 /// State of a request being served.
 pub struct Exchange {
     pub response: Response,
@@ -28,12 +74,17 @@ pub struct Exchange {
     /// Bytes for the peer, and how many of them it has got.
     pub out: Vec<u8>,
     pub sent: usize,
+    pub file: Option<File>,
     /// Payload that was received and not handed out; the head while it is read.
     pub received: Vec<u8>,
     /// How many received bytes the running call is about to hand out.
     pub ready: usize,
+    /// Bytes behind the received ones that were made of them, for this call.
+    pub made: usize,
     /// Unread payload thrown away after the response.
     pub drained: u64,
+    /// The largest piece of the body at once, as `Settings::held` counts it.
+    pub held: usize,
     pub form: Option<Multipart>,
     pub part: Part,
     pub minor: u8,
@@ -46,6 +97,10 @@ pub struct Exchange {
     pub streamed: bool,
     /// The stream is out of step: nothing more can be said on it.
     pub broken: bool,
+    /// Nothing more of the body can be read, for this reason.
+    pub failure: Option<Failure>,
+    /// What the peer is told of the request when the handler says nothing.
+    pub complaint: Option<Failure>,
 }
 
 impl Default for Exchange {
@@ -55,9 +110,12 @@ impl Default for Exchange {
             body: Body::new(Framing::Length(0)),
             out: Vec::new(),
             sent: 0,
+            file: None,
             received: Vec::new(),
             ready: 0,
+            made: 0,
             drained: 0,
+            held: 0,
             form: None,
             part: Part::End,
             minor: 1,
@@ -66,16 +124,20 @@ impl Default for Exchange {
             expects_continue: false,
             streamed: false,
             broken: false,
+            failure: None,
+            complaint: None,
         }
     }
 }
 
-/// Empty a buffer; it keeps its memory unless that is much.
-fn empty(buffer: &mut Vec<u8>) {
-    if buffer.capacity() > KEPT {
-        *buffer = Vec::new();
-    }
+/// A buffer's memory for the next use, unless that is much.
+fn emptied(buffer: &mut Vec<u8>) -> Vec<u8> {
+    let mut buffer = take(buffer);
     buffer.clear();
+    if buffer.capacity() > KEPT {
+        return Vec::new();
+    }
+    buffer
 }
 
 /// Remove the first `count` bytes.
@@ -88,19 +150,13 @@ pub fn drop_front(buffer: &mut Vec<u8>, count: usize) {
 impl Exchange {
     /// Forget everything but the memory.
     pub fn clear(&mut self) {
-        empty(&mut self.out);
-        empty(&mut self.received);
         self.response.reset();
-        self.body = Body::new(Framing::Length(0));
-        self.sent = 0;
-        self.drained = 0;
-        self.minor = 1;
-        self.head_only = false;
-        self.close = false;
-        self.expects_continue = false;
-        self.form = None;
-        self.streamed = false;
-        self.broken = false;
+        *self = Exchange {
+            response: take(&mut self.response),
+            out: emptied(&mut self.out),
+            received: emptied(&mut self.received),
+            ..Exchange::default()
+        };
     }
 
     /// Note what the head says about connection and body.
@@ -117,6 +173,14 @@ impl Exchange {
         self.body
             .remaining()
             .saturating_add(self.received.len() as u64)
+    }
+
+    /// Nothing more of the body can be read.
+    pub fn fail(&mut self, failure: Failure) -> Failure {
+        self.failure = Some(failure);
+        self.complaint = Some(failure);
+        self.close = true;
+        failure
     }
 
     /// Write the response head, if it is not written yet.
@@ -140,13 +204,23 @@ impl Exchange {
         self.response.build(&context, &mut self.out);
     }
 
+    /// The handler is done: complete the response, or say what it did not.
+    pub fn finish(&mut self, settings: &Settings) {
+        if let (Some(complaint), true) = (self.complaint, self.response.is_untouched()) {
+            self.answer(complaint.status(), settings);
+        }
+        self.file = None;
+        self.build(settings);
+        self.response.finish(self.streamed, &mut self.out);
+    }
+
     /// Replace whatever was prepared by an empty response that ends the connection.
     pub fn answer(&mut self, status: u16, settings: &Settings) {
         self.out.clear();
         self.sent = 0;
         self.response.reset();
-        self.response.code = status.into();
-        self.response.set_empty();
+        self.response.code = status;
+        self.response.length = Some(0);
         self.close = true;
         self.build(settings);
     }

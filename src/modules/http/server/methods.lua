@@ -2,7 +2,6 @@
 -- response as `con.resp` shows it.
 
 local native, methods, metatable = ...
-local file = require 'eco.file'
 
 -- Native functions that are no methods for handlers.
 local function take(name)
@@ -11,10 +10,11 @@ local function take(name)
     return f
 end
 
-local begin_piece, end_piece = take 'begin_piece', take 'end_piece'
-local describe, header_lines = take 'describe', take 'header_lines'
-local read_body, discard_body, remaining = take 'read_body', take 'discard_body', take 'remaining'
+local describe, header_lines, set_reason = take 'describe', take 'header_lines', take 'set_reason'
+local read_body, discard_body, remaining = take 'read_body', methods.discard_body, take 'remaining'
 local start_form, next_part = take 'start_form', take 'next_part'
+local open_file, answer_file, send_opened = take 'open_file', take 'answer_file', take 'send_opened'
+local add_header, set_status = methods.add_header, methods.set_status
 native.next_request, native.remaining = take 'next_request', remaining
 
 -- Content types and the suffixes they stand for.
@@ -72,25 +72,6 @@ local function content_type(path)
     return suffix and types:match('\n(%S+)[^\n]* ' .. suffix .. '[ \n]') or 'application/octet-stream'
 end
 
-local function format_date(seconds)
-    return os.date('!%a, %d %b %Y %H:%M:%S GMT', seconds)
-end
-
--- Seconds since 1970; nil unless the text is exactly what `format_date` writes.
-local function parse_date(text)
-    local day, name, year, hour, minute, second = text:match('^%a+, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$')
-    local month = name and ('  JanFebMarAprMayJunJulAugSepOctNovDec'):find(name, 1, true)
-    if not month then
-        return nil
-    end
-    -- Years begin in March here, so that leap days come last.
-    month = month // 3
-    year = month > 2 and year + 0 or year - 1
-    local days = (153 * ((month + 9) % 12) + 2) // 5 + day - 1 + 365 * year + year // 4 - year // 100 + year // 400
-    local seconds = (days - 719468) * 86400 + hour * 3600 + minute * 60 + second
-    return format_date(seconds) == text and seconds or nil
-end
-
 -- Seconds as the scheduler counts them; 0 stands for ever.
 local function nanoseconds(seconds)
     seconds = tonumber(seconds)
@@ -119,6 +100,12 @@ function methods:redirect(code, location)
     return self:send_error(code)
 end
 
+-- Notes what is left of the body, and passes on what reading it gave.
+local function note(con, ...)
+    con.body_remain = remaining(con)
+    return ...
+end
+
 function methods:read_body(count, timeout)
     if remaining(self) == 0 then
         return ''
@@ -127,21 +114,11 @@ function methods:read_body(count, timeout)
     if count <= 0 then
         error('size must be greater than 0', 2)
     end
-    local data, err = read_body(self, count, nanoseconds(timeout))
-    self.body_remain = remaining(self)
-    if data then
-        return data
-    end
-    return nil, err
+    return note(self, read_body(self, count, nanoseconds(timeout)))
 end
 
 function methods:discard_body()
-    local ok, err = discard_body(self)
-    self.body_remain = remaining(self)
-    if ok then
-        return true
-    end
-    return nil, err
+    return note(self, discard_body(self))
 end
 
 function methods:read_formdata(req, timeout)
@@ -153,59 +130,18 @@ function methods:read_formdata(req, timeout)
         end
         self.formed = true
     end
-    return next_part(self, nanoseconds(timeout))
-end
-
--- What is known of a file that can be sent; otherwise the reason and the status
--- that tells it.
-local function examine(path)
-    local info, err = file.stat(path)
-    if not info then
-        local missing = err == 'No such file or directory' or err == 'Not a directory'
-        return nil, err, missing and 404 or err == 'Permission denied' and 403 or 500
-    elseif info.type ~= 'REG' or not file.access(path, 'r') then
-        return nil, 'forbidden', 403
-    end
-    return info
-end
-
--- Sends part of a file behind what is buffered.
-local function transfer(con, path, offset, count)
-    local wanted = begin_piece(con, count)
-    local ok, err = con:flush()
-    if wanted then
-        if ok then
-            ok, err = con.sock.wr:sendfile(path, offset, count, con.options.send_timeout or 60)
-        end
-        end_piece(con, ok)
-    end
-    return ok and true or nil, err
+    return note(self, next_part(self, nanoseconds(timeout)))
 end
 
 function methods:send_file(path, count, offset)
-    offset = offset or 0
-    if offset < 0 then
+    if offset and offset < 0 then
         error('offset must be greater than or equal to 0', 2)
     end
-    local info, err = examine(path)
-    if not info then
+    local ok, err = open_file(self, path, count, offset)
+    if not ok then
         return nil, err
     end
-    return transfer(self, path, offset, math.min(count or info.size, info.size - offset))
-end
-
--- Makes a path of what lies between slashes; none when it leaves its root.
-local function normalise(path)
-    local parts = {}
-    for part in path:gmatch('[^/]+') do
-        if part == '..' then
-            if not parts[1] then return end
-            parts[#parts] = nil
-        elseif part ~= '.' then
-            parts[#parts + 1] = part
-        end
-    end
-    return path ~= '' and not path:find('\0', 1, true) and '/' .. table.concat(parts, '/')
+    return send_opened(self)
 end
 
 local function accepts_gzip(list)
@@ -214,93 +150,41 @@ local function accepts_gzip(list)
     return weight and not weight:find('^[0.]+$')
 end
 
-local function names(list, etag)
-    for item in list:gmatch('[^%s,]+') do
-        if item == '*' or item:gsub('^W/', '') == etag then
-            return true
-        end
-    end
-end
-
--- First byte and count of a single range; false when there is nothing there.
-local function part(range, size)
-    local first, last = range:lower():match('^bytes=%s*(%d*)%s*%-%s*(%d*)%s*$')
-    first, last = tonumber(first), tonumber(last)
-    if not first and not last then
-        return nil
-    elseif not first then
-        first, last = math.max(size - last, 0), size - 1
-    elseif last and last < first then
-        return nil
-    end
-    if first >= size then
-        return false
-    end
-    return first, math.min(last or size, size - 1) - first + 1
-end
-
 function methods:serve_file(req)
-    local options, headers = self.options, req.headers
-    local path = normalise(req.path)
-    if not path then
+    local options, path = self.options, req.path
+    -- Handlers may have made a path of their own.
+    if path:byte() ~= 47 or (path .. '/'):find('/../', 1, true) then
         return self:send_error(403)
     elseif path == '/' then
         path = '/' .. options.index
     end
     path = options.docroot .. path
 
+    local head = req.method == 'HEAD'
     local gzip = options.gzip and not path:find('%f[^/.]gz$')
-    local info, err, code
-    local zipped = gzip and accepts_gzip(headers['accept-encoding'] or '') and examine(path .. '.gz')
-    local name = path
-    if zipped then
-        info, name = zipped, path .. '.gz'
-    else
-        info, err, code = examine(path)
+    local zipped = gzip and accepts_gzip(req.headers['accept-encoding'] or '') and open_file(self, path .. '.gz')
+    if not zipped then
+        local ok, _, code = open_file(self, path)
+        if not ok then
+            -- What went wrong says where files are.
+            return self:send_error(code or 404)
+        end
     end
-    if not info then
-        return self:send_error(code, nil, code == 500 and ('stat "%s" fail: %s'):format(path, err) or nil)
-    elseif req.method ~= 'GET' and req.method ~= 'HEAD' then
+    if req.method ~= 'GET' and not head then
         self:add_header('allow', 'GET, HEAD')
         return self:send_error(405)
     end
-
-    local size, modified = info.size, info.mtime
-    local etag = ('"%x-%x-%x"'):format(info.ino, size, modified)
-    local date = format_date(modified)
-    self:add_header('etag', etag)
-    self:add_header('last-modified', date)
     if gzip then
         self:add_header('vary', 'accept-encoding')
     end
-    local match, since = headers['if-none-match'], headers['if-modified-since']
-    if match and names(match, etag) or not match and since and (parse_date(since) or -1) >= modified then
-        self:set_status(304)
+    if not answer_file(self, req.headers, head) then
         return self:send()
-    end
-
-    self:add_header('accept-ranges', 'bytes')
-    local first, count = 0, size
-    local condition = headers['if-range']
-    if headers.range and (not condition or condition == etag or condition == date) then
-        local from, length = part(headers.range, size)
-        if from then
-            first, count = from, length
-            self:set_status(206)
-            self:add_header('content-range', ('bytes %d-%d/%d'):format(first, first + count - 1, size))
-        elseif from == false then
-            self:set_status(416)
-            self:add_header('content-range', 'bytes */' .. size)
-            self:add_header('content-length', 0)
-            return self:send()
-        end
     end
     self:add_header('content-type', content_type(path))
     if zipped then
         self:add_header('content-encoding', 'gzip')
     end
-    self:add_header('content-length', count)
-    return transfer(self, name, first, count)
+    return send_opened(self)
 end
 
 -- What most requests leave as it is.
@@ -315,10 +199,53 @@ local function headers(resp)
     return all
 end
 
+-- The headers of a response, as a table that passes on what is set in it.
+local function header_view(resp)
+    return setmetatable({}, {
+        __index = function(_, name)
+            return headers(resp)[tostring(name):lower()]
+        end,
+        __newindex = function(_, name, value)
+            add_header(resp, name, value)
+        end,
+        __pairs = function()
+            return next, headers(resp)
+        end,
+    })
+end
+
+-- Fields of a script's own.
+local own = setmetatable({}, { __mode = 'k' })
+
 -- The response as `con.resp` shows it.
-metatable.__index = function(resp, name)
+function metatable.__index(resp, name)
     if name == 'headers' then
-        return headers(resp)
+        return header_view(resp)
+    end
+    local fields = own[resp]
+    if fields and fields[name] ~= nil then
+        return fields[name]
     end
     return describe(resp, name)
+end
+
+function metatable.__newindex(resp, name, value)
+    if name == 'code' then
+        set_status(resp, value)
+    elseif name == 'status' then
+        set_reason(resp, value)
+    elseif name == 'headers' then
+        for known in pairs(headers(resp)) do
+            add_header(resp, known)
+        end
+        for field, text in pairs(value) do
+            add_header(resp, field, text)
+        end
+    elseif describe(resp, name) ~= nil then
+        error(('field %q of a response cannot be set'):format(name), 2)
+    else
+        local fields = own[resp] or {}
+        own[resp] = fields
+        fields[name] = value
+    end
 end

@@ -2,18 +2,15 @@
 //! works towards a goal until it is reached or would block. Knows no Lua.
 
 use std::cell::{Cell, RefCell, RefMut};
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
-use super::exchange::{drop_front, Exchange, Part};
+use super::exchange::{drop_front, Exchange, Failure, Part};
 use super::settings::Settings;
-use crate::abi::{Interest, Reader, Transfer, Writer};
-use crate::http::body::Broken;
+use crate::abi::{monotonic, Interest, Nanoseconds, Reader, Transfer, Writer};
 use crate::http::head::{Scan, Scanner};
-use crate::http::multipart::{Event as Found, PIECE};
+use crate::http::multipart::{decode_filename, Event as Found, PIECE};
 use crate::http::text::put;
-
-/// Pieces of a body in a row, until others may have their turn.
-const ROW: u32 = 16;
 
 /// What a call wants.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,6 +27,8 @@ pub enum Goal {
     Discard,
     /// The next part of the form in the body.
     Form,
+    /// What is buffered and `Exchange::file` behind it out.
+    File,
 }
 
 /// What a wait is for: decides direction and limit.
@@ -47,26 +46,12 @@ pub enum Phase {
     Linger,
 }
 
-/// Why a call failed.
-#[derive(Clone, Copy)]
-pub enum Failure {
-    /// The reader or writer has the text.
-    Reader,
-    Writer,
-    Closed,
-    Timeout,
-    Canceled,
-    BadForm,
-    BadChunk,
-    TooLarge,
-}
-
 /// How far a goal was reached.
 #[derive(Clone, Copy)]
 pub enum Event {
     Wait(Phase),
-    /// Pieces of a body were moved, and there is more: others may be waiting.
-    Moved,
+    /// There is more to do at once, but it is the others' turn.
+    Again(Phase),
     Done,
     /// A head lies in the received bytes.
     Request,
@@ -82,6 +67,10 @@ pub enum Event {
 /// Bytes asked of the stream at once, for heads and for bodies.
 const HEAD: usize = 1024;
 const BODY: usize = 8192;
+/// Body bytes that every request may hold without being counted.
+const SMALL: usize = 4096;
+/// What one wait has to move for the next to have its full time again.
+const PROGRESS: usize = 1024;
 
 /// The I/O state of a connection; while it is idle, this is all there is of it.
 pub struct Pump {
@@ -91,13 +80,21 @@ pub struct Pump {
     exchange: RefCell<Option<Box<Exchange>>>,
     scanner: Cell<Scanner>,
     pub goal: Cell<Goal>,
-    /// What it waits for, and whether bytes moved since it last waited.
+    /// What it waits for, or last did.
     pub phase: Cell<Phase>,
-    pub progress: Cell<bool>,
     /// The direction it waits for.
     pub direction: Cell<Interest>,
-    /// Pieces of a body taken in one go.
-    pieces: Cell<u32>,
+    /// When that has taken too long, but for idle waits.
+    deadline: Cell<Nanoseconds>,
+    /// Limit that the caller gave for the body; 0: ours.
+    timeout: Cell<Nanoseconds>,
+    /// Bytes moved since the deadline was set.
+    moved: Cell<usize>,
+    /// This go has had its system call.
+    called: Cell<bool>,
+    /// Bytes that may still be read away at the end, and when that ends.
+    linger: Cell<i64>,
+    linger_end: Cell<Nanoseconds>,
     /// Status the last request was refused with.
     pub refused: Cell<u16>,
 }
@@ -113,9 +110,13 @@ impl Pump {
             scanner: Cell::default(),
             goal: Cell::new(Goal::Request),
             phase: Cell::new(Phase::Idle),
-            progress: Cell::new(false),
             direction: Cell::new(Interest::READ),
-            pieces: Cell::new(0),
+            deadline: Cell::new(0),
+            timeout: Cell::new(0),
+            moved: Cell::new(0),
+            called: Cell::new(false),
+            linger: Cell::new(0),
+            linger_end: Cell::new(0),
             refused: Cell::new(0),
         }
     }
@@ -135,7 +136,7 @@ impl Pump {
 
     /// Go on until the goal is reached or the stream would block.
     pub fn run(&self) -> Event {
-        self.progress.set(false);
+        self.called.set(false);
         let outcome = match self.goal.get() {
             Goal::Request => self.next_request(),
             Goal::Last => self.last(),
@@ -145,6 +146,55 @@ impl Pump {
             },
         };
         outcome.unwrap_or_else(|event| event)
+    }
+
+    /// A call begins.
+    pub fn begin(&self, goal: Goal, timeout: Nanoseconds) {
+        self.goal.set(goal);
+        self.timeout.set(timeout);
+        self.deadline.set(0);
+    }
+
+    /// Enter a phase. True when its time begins: it is another one than before,
+    /// or enough was moved in it.
+    pub fn enter(&self, phase: Phase) -> bool {
+        let changed = self.phase.replace(phase) != phase || self.deadline.get() == 0;
+        let enough = match phase {
+            Phase::Body if self.timeout.get() > 0 => 1,
+            Phase::Body | Phase::Write | Phase::Linger => PROGRESS,
+            // All of these must be over in time, however much they move.
+            Phase::Idle | Phase::Head | Phase::Drain => usize::MAX,
+        };
+        let begins = changed || self.moved.get() >= enough;
+        if begins && phase != Phase::Idle {
+            let settings = &self.settings;
+            let limit = match phase {
+                Phase::Write => settings.send_timeout,
+                Phase::Body if self.timeout.get() > 0 => self.timeout.get(),
+                Phase::Body => settings.body_timeout,
+                Phase::Linger => settings.linger_timeout,
+                Phase::Idle | Phase::Head | Phase::Drain => settings.head_timeout,
+            };
+            self.moved.set(0);
+            self.deadline.set(match limit {
+                0 => Nanoseconds::MAX,
+                limit => monotonic().saturating_add(limit),
+            });
+        }
+        begins
+    }
+
+    /// How long to wait at most.
+    pub fn limit(&self) -> Nanoseconds {
+        let deadline = match self.phase.get() {
+            Phase::Idle => return self.settings.idle,
+            Phase::Linger => self.deadline.get().min(self.linger_end.get()),
+            _ => self.deadline.get(),
+        };
+        match deadline {
+            Nanoseconds::MAX => 0,
+            deadline => (deadline - monotonic()).max(1),
+        }
     }
 
     /// What happens when a wait has taken too long.
@@ -158,7 +208,12 @@ impl Pump {
                 }
                 Event::Failed(Failure::Timeout)
             }
-            Phase::Body => Event::Failed(Failure::Timeout),
+            Phase::Body => {
+                if let Some(mut exchange) = self.exchange() {
+                    exchange.complaint = Some(Failure::Timeout);
+                }
+                Event::Failed(Failure::Timeout)
+            }
         }
     }
 
@@ -181,14 +236,11 @@ impl Pump {
                 return Ok(Event::Ended);
             }
             self.write(exchange)?;
-            if exchange.close || exchange.response.close {
-                if exchange.body.finished() {
-                    return Ok(Event::Ended);
-                }
-                drop(slot);
-                return self.last();
+            let over = exchange.close || exchange.response.close;
+            if over && exchange.body.finished() && self.reader.buffered().is_empty() {
+                return Ok(Event::Ended);
             }
-            if !exchange.body.finished() && !self.drain(exchange)? {
+            if over || !self.drain(exchange)? {
                 drop(slot);
                 return self.last();
             }
@@ -246,11 +298,13 @@ impl Pump {
             Goal::Flush => {
                 exchange.streamed = true;
                 self.write(exchange)?;
-                Ok(Event::Done)
+                return Ok(Event::Done);
             }
+            Goal::File => return self.send_file(exchange),
             Goal::Discard => loop {
                 exchange.received.clear();
                 if !self.pull(exchange, BODY, Phase::Body)? {
+                    exchange.complaint = None;
                     return Ok(Event::Done);
                 }
             },
@@ -259,6 +313,7 @@ impl Pump {
                     return Ok(Event::Form);
                 }
                 if !self.pull(exchange, PIECE, Phase::Body)? {
+                    exchange.complaint = Some(Failure::BadForm);
                     return Ok(Event::Failed(Failure::BadForm));
                 }
             },
@@ -266,10 +321,72 @@ impl Pump {
                 let missing = exchange.ready.saturating_sub(exchange.received.len());
                 if missing == 0 || !self.pull(exchange, missing, Phase::Body)? {
                     exchange.ready = exchange.ready.min(exchange.received.len());
+                    exchange.complaint = None;
                     return Ok(Event::Body);
                 }
+                self.hold(exchange)?;
             },
             Goal::Request | Goal::Last => Ok(Event::Ended),
+        }
+    }
+
+    /// Count what is held of a body; it is refused when all requests together
+    /// hold too much.
+    fn hold(&self, exchange: &mut Exchange) -> Result<(), Event> {
+        let held = exchange.received.len().saturating_sub(SMALL);
+        if held > exchange.held {
+            let all = &self.settings.held;
+            let sum = all.get().saturating_add(held - exchange.held);
+            if sum as u64 > self.settings.max_buffered as u64 {
+                exchange.received = Vec::new();
+                return Err(Event::Failed(exchange.fail(Failure::Busy)));
+            }
+            all.set(sum);
+            exchange.held = held;
+        }
+        Ok(())
+    }
+
+    /// Write what is buffered, then the file.
+    fn send_file(&self, exchange: &mut Exchange) -> Result<Event, Event> {
+        exchange.streamed = true;
+        self.write(exchange)?;
+        while let Some(file) = exchange.file.as_mut().filter(|file| file.left > 0) {
+            self.turn(Phase::Write)?;
+            let length = usize::try_from(file.left).unwrap_or(usize::MAX);
+            let fd = file.fd.as_raw_fd();
+            match self.writer.send_file(fd, &mut file.offset, length) {
+                Transfer::Blocked(direction) => return Err(self.blocked(direction, Phase::Write)),
+                Transfer::Moved(count) if count > 0 => {
+                    file.left = file.left.saturating_sub(count as u64);
+                    self.moved(count);
+                }
+                outcome => {
+                    exchange.broken = true;
+                    self.phase.set(Phase::Write);
+                    return Err(Event::Failed(match outcome {
+                        Transfer::Failed => Failure::Writer,
+                        _ => Failure::Shrunk,
+                    }));
+                }
+            }
+        }
+        if exchange.file.take().is_some() {
+            exchange.response.end_piece(&mut exchange.out);
+        }
+        Ok(Event::Done)
+    }
+
+    fn moved(&self, count: usize) {
+        self.moved.set(self.moved.get().saturating_add(count));
+    }
+
+    /// Take the system call of this go; the rest is for another one, so that
+    /// others get their turn.
+    fn turn(&self, phase: Phase) -> Result<(), Event> {
+        match self.called.replace(true) {
+            true => Err(Event::Again(phase)),
+            false => Ok(()),
         }
     }
 
@@ -279,7 +396,7 @@ impl Pump {
             match self.writer.send(rest) {
                 Transfer::Moved(count) => {
                     exchange.sent += count;
-                    self.progress.set(true);
+                    self.moved(count);
                 }
                 Transfer::Blocked(direction) => return Err(self.blocked(direction, Phase::Write)),
                 Transfer::Failed => {
@@ -302,16 +419,10 @@ impl Pump {
 
     /// Read once into the reader's buffer; 0 is the end of the stream.
     fn fill(&self, want: usize, phase: Phase) -> Result<usize, Event> {
+        self.turn(phase)?;
         match self.reader.fill(want) {
             Transfer::Moved(count) => {
-                self.progress.set(true);
-                let pieces = self.pieces.get();
-                let row = count > 0 && phase == Phase::Body && pieces >= ROW;
-                self.pieces
-                    .set(if row { 0 } else { pieces.wrapping_add(1) });
-                if row {
-                    return Err(Event::Moved);
-                }
+                self.moved(count);
                 Ok(count)
             }
             Transfer::Blocked(direction) => Err(self.blocked(direction, phase)),
@@ -321,25 +432,30 @@ impl Pump {
 
     /// Move up to `want` payload bytes to the received ones; false at the end of the body.
     fn pull(&self, exchange: &mut Exchange, want: usize, phase: Phase) -> Result<bool, Event> {
+        if let Some(failure) = exchange.failure {
+            return Err(Event::Failed(failure));
+        }
         loop {
             let buffer = self.reader.buffered();
-            let (skip, length) = exchange.body.step(buffer).map_err(|Broken| {
-                exchange.broken = !exchange.response.built;
-                exchange.close = true;
-                Event::Failed(Failure::BadChunk)
-            })?;
+            let Ok((skip, length)) = exchange.body.step(buffer) else {
+                return Err(Event::Failed(exchange.fail(Failure::BadChunk)));
+            };
             let length = length.min(want);
+            let taken = exchange.body.taken().saturating_add(length as u64);
+            if taken > self.settings.max_body as u64 {
+                return Err(Event::Failed(exchange.fail(Failure::TooLarge)));
+            }
             let payload = buffer
                 .get(skip..)
                 .and_then(|rest| rest.get(..length))
                 .unwrap_or(b"");
+            if exchange.received.try_reserve(length).is_err() {
+                exchange.received = Vec::new();
+                return Err(Event::Failed(exchange.fail(Failure::Memory)));
+            }
             put(&mut exchange.received, payload);
             exchange.body.take(length);
             self.reader.consume(skip + length);
-            if exchange.body.taken() > self.settings.max_body as u64 {
-                exchange.close = true;
-                return Err(Event::Failed(Failure::TooLarge));
-            }
             if length > 0 {
                 return Ok(true);
             }
@@ -347,16 +463,18 @@ impl Pump {
                 return Ok(false);
             }
             if std::mem::take(&mut exchange.expects_continue) && !exchange.response.built {
-                exchange
-                    .out
-                    .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                put(&mut exchange.out, b"HTTP/1.1 100 Continue\r\n\r\n");
             }
             if !exchange.response.built {
                 self.write(exchange)?;
             }
-            if self.fill(want.clamp(1, BODY), phase)? == 0 {
-                exchange.broken = true;
-                return Err(Event::Failed(Failure::Closed));
+            match self.fill(want.clamp(1, BODY), phase) {
+                Ok(0) => return Err(Event::Failed(exchange.fail(Failure::Closed))),
+                Ok(_) => {}
+                Err(Event::Failed(failure)) => {
+                    return Err(Event::Failed(exchange.fail(failure)));
+                }
+                Err(event) => return Err(event),
             }
         }
     }
@@ -370,35 +488,46 @@ impl Pump {
             if left == 0 {
                 return Ok(false);
             }
-            if !self.pull(exchange, BODY, Phase::Drain)? {
-                return Ok(true);
+            match self.pull(exchange, BODY, Phase::Drain) {
+                Ok(true) => {}
+                Ok(false) => return Ok(true),
+                // The answer is out: there is nobody to tell.
+                Err(Event::Failed(_)) => return Ok(false),
+                Err(event) => return Err(event),
             }
         }
     }
 
     /// Write what is left, say that nothing more comes, and wait for the peer to
     /// close: closing with unread input would destroy an answer still on its way.
+    /// Bounded in time, in silence and in bytes.
     fn last(&self) -> Result<Event, Event> {
         self.goal.set(Goal::Last);
         {
             let mut slot = self.exchange.borrow_mut();
             if let Some(exchange) = slot.as_deref_mut() {
                 self.write(exchange).map_err(ended)?;
+                self.deadline.set(monotonic() + self.settings.linger_time);
+                self.linger.set(self.settings.max_linger);
             }
             if let Some(exchange) = slot.take() {
                 self.settings.give_back(exchange);
-                if self.settings.plain == 0 || shutdown(self.reader.fd()).is_err() {
+                if self.settings.plain != 0 && shutdown(self.reader.fd()).is_err() {
                     return Ok(Event::Ended);
                 }
             }
         }
-        for _ in 0..16 {
-            self.reader.consume(self.reader.buffered().len());
-            if self.fill(BODY, Phase::Linger).map_err(ended)? == 0 {
-                break;
+        loop {
+            let gone = self.reader.buffered().len();
+            self.reader.consume(gone);
+            self.linger.set(self.linger.get() - gone as i64);
+            if self.linger.get() < 0
+                || monotonic() >= self.linger_end.get()
+                || self.fill(BODY, Phase::Linger).map_err(ended)? == 0
+            {
+                return Ok(Event::Ended);
             }
         }
-        Ok(Event::Ended)
     }
 }
 
@@ -422,23 +551,50 @@ fn next_part(exchange: &mut Exchange) -> bool {
         (start, start.wrapping_add(part.len()))
     };
     exchange.ready = used;
+    exchange.made = 0;
     exchange.part = match found {
         Found::More => {
             drop_front(received, used);
             return false;
         }
-        Found::Header(name, value) => Part::Header(range(name), range(value)),
+        Found::Header(name, value) => {
+            let (name, value) = (range(name), range(value));
+            tidy_header(exchange, name, value)
+        }
         Found::Body(data, done) => Part::Body(range(data), done),
         Found::End => Part::End,
-        Found::Failed(why) => Part::Failed(why),
+        Found::Failed(why) => {
+            exchange.complaint = Some(Failure::BadForm);
+            Part::Failed(why)
+        }
     };
-    if let Part::Header((start, end), _) = exchange.part {
-        // Names are looked up in lower case.
-        if let Some(name) = exchange.received.get_mut(start..end) {
-            name.make_ascii_lowercase();
+    true
+}
+
+/// Names are looked up in lower case, folded values are one line, and encoded
+/// file names are plain ones.
+fn tidy_header(exchange: &mut Exchange, name: (usize, usize), value: (usize, usize)) -> Part {
+    let Exchange { received, made, .. } = exchange;
+    if let Some(name) = received.get_mut(name.0..name.1) {
+        name.make_ascii_lowercase();
+    }
+    for byte in received.get_mut(value.0..value.1).unwrap_or_default() {
+        if matches!(byte, b'\r' | b'\n') {
+            *byte = b' ';
         }
     }
-    true
+    let mut decoded = Vec::new();
+    if received.get(name.0..name.1) == Some(b"content-disposition")
+        && received
+            .get(value.0..value.1)
+            .is_some_and(|value| decode_filename(value, &mut decoded))
+    {
+        *made = decoded.len();
+        let start = received.len();
+        put(received, &decoded);
+        return Part::Header(name, (start, start + decoded.len()));
+    }
+    Part::Header(name, value)
 }
 
 /// No more is written; the peer sees the end of the stream.

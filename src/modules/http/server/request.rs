@@ -7,17 +7,19 @@ use std::mem::take;
 use super::pump::Pump;
 use super::texts::{begin_text, end_text, take_text};
 use crate::http::body::Framing;
-use crate::http::request::{self, Request};
+use crate::http::request::{self, slots, Request};
 use crate::http::{percent, target};
 use crate::lua::{Error, Lua};
+
+/// Most heads have no more lines than this; room for more is made when needed.
+const FEW: usize = 24;
 
 /// All a request is made of.
 struct Parts<'a> {
     request: &'a Request<'a>,
     headers: &'a [httparse::Header<'a>],
-    /// Decoded path; the same slice as `raw_path` when there was nothing to decode.
+    /// Normal path; the same slice as that of the target when it is its own.
     path: &'a [u8],
-    query: &'a [u8],
     /// Decoded names and values, as `texts` keeps them.
     pairs: &'a [u8],
 }
@@ -31,19 +33,10 @@ pub fn push(pump: &Pump, lua: Lua) -> Result<Option<u16>, Error> {
         None => return Ok(Some(500)),
     };
     lower_names(&mut head);
-    let mut room = request::slots();
-    let outcome = match request::parse(&head, &mut room) {
-        Err(status) => Ok(Some(status)),
-        Ok((request, _)) if too_large(request.framing, pump.settings.max_body as u64) => {
-            Ok(Some(413))
-        }
-        Ok((request, headers)) => {
-            if let Some(mut exchange) = pump.exchange() {
-                exchange.begin(&request);
-            }
-            push_parts(lua, &request, headers, &mut decoded).map(|()| None)
-        }
-    };
+    let mut outcome = push_head(pump, lua, &head, &mut slots::<FEW>(), &mut decoded);
+    if let Ok(Some(431)) = outcome {
+        outcome = push_long_head(pump, lua, &head, &mut decoded);
+    }
     head.clear();
     decoded.clear();
     if let Some(mut exchange) = pump.exchange() {
@@ -53,36 +46,61 @@ pub fn push(pump: &Pump, lua: Lua) -> Result<Option<u16>, Error> {
     outcome
 }
 
-/// Decode what is encoded, then push the table. May raise.
-fn push_parts(
+#[cold]
+#[inline(never)]
+fn push_long_head(
+    pump: &Pump,
     lua: Lua,
-    request: &Request,
-    headers: &[httparse::Header],
+    head: &[u8],
     decoded: &mut Vec<u8>,
-) -> Result<(), Error> {
-    let (mut path, query) = target::split(request.target);
-    let mut start = 0;
-    if path.contains(&b'%') {
-        percent::unescape(path, decoded);
-        start = decoded.len();
-    }
-    decode_pairs(query, decoded);
-    let (decoded_path, pairs) = decoded.split_at_checked(start).unwrap_or((b"", b""));
-    if start > 0 {
-        path = decoded_path;
-    }
-    let parts = Parts {
-        request,
-        headers,
-        path,
-        query,
-        pairs,
-    };
-    lua.protect(1, &parts, push_values)
+) -> Result<Option<u16>, Error> {
+    push_head(
+        pump,
+        lua,
+        head,
+        &mut slots::<{ request::HEADERS }>(),
+        decoded,
+    )
 }
 
-fn too_large(framing: Framing, limit: u64) -> bool {
-    matches!(framing, Framing::Length(length) if length > limit)
+fn push_head<'b>(
+    pump: &Pump,
+    lua: Lua,
+    head: &'b [u8],
+    slots: &mut [httparse::Header<'b>],
+    decoded: &mut Vec<u8>,
+) -> Result<Option<u16>, Error> {
+    let (request, headers) = match request::parse(head, slots) {
+        Ok(parsed) => parsed,
+        Err(status) => return Ok(Some(status)),
+    };
+    if matches!(request.framing, Framing::Length(length) if length > pump.settings.max_body as u64)
+    {
+        return Ok(Some(413));
+    }
+    let mut path = request.target.path;
+    let mut start = 0;
+    if !target::is_normal(path) {
+        if !target::normalise(path, decoded) {
+            return Ok(Some(403));
+        }
+        start = decoded.len();
+    }
+    decode_pairs(request.target.query, decoded);
+    let (normal, pairs) = decoded.split_at_checked(start).unwrap_or((b"", b""));
+    if start > 0 {
+        path = normal;
+    }
+    if let Some(mut exchange) = pump.exchange() {
+        exchange.begin(&request);
+    }
+    let parts = Parts {
+        request: &request,
+        headers,
+        path,
+        pairs,
+    };
+    lua.protect(1, &parts, push_values).map(|()| None)
 }
 
 /// Header names are looked up in lower case.
@@ -107,18 +125,18 @@ fn decode_pairs(query: &[u8], out: &mut Vec<u8>) {
 
 /// Body of the protected call: owns nothing.
 fn push_values(lua: Lua, parts: &Parts) {
-    let target = parts.request.target;
-    lua.push_table(0, 8);
-    lua.set_bytes(1, c"method", parts.request.method);
-    lua.push_bytes(target);
-    if parts.path.as_ptr() == target.as_ptr() && parts.path.len() == target.len() {
+    let request = parts.request;
+    lua.push_table(0, 9);
+    lua.set_bytes(1, c"method", request.method);
+    lua.push_bytes(request.raw_target);
+    if parts.path.len() == request.raw_target.len() && parts.path == request.raw_target {
         lua.push_value(2);
     } else {
         lua.push_bytes(parts.path);
     }
     lua.set_field(1, c"path");
     lua.set_field(1, c"raw_path");
-    lua.set_bytes(1, c"query_string", parts.query);
+    lua.set_bytes(1, c"query_string", request.target.query);
 
     lua.push_table(0, 0);
     let mut pairs = parts.pairs;
@@ -132,12 +150,18 @@ fn push_values(lua: Lua, parts: &Parts) {
     lua.push_table(0, parts.headers.len() as c_int);
     for header in parts.headers {
         lua.push_str(header.name);
-        lua.push_bytes(header.value);
+        // The target tells the host when it has one.
+        lua.push_bytes(match request.target.authority {
+            Some(authority) if header.name == "host" => authority,
+            _ => header.value,
+        });
         lua.raw_set(2);
     }
     lua.set_field(1, c"headers");
+    lua.push_table(0, 0);
+    lua.set_field(1, c"form");
     lua.set_integer(1, c"major_version", 1);
-    lua.set_integer(1, c"minor_version", i64::from(parts.request.minor));
+    lua.set_integer(1, c"minor_version", i64::from(request.minor));
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ macro_rules! settings {
         pub struct Settings {
             $($(#[$doc])* pub $name: i64,)*
             pub limits: head::Limits,
+            /// Bytes of bodies held now.
+            pub held: Cell<usize>,
             date: Cell<(i64, [u8; date::LENGTH])>,
             // Boxes, because they move between here and connections.
             #[allow(clippy::vec_box)]
@@ -40,6 +42,7 @@ macro_rules! settings {
                         headers: size(c"max_headers").min(request::HEADERS),
                     },
                     $($name: number(lua, $field),)*
+                    held: Cell::new(0),
                     date: Cell::new((-1, [0; date::LENGTH])),
                     spare: RefCell::default(),
                 }
@@ -57,8 +60,17 @@ settings! {
     keepalive = c"keepalive",
     /// The same in nanoseconds, with what counts without keep-alive.
     idle = c"idle",
+    /// Bytes of bodies that all connections may hold at once.
+    max_buffered = c"max_buffered",
+    /// Bytes a peer may still send while it is waited for to take the last answer.
+    max_linger = c"max_linger",
     /// Nanoseconds for a whole head, and for reading away an unread body.
     head_timeout = c"head_timeout",
+    /// Nanoseconds for a peer that sends no body, when the caller gives no limit.
+    body_timeout = c"body_timeout",
+    /// Nanoseconds to wait for a peer to take the last answer: of silence, and altogether.
+    linger_timeout = c"linger_timeout",
+    linger_time = c"linger_time",
     /// Nanoseconds for a peer that does not read.
     send_timeout = c"send_timeout",
     /// Not 0 without TLS: the socket may be shut down in one direction.
@@ -90,11 +102,15 @@ pub fn new(lua: Lua) -> Outcome {
 }
 
 impl Settings {
+    /// Seconds since 1970: of the coarse clock, which is a few milliseconds late
+    /// and costs next to nothing.
+    pub fn now() -> i64 {
+        clock_gettime(ClockId::CLOCK_REALTIME_COARSE).map_or(0, |now| i64::from(now.tv_sec()))
+    }
+
     /// The date as text, made anew each second.
     pub fn date(&self) -> [u8; date::LENGTH] {
-        // The coarse clock is a few milliseconds late and costs next to nothing.
-        let now =
-            i64::from(clock_gettime(ClockId::CLOCK_REALTIME_COARSE).map_or(0, |now| now.tv_sec()));
+        let now = Settings::now();
         let (second, text) = self.date.get();
         if second == now {
             return text;
@@ -111,6 +127,7 @@ impl Settings {
 
     /// Keep working memory for the next request, or let it go.
     pub fn give_back(&self, mut exchange: Box<Exchange>) {
+        self.held.set(self.held.get().saturating_sub(exchange.held));
         let mut spare = self.spare.borrow_mut();
         if spare.len() < SPARE {
             exchange.clear();
