@@ -27,6 +27,30 @@ pub fn open_regular(path: &CStr) -> Result<Option<(OwnedFd, FileStat)>, Errno> {
     Ok(regular(&found).then_some((fd, found)))
 }
 
+/// open(2) that never waits: for the other end of a FIFO, a carrier, a lease.
+/// The descriptor blocks all the same, unless the flags say otherwise.
+pub fn open(path: &CStr, flags: c_int, mode: c_int) -> Result<c_int, Errno> {
+    // SAFETY: the path ends with NUL, the rest are numbers.
+    unsafe {
+        let fd = Errno::result(libc::open(path.as_ptr(), flags | libc::O_NONBLOCK, mode))?;
+        if flags & libc::O_NONBLOCK == 0 {
+            libc::fcntl(fd, libc::F_SETFL, flags);
+        }
+        Ok(fd)
+    }
+}
+
+/// Whether it may be opened later, after it could not be opened for `errno`: a
+/// FIFO that nobody reads, or a leased file.
+pub fn may_open_later(path: &CStr, errno: Errno) -> bool {
+    let is_fifo = |stat: FileStat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO;
+    match errno {
+        Errno::EAGAIN => true,
+        Errno::ENXIO => stat(path).is_ok_and(is_fifo),
+        _ => false,
+    }
+}
+
 /// readlink(2): the target, cut to the room there is.
 pub fn readlink<'a>(path: &CStr, into: &'a mut [MaybeUninit<u8>]) -> Result<&'a [u8], Errno> {
     // SAFETY: writes at most that many bytes; the path ends with NUL.

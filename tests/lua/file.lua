@@ -322,3 +322,91 @@ case('objects where a descriptor is expected', function()
     T.eq(f.fd, -1)
     T.fails('Bad file descriptor', f:flock(file.LOCK_SH))
 end)
+
+local function fifo()
+    local path = T.path('fifo')
+    os.remove(path)
+    assert(os.execute('mkfifo ' .. path))
+    return path
+end
+
+case('a FIFO without a peer is waited for, and nobody else waits', function()
+    local path = fifo()
+    local ticks, stop = 0, false
+    local group = T.gather()
+    group:run(function() while not stop do eco.sleep(0.005) ticks = ticks + 1 end end)
+    -- For reading it is open at once; what is read is waited for.
+    local input = assert(file.open(path))
+    T.fails('timeout', input:read('a', 0.05))
+    input:close()
+    -- For writing somebody must read.
+    local data
+    group:run(function()
+        eco.sleep(0.1)
+        local f<close> = assert(file.open(path))
+        data = f:read('a')
+    end)
+    local output = assert(file.open(path, file.O_WRONLY))
+    T.eq(output:write('hello'), 5)
+    output:close()
+    T.await(function() return data end)
+    T.eq(data, 'hello')
+    assert(ticks >= 10, ticks)
+    stop = true
+    group:wait()
+    -- Who does not want to wait is told.
+    T.fails('No such device or address', file.open(path, file.O_WRONLY | file.O_NONBLOCK))
+    T.fails('No such device or address', internal.open(path, file.O_WRONLY))
+end)
+
+case('whole FIFOs are read and written without stopping anybody', function()
+    local path = fifo()
+    local text = ('line\n'):rep(100000)
+    T.all(function()
+        T.eq(file.writefile(path, text), true)
+    end, function()
+        eco.sleep(0.02)
+        T.eq(file.readfile(path), text)
+    end)
+    T.all(function()
+        T.eq(file.readfile(path, 'l'), 'line')
+    end, function()
+        file.writefile(path, 'line\nmore\n')
+    end)
+end)
+
+case('an open that waits ends with its coroutine', function()
+    local path = fifo()
+    local co = eco.run(function() file.open(path, file.O_WRONLY) error('opened') end)
+    eco.sleep(0.02)
+    coroutine.close(co)
+end)
+
+case('read gives as many bytes as there are', function()
+    local path = T.path('large')
+    local size = 3 * 1024 * 1024 + 7
+    file.writefile(path, ('x'):rep(size))
+    for _, wanted in ipairs { 1, 65535, 65536, 65537, 200000, size - 1, size, size + 1, 1 << 40 } do
+        local f<close> = assert(file.open(path))
+        T.eq(#f:read(wanted), math.min(wanted, size))
+        T.eq(#(f:read(wanted) or ''), math.min(wanted, math.max(0, size - wanted)))
+        local fd = assert(internal.open(path))
+        T.eq(#file.read(fd, wanted), math.min(wanted, size))
+        file.close(fd)
+    end
+    local f<close> = assert(file.open(path))
+    T.eq(f:read('l', 1), nil) -- no line end: dropped, as the contract has it
+    T.fails('eof', f:read(100000))
+end)
+
+case('read of a pipe gives what is in it', function()
+    local path = fifo()
+    local input<close> = assert(file.open(path))
+    local output<close> = assert(file.open(path, file.O_WRONLY))
+    output:write(('x'):rep(65536))
+    T.eq(#input:read(100000), 65536)
+    output:write('more')
+    T.eq(input:read(100000), 'more')
+    output:close()
+    T.fails('eof', input:read(100000))
+end)

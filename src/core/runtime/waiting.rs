@@ -337,6 +337,13 @@ impl Runtime {
         self.reactor.borrow().may_be_ready(fd, interest)
     }
 
+    /// Takes an fd for not ready until something happens on it.
+    #[cfg(feature = "file")]
+    pub fn expect(&self, fd: c_int) {
+        // One that cannot be waited for is always ready.
+        let _ = self.reactor.borrow_mut().register(fd);
+    }
+
     pub fn drained(&self, fd: c_int, interest: Interest) {
         self.reactor.borrow_mut().drained(fd, interest);
     }

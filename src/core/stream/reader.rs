@@ -9,6 +9,8 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void, CStr};
 use std::ptr;
 
+use nix::sys::stat::fstat;
+
 use super::buffer::find;
 use super::{is_ready, socket_option, Buffer, Stream};
 use crate::abi::attempt::{self, Attempt, Try, Waiting};
@@ -16,6 +18,7 @@ use crate::abi::{Core, Interest, ReadFunction, ReaderMethod};
 use crate::core::runtime::Home;
 use crate::functions;
 use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
+use crate::system::fd::borrow;
 
 /// Bytes read ahead for lines and needles.
 const READ_AHEAD: usize = 4096;
@@ -56,6 +59,8 @@ pub struct Reader {
     at_end: Cell<bool>,
     /// A TCP socket: a short read means that it is drained. None: not known.
     is_tcp: Cell<Option<bool>>,
+    /// The last read gave all that one takes at once: there may be more.
+    goes_on: Cell<bool>,
     request: Cell<Request>,
 }
 
@@ -79,6 +84,7 @@ impl Reader {
             scanned: Cell::new(0),
             at_end: Cell::new(false),
             is_tcp: Cell::new(if read.is_some() { Some(false) } else { None }),
+            goes_on: Cell::new(false),
             request: Cell::new(Request::Wait),
         }))
     }
@@ -135,6 +141,7 @@ impl Reader {
         if self.read.is_none() && !host.may_be_ready(fd, Interest::READ) {
             return stream.blocked();
         }
+        let more = want > LARGEST_READ;
         let want = want.min(LARGEST_READ);
         let mut buffer = self.buffer.borrow_mut();
         if self.head.get() > 0 {
@@ -149,6 +156,8 @@ impl Reader {
             buffer.spare_capacity_mut()[..want].as_mut_ptr().cast(),
             want,
         );
+        self.goes_on
+            .set(more && result == want as isize && self.is_file());
         if result > 0 {
             // SAFETY: that many bytes after `length` were just written.
             unsafe { buffer.set_len(length + result as usize) };
@@ -182,6 +191,14 @@ impl Reader {
                 return result;
             }
         }
+    }
+
+    /// A file or a pipe, which may have more to give than one read takes.
+    fn is_file(&self) -> bool {
+        self.read.is_none()
+            && borrow(self.stream.fd())
+                .and_then(fstat)
+                .is_ok_and(|stat| stat.st_mode & libc::S_IFMT != libc::S_IFSOCK)
     }
 
     fn is_tcp(&self) -> bool {
@@ -252,8 +269,8 @@ impl Reader {
                 Ok(1)
             }
             Request::Some(size) => {
-                if front.is_empty() {
-                    return Err(size);
+                if front.is_empty() || (self.goes_on.get() && front.len() < size) {
+                    return Err(size - front.len());
                 }
                 Ok(self.give(lua, size.min(front.len()), 0))
             }
@@ -374,12 +391,15 @@ impl Attempt for Reader {
     }
 
     fn attempt(&self, lua: Lua) -> Try {
+        let goes_on = self.goes_on.get();
         match self.satisfy(lua) {
             Ok(count) => Try::Done(count),
             Err(0) => Try::Again(Interest::READ),
             Err(want) => match self.fill(want) {
-                0 => self.finish(lua),
                 count if count > 0 => Try::Moved,
+                // All that was there has been read before.
+                _ if goes_on && matches!(self.request.get(), Request::Some(_)) => Try::Moved,
+                0 => self.finish(lua),
                 code => {
                     self.release();
                     self.stream.stopped(lua, code)

@@ -169,7 +169,7 @@ impl Writer {
             return self.stream.refuse(lua, "closed");
         }
         if let Request::File { .. } = request {
-            let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+            let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
             match open(lua.c_string(first)?, flags, Mode::empty()) {
                 Ok(file) => *self.file.borrow_mut() = Some(file),
                 Err(errno) => {

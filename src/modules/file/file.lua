@@ -57,10 +57,25 @@ end
 object.__gc = object.close
 object.__close = object.close
 
+-- Opening never waits. What a blocking open would wait for, a reader of a FIFO
+-- or the end of a lease, is tried again at growing intervals.
+local function open(path, flags, mode)
+    local pause = 0.001
+    while true do
+        local fd, problem, later = parts.open(path, flags | internal.O_CLOEXEC | internal.O_NONBLOCK, mode)
+        if fd or not later or flags & internal.O_NONBLOCK ~= 0 or not coroutine.isyieldable() then
+            return fd, problem
+        end
+        eco.sleep(pause)
+        pause = math.min(pause * 2, 0.05)
+    end
+end
+
 function file.open(path, flags, mode)
     -- First what closes the file when anything below raises.
     local self = setmetatable({ fd = -1, rd = false, wr = false }, object)
-    local fd, problem = internal.open(path, (flags or 0) | internal.O_CLOEXEC, mode)
+    flags = flags or 0
+    local fd, problem = open(path, flags, mode)
     if not fd then
         return nil, problem
     end
@@ -69,6 +84,9 @@ function file.open(path, flags, mode)
     self.wr = self.rd and eco.writer(fd)
     if not self.rd then
         return nil, problem
+    end
+    if flags & (internal.O_NONBLOCK | internal.O_WRONLY | internal.O_RDWR) == 0 then
+        parts.expect(fd)
     end
     return self
 end
@@ -116,29 +134,42 @@ function file.rename(from, to)
     return outcome(os.rename(from, to))
 end
 
-local function open_stream(path, mode)
+-- A stream that may wait, for what is no plain file; else one of `io`.
+local function open_stream(path, mode, flags)
     if is_no_name(path) then
         return nil, path .. ': Invalid argument'
     end
-    return io.open(path, mode)
+    local info = internal.stat(path)
+    if not info or info.type == 'REG' or info.type == 'DIR' or not coroutine.isyieldable() then
+        return io.open(path, mode)
+    end
+    local stream, problem = file.open(path, flags)
+    if not stream then
+        return nil, path .. ': ' .. problem
+    end
+    return stream
 end
 
 function file.readfile(path, format)
-    local stream<close>, problem = open_stream(path)
+    local stream<close>, problem = open_stream(path, 'r', internal.O_RDONLY)
     if not stream then
         return nil, problem
     end
-    return stream:read(format or '*a')
+    local data, failure = stream:read(format or '*a')
+    if data == nil and failure then
+        return nil, failure
+    end
+    return data
 end
 
 function file.writefile(path, data, append)
-    local stream<close>, problem = open_stream(path, append and 'a' or 'w')
+    local stream<close>, problem = open_stream(path, append and 'a' or 'w', internal.O_WRONLY)
     if not stream then
         return nil, problem
     end
     local ok
     ok, problem = stream:write(data)
-    if ok then
+    if ok and io.type(stream) then
         ok, problem = stream:close()
     end
     if not ok then

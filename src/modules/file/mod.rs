@@ -9,10 +9,9 @@ mod names;
 mod sync;
 
 use std::ffi::{c_int, CStr};
-use std::os::fd::IntoRawFd;
 
 use nix::errno::Errno;
-use nix::fcntl::{self, AtFlags, OFlag, AT_FDCWD};
+use nix::fcntl::{AtFlags, AT_FDCWD};
 use nix::sys::stat::{self, FileStat, Mode};
 use nix::sys::statvfs;
 use nix::unistd::{self, AccessFlags, Whence};
@@ -24,7 +23,7 @@ use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
 use crate::lua_source;
 use crate::system::{fd, file as calls};
 
-/// Most bytes `read` takes at once.
+/// Most bytes `read` takes at once, but from files, which are as long as they are.
 const LARGEST_READ: i64 = 1 << 20;
 
 /// Longest target of a link, and one more.
@@ -76,7 +75,9 @@ const FUNCTIONS: Functions = functions! {
 
 /// What `file.lua` builds on.
 const PARTS: Functions = functions! {
+    open: function(open_object),
     close: function(close_object),
+    expect: function(expect),
     seek: function(lseek),
     flock: function(try_lock),
 };
@@ -132,14 +133,41 @@ fn mode(lua: Lua, index: c_int, default: u32) -> Result<Mode, Error> {
     Ok(Mode::from_bits_retain(bits as _))
 }
 
-/// `open(path [, flags [, mode]])` -> fd.
+/// Opens the file that the arguments name.
+fn try_open(lua: Lua) -> Result<Result<i32, Errno>, Error> {
+    let (flags, mode) = (lua.int_or(2, 0)?, mode(lua, 3, 0)?);
+    Ok(calls::open(lua.c_string(1)?, flags, mode.bits() as _))
+}
+
+/// `open(path [, flags [, mode]])` -> fd. Never waits.
 fn open_file(lua: Lua) -> Outcome {
-    let flags = OFlag::from_bits_retain(lua.int_or(2, 0)?);
-    let mode = mode(lua, 3, 0)?;
-    opened(
-        lua,
-        fcntl::open(lua.c_string(1)?, flags, mode).map(IntoRawFd::into_raw_fd),
-    )
+    opened(lua, try_open(lua)?)
+}
+
+/// `open(path, flags, mode)` of an object -> fd; or nil, a message, and whether
+/// it may work later.
+fn open_object(lua: Lua) -> Outcome {
+    let result = try_open(lua)?;
+    let Err(errno) = result else {
+        return opened(lua, result);
+    };
+    let later = calls::may_open_later(lua.c_string(1)?, errno);
+    lua.fail_errno(errno)?;
+    lua.push_bool(later);
+    Ok(Returns(3))
+}
+
+/// `expect(fd)`: a FIFO that was opened for reading is at its end until somebody
+/// writes. Its reader waits for that instead.
+fn expect(lua: Lua) -> Outcome {
+    let fd = lua.int(1)?;
+    if fd::borrow(fd)
+        .and_then(stat::fstat)
+        .is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO)
+    {
+        Runtime::of(Core::of(lua)).expect(fd);
+    }
+    Ok(Returns(0))
 }
 
 /// `close(fd)`.
@@ -168,7 +196,14 @@ fn read(lua: Lua) -> Outcome {
     if size <= 0 {
         return Err(Error::argument(2, "must be greater than 0"));
     }
-    let room = lua.push_room(size.min(LARGEST_READ) as usize);
+    let mut most = LARGEST_READ;
+    if size > most {
+        let length = fd::borrow(fd)
+            .and_then(stat::fstat)
+            .map(|stat| stat.st_size);
+        most = most.max(length.unwrap_or(0) as i64);
+    }
+    let room = lua.push_room(size.min(most) as usize);
     match fd::read(fd, room) {
         Ok(bytes) => {
             lua.push_bytes(bytes);
