@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
 
 use nix::errno::Errno;
 
@@ -11,7 +12,7 @@ use super::table::{
     Abi, Table, CLOSED, CLOSING, OBJECT_BUSY, OUTSIDE_COROUTINE, RAISED, READ_BUSY, REGISTRY_KEY,
     VERSION, WRITE_BUSY,
 };
-use super::{Alarm, Cause, Clock, Interest, Nanoseconds, Operation, Parked, WorkFunction};
+use super::{Alarm, Cause, Clock, Interest, Nanoseconds, Operation, Parked, Token, WorkFunction};
 use crate::lua::{ffi, Error, Lua, Outcome, Returns};
 
 /// The scheduler of the state a function runs in.
@@ -99,6 +100,14 @@ impl Core {
             RAISED => Err(Error::raised()),
             code => refuse(lua, code),
         }
+    }
+
+    /// A token that ends the wait of `operation`, which is parked, from any thread.
+    pub fn token(self, operation: &Parked) -> Result<Token, Errno> {
+        let mut token = MaybeUninit::uninit();
+        done(self.0.token(operation, &mut token))?;
+        // SAFETY: it was written, since the function gave 0.
+        Ok(unsafe { token.assume_init() })
     }
 
     /// The timeout argument of stream operations at `index`: here, so that

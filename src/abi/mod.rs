@@ -12,6 +12,7 @@ pub mod log_hook;
 mod operation;
 mod stream;
 mod table;
+mod token;
 
 pub use self::core::{idle, Core};
 pub use alarm::{Alarm, Fires};
@@ -20,8 +21,10 @@ pub use clock::{monotonic, read, wall_clock, Clock, Nanoseconds};
 pub use operation::{Cause, Interest, Operation, Parked, Step};
 pub use stream::{Reader, Stream, Transfer, Writer};
 pub use table::{ReadFunction, ReaderMethod, WorkFunction, WriteFunction, WriterMethod};
+pub use token::Token;
 #[cfg(feature = "core")]
 pub use {
     operation::{poll_header, NO_TASK},
     table::*,
+    token::TokenTable,
 };

@@ -9,8 +9,9 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_int, c_void, CStr};
+use std::mem::MaybeUninit;
 
-use super::{Alarm, Cause, Clock, Interest, Nanoseconds, Parked};
+use super::{Alarm, Cause, Clock, Interest, Nanoseconds, Parked, Token};
 use crate::lua::{Lua, Returns};
 
 /// Version of the table; goes up with every change a module could notice.
@@ -107,6 +108,9 @@ macro_rules! table {
             /// Runs `run(context)` on the pool and parks like `park` until it is done; then,
             /// or when it cannot be run, `release(context)`.
             offload(lua: Lua, operation: *const Parked, run: WorkFunction, release: WorkFunction, context: *mut c_void) -> c_int;
+            /// Makes a token that wakes the wait of a parked operation from any thread. 0, or a
+            /// negative error number.
+            token(operation: &Parked, token: &mut MaybeUninit<Token>) -> c_int;
             /// Starts the timeout of a parked operation anew, 0 for none.
             restart_timeout(operation: &Parked, timeout: Nanoseconds);
             /// Makes a parked operation wait for something else. 0, a code, or a negative

@@ -11,17 +11,15 @@
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{SigSet, SigmaskHow};
 
-use crate::abi::WorkFunction;
+use crate::abi::{Token, WorkFunction};
 
 /// Most threads of one pool.
 const THREADS: usize = 4;
@@ -59,26 +57,20 @@ impl Drop for Work {
     }
 }
 
-/// A task, and which wait of it.
-type Wait = (u32, u32);
-
 #[derive(Default)]
 struct State {
-    queue: VecDeque<(Work, Wait)>,
-    /// Waits whose work is finished. Has room for all that is on its way.
-    done: VecDeque<Wait>,
-    /// Work that was submitted and is not in `done` yet.
-    pending: usize,
+    /// Work, and what wakes who waits for it.
+    queue: VecDeque<(Work, Token)>,
     threads: usize,
     idle: usize,
     /// The scheduler is gone.
     closed: bool,
 }
 
+#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
-    event: EventFd,
 }
 
 impl Shared {
@@ -91,15 +83,12 @@ impl Shared {
     fn serve(&self) {
         let mut state = self.lock();
         while !state.closed {
-            if let Some((work, wait)) = state.queue.pop_front() {
+            if let Some((work, token)) = state.queue.pop_front() {
                 drop(state);
                 work.run();
                 drop(work);
+                token.notify();
                 state = self.lock();
-                state.pending -= 1;
-                state.done.push_back(wait);
-                // Fails only when 2^64 - 1 completions are unread.
-                let _ = self.event.write(1);
                 continue;
             }
             state.idle += 1;
@@ -120,28 +109,14 @@ impl Shared {
 
 /// A pool of one scheduler. Dropping it releases the work that nobody has
 /// begun; its threads end what they are at, and then themselves.
+#[derive(Default)]
 pub struct Pool(Arc<Shared>);
 
 impl Pool {
-    pub fn new() -> Result<Pool, Errno> {
-        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        Ok(Pool(Arc::new(Shared {
-            state: Mutex::default(),
-            wake: Condvar::new(),
-            event: EventFd::from_value_and_flags(0, flags)?,
-        })))
-    }
-
-    /// Readable when work is done.
-    pub fn event(&self) -> RawFd {
-        self.0.event.as_fd().as_raw_fd()
-    }
-
-    /// Queues work of the wait `mark` of `task`.
-    pub fn submit(&self, work: Work, task: u32, mark: u32) -> Result<(), Errno> {
+    /// Queues work; the token is spent when it is done.
+    pub fn submit(&self, work: Work, token: Token) -> Result<(), Errno> {
         let mut state = self.0.lock();
-        let finished = state.pending + 1;
-        if state.queue.try_reserve(1).is_err() || state.done.try_reserve(finished).is_err() {
+        if state.queue.try_reserve(1).is_err() {
             return Err(Errno::ENOMEM);
         }
         let few = state.threads == 0
@@ -153,8 +128,7 @@ impl Pool {
         if state.threads == 0 {
             return Err(Errno::EAGAIN);
         }
-        state.pending = finished;
-        state.queue.push_back((work, (task, mark)));
+        state.queue.push_back((work, token));
         self.0.wake.notify_one();
         Ok(())
     }
@@ -170,21 +144,9 @@ impl Pool {
         started
     }
 
-    /// The next finished piece of work.
-    pub fn take_done(&self) -> Option<Wait> {
-        let mut state = self.0.lock();
-        let done = state.done.pop_front();
-        if done.is_none() {
-            let _ = self.0.event.read();
-        }
-        done
-    }
-
     /// Leaves the pool to the parent of a forked child: its threads and whoever
     /// held its lock stayed there, so its memory is not touched.
     pub fn forget(self) {
-        // SAFETY: the descriptor is a copy that nothing here uses any more.
-        unsafe { libc::close(self.event()) };
         std::mem::forget(self);
         RUNNING.store(0, Ordering::Relaxed);
     }
@@ -234,6 +196,7 @@ fn spawn(shared: Arc<Shared>) -> Result<(), Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::notifier::Notifier;
     use std::sync::atomic::AtomicUsize;
     use std::time::Instant;
 
@@ -275,7 +238,7 @@ mod tests {
         tally.released.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn wait_until(condition: impl Fn() -> bool) {
+    fn wait_until(mut condition: impl FnMut() -> bool) {
         let start = Instant::now();
         while !condition() {
             assert!(start.elapsed() < Duration::from_secs(30), "waited in vain");
@@ -283,27 +246,29 @@ mod tests {
         }
     }
 
-    fn take(pool: &Pool, count: usize) -> Vec<Wait> {
+    fn take(notifier: &Notifier, count: usize) -> Vec<(u32, u32)> {
         let mut done = Vec::new();
-        wait_until(|| !pool.0.lock().done.is_empty() || count == 0);
-        while done.len() < count {
-            match pool.take_done() {
-                Some(wait) => done.push(wait),
-                None => std::thread::yield_now(),
-            }
-        }
+        wait_until(|| {
+            done.extend(std::iter::from_fn(|| notifier.take()));
+            done.len() >= count
+        });
         done
+    }
+
+    fn submit(pool: &Pool, notifier: &Notifier, tally: &Arc<Tally>, task: u32) {
+        let token = notifier.token(task, task + 1).unwrap();
+        pool.submit(tally.work(), token).unwrap();
     }
 
     #[test]
     fn work_is_done_and_reported() {
-        let pool = Pool::new().unwrap();
+        let (pool, notifier) = (Pool::default(), Notifier::new().unwrap());
         let tally = Arc::new(Tally::default());
         tally.gate.store(1, Ordering::SeqCst);
         for task in 0..20 {
-            pool.submit(tally.work(), task, task + 1).unwrap();
+            submit(&pool, &notifier, &tally, task);
         }
-        let mut done = take(&pool, 20);
+        let mut done = take(&notifier, 20);
         done.sort_unstable();
         assert_eq!(done, (0..20).map(|n| (n, n + 1)).collect::<Vec<_>>());
         assert_eq!(tally.run.load(Ordering::SeqCst), 20);
@@ -313,11 +278,11 @@ mod tests {
 
     #[test]
     fn a_pool_that_goes_releases_queued_work_and_lets_running_work_end() {
-        let pool = Pool::new().unwrap();
+        let (pool, notifier) = (Pool::default(), Notifier::new().unwrap());
         let tally = Arc::new(Tally::default());
         let total = THREADS + 10;
         for task in 0..total {
-            pool.submit(tally.work(), task as u32, 1).unwrap();
+            submit(&pool, &notifier, &tally, task as u32);
         }
         let threads = pool.0.lock().threads;
         wait_until(|| tally.begun.load(Ordering::SeqCst) == threads);
@@ -341,14 +306,14 @@ mod tests {
                 let (total, tally) = (&total, &tally);
                 scope.spawn(move || {
                     for round in 0..200_usize {
-                        let pool = Pool::new().unwrap();
+                        let (pool, notifier) = (Pool::default(), Notifier::new().unwrap());
                         let count = (round * 7 + seed) % 12;
                         for task in 0..count {
-                            pool.submit(tally.work(), task as u32, 1).unwrap();
+                            submit(&pool, &notifier, tally, task as u32);
                         }
                         total.fetch_add(count, Ordering::SeqCst);
                         if round % 3 == 0 {
-                            take(&pool, count / 2);
+                            take(&notifier, count / 2);
                         }
                     }
                 });
@@ -361,11 +326,11 @@ mod tests {
 
     #[test]
     fn a_crowd_of_pools_does_not_make_a_crowd_of_threads() {
-        let tally = Arc::new(Tally::default());
-        let pools: Vec<Pool> = (0..30).map(|_| Pool::new().unwrap()).collect();
+        let (notifier, tally) = (Notifier::new().unwrap(), Arc::new(Tally::default()));
+        let pools: Vec<Pool> = (0..30).map(|_| Pool::default()).collect();
         for pool in &pools {
             for task in 0..THREADS as u32 {
-                pool.submit(tally.work(), task, 1).unwrap();
+                submit(pool, &notifier, &tally, task);
             }
         }
         let threads: usize = pools.iter().map(|pool| pool.0.lock().threads).sum();
@@ -374,8 +339,6 @@ mod tests {
             "{threads}"
         );
         tally.gate.store(1, Ordering::SeqCst);
-        for pool in &pools {
-            take(pool, THREADS);
-        }
+        take(&notifier, pools.len() * THREADS);
     }
 }

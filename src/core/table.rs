@@ -3,13 +3,14 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
 use std::ptr;
 
 use super::runtime::Runtime;
 use super::stream::{Reader, Stream, Writer};
 use crate::abi::{
     table, Abi, Alarm, Cause, Clock, Core, Handle, Interest, Nanoseconds, Parked, ReadFunction,
-    ReaderMethod, WorkFunction, WriteFunction, WriterMethod, VERSION,
+    ReaderMethod, Token, WorkFunction, WriteFunction, WriterMethod, VERSION,
 };
 use crate::lua::{Lua, Outcome, Returns};
 

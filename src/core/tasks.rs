@@ -21,8 +21,8 @@ pub const OWNED: u8 = 1;
 pub const QUEUED: u8 = 2;
 /// Queued by `eco._resume`: to find it dead is an error.
 pub const EXPLICIT: u8 = 4;
-/// Waits for work of the pool, which keeps the loop going.
-pub const OFFLOADED: u8 = 8;
+/// Another thread may end its wait, which keeps the loop going.
+pub const EXPECTED: u8 = 8;
 
 /// A coroutine.
 pub struct Task {

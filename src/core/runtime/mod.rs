@@ -27,6 +27,7 @@ use nix::sys::timerfd::TimerFd;
 use crate::abi::{
     Abi, Alarm, Cause, Clock, Core, Nanoseconds, CLOSED, CLOSING, NO_TASK, REGISTRY_KEY, VERSION,
 };
+use crate::core::notifier::Notifier;
 use crate::core::pool::Pool;
 use crate::core::reactor::Reactor;
 use crate::core::ready::Ready;
@@ -48,7 +49,7 @@ const ALARM: u32 = 1 << 31;
 /// Numbers of the scheduler's own fds in the reactor.
 const INTERRUPT: u32 = 0;
 const WALL: u32 = 1;
-const POOL: u32 = 2;
+const NOTIFIED: u32 = 2;
 /// The alarm in slot `n` watches the fd added with number `WATCH + n`.
 const WATCH: u32 = 16;
 
@@ -101,6 +102,8 @@ pub struct Runtime {
     deferred: RefCell<Vec<(u32, u32)>>,
     reactor: RefCell<Reactor>,
     pool: RefCell<Option<Pool>>,
+    /// Where tokens report, once there was one.
+    notifier: RefCell<Option<Notifier>>,
     /// The task resumed last. It counts as long as its thread is the one that
     /// runs; null before the first.
     current: Cell<*const Task>,
@@ -208,6 +211,7 @@ impl Runtime {
             deferred: RefCell::default(),
             reactor: RefCell::default(),
             pool: RefCell::new(None),
+            notifier: RefCell::new(None),
             current: Cell::new(ptr::null()),
             running: Cell::new(ptr::null_mut()),
             budget: Cell::new(BUDGET),
@@ -250,6 +254,7 @@ impl Runtime {
         self.unmeasured.set(0);
         self.signals.take();
         self.pool.take();
+        self.notifier.take();
         self.wall_fd.take();
         self.reactor.take();
         self.timers.take();
@@ -433,6 +438,9 @@ impl Runtime {
         *self.wall_fd.borrow_mut() = None;
         if let Some(pool) = self.pool.borrow_mut().take() {
             pool.forget();
+        }
+        if let Some(notifier) = self.notifier.borrow_mut().take() {
+            notifier.forget();
         }
         // Before anything is removed from it: the parent goes on using it.
         *self.reactor.borrow_mut() = Reactor::default();

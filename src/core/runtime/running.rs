@@ -8,9 +8,10 @@ use std::ptr;
 use nix::errno::Errno;
 
 use super::failure::write_error;
-use super::{task_at, Entry, Runtime, ALARM, BUDGET, GROUP, INTERRUPT, POOL, WALL, WATCH};
+use super::{task_at, Entry, Runtime, ALARM, BUDGET, GROUP, INTERRUPT, NOTIFIED, WALL, WATCH};
 use crate::abi::{monotonic, poll_header, Cause, Step, NO_TASK};
 use crate::core::clock::monotonic_coarse;
+use crate::core::notifier::Notifier;
 use crate::core::reactor::{Event, Events};
 use crate::core::signals::LoopSignals;
 use crate::core::tasks::{Task, EXPLICIT, NO_TIMER, OWNED, QUEUED};
@@ -483,7 +484,7 @@ impl Runtime {
                     self.interrupted.set(0);
                 }
                 Event::Internal(WALL) => self.expire_wall(),
-                Event::Internal(POOL) => self.collect_work(),
+                Event::Internal(NOTIFIED) => self.collect_notified(),
                 Event::Internal(number) => self.enqueue_alarm(number - WATCH),
             }
         }
@@ -501,14 +502,11 @@ impl Runtime {
         }
     }
 
-    /// Wakes the operations whose work the pool has finished.
-    pub(super) fn collect_work(&self) {
+    /// Wakes the operations whose waits other threads have ended.
+    pub(super) fn collect_notified(&self) {
         loop {
-            let done = match &*self.pool.borrow() {
-                Some(pool) => pool.take_done(),
-                None => None,
-            };
-            let Some((index, mark)) = done else { break };
+            let ended = self.notifier.borrow().as_ref().and_then(Notifier::take);
+            let Some((index, mark)) = ended else { break };
             if self.tasks.get(index).mark.get() == mark {
                 self.wake_task(index, Cause::WAKE);
             }

@@ -3,20 +3,22 @@
 
 use std::cell::RefMut;
 use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::ptr;
 
 use nix::errno::Errno;
 
 use super::running::push_thread_of;
-use super::{task_at, Entry, Runtime, POOL};
+use super::{task_at, Entry, Runtime, NOTIFIED};
 use crate::abi::attempt::Host;
 use crate::abi::{
-    monotonic, Cause, Core, Interest, Nanoseconds, Parked, WorkFunction, CLOSING, NO_TASK,
+    monotonic, Cause, Core, Interest, Nanoseconds, Parked, Token, WorkFunction, CLOSING, NO_TASK,
     OBJECT_BUSY, OUTSIDE_COROUTINE, RAISED, READ_BUSY, WRITE_BUSY,
 };
-use crate::core::pool::{Pool, Work};
-use crate::core::tasks::{Task, EXPLICIT, NO_TIMER, OFFLOADED, OWNED, QUEUED};
+use crate::core::notifier::Notifier;
+use crate::core::pool::Work;
+use crate::core::tasks::{Task, EXPECTED, EXPLICIT, NO_TIMER, OWNED, QUEUED};
 use crate::lua::{ffi, Lua, Returns, State};
 
 impl Runtime {
@@ -92,8 +94,8 @@ impl Runtime {
         task.mark.set(0);
         task.kept.set(0);
         task.cause.set(0);
-        if task.has(OFFLOADED) {
-            task.clear(OFFLOADED);
+        if task.has(EXPECTED) {
+            task.clear(EXPECTED);
             self.hold(-1);
         }
         if task.timer.get() != NO_TIMER {
@@ -424,16 +426,6 @@ impl Runtime {
         if known.is_err() {
             return RAISED;
         }
-        if self.pool.borrow().is_none() {
-            let pool = match Pool::new() {
-                Ok(pool) => pool,
-                Err(errno) => return -(errno as c_int),
-            };
-            if let Err(errno) = self.reactor.borrow_mut().add_internal(pool.event(), POOL) {
-                return -(errno as c_int);
-            }
-            *self.pool.borrow_mut() = Some(pool);
-        }
         // SAFETY: by the caller's promise.
         let parked = unsafe { self.park(lua, operation, -1, Interest::NONE, 0) };
         if parked != 0 {
@@ -441,22 +433,49 @@ impl Runtime {
         }
         // SAFETY: as above.
         let index = unsafe { (*operation).task.get() };
-        let task = self.tasks.get(index);
-        let submitted = match &*self.pool.borrow() {
-            Some(pool) => pool.submit(work, index, task.mark.get()),
-            None => Err(Errno::ENOMEM),
-        };
-        match submitted {
-            Ok(()) => {
-                task.set(OFFLOADED);
-                self.hold(1);
+        let submitted = self.expect(index).and_then(|token| {
+            let mut pool = self.pool.borrow_mut();
+            pool.get_or_insert_default().submit(work, token)
+        });
+        if let Err(errno) = submitted {
+            self.detach(index);
+            return -(errno as c_int);
+        }
+        0
+    }
+
+    /// A token for the wait of a parked operation: 0, or a negative error number.
+    pub fn token(&self, operation: &Parked, token: &mut MaybeUninit<Token>) -> c_int {
+        match self.expect(operation.task.get()) {
+            Ok(made) => {
+                token.write(made);
                 0
             }
-            Err(errno) => {
-                self.detach(index);
-                -(errno as c_int)
-            }
+            Err(errno) => -(errno as c_int),
         }
+    }
+
+    fn expect(&self, index: u32) -> Result<Token, Errno> {
+        if index == NO_TASK {
+            return Err(Errno::EINVAL);
+        }
+        let mut notifier = self.notifier.borrow_mut();
+        if notifier.is_none() {
+            let made = Notifier::new()?;
+            let event = made.event();
+            self.reactor.borrow_mut().add_internal(event, NOTIFIED)?;
+            *notifier = Some(made);
+        }
+        let task = self.tasks.get(index);
+        let token = match &*notifier {
+            Some(notifier) => notifier.token(index, task.mark.get())?,
+            None => return Err(Errno::ENOMEM),
+        };
+        if !task.has(EXPECTED) {
+            task.set(EXPECTED);
+            self.hold(1);
+        }
+        Ok(token)
     }
 }
 
