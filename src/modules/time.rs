@@ -18,8 +18,7 @@ use crate::core::runtime::Runtime;
 use crate::core::split;
 use crate::lua::push_method;
 use crate::lua::{
-    checked_duration, ffi, function, method, Error, Functions, Lua, Outcome, Returns, State,
-    UserData,
+    checked_duration, ffi, function, method, Error, Functions, Lua, Outcome, Returns, UserData,
 };
 use crate::{constants, functions};
 
@@ -79,9 +78,7 @@ const MOST_ARGUMENTS: c_int = 65_000;
 /// What `set(0)` means.
 const SOONEST: Nanoseconds = 1_000_000;
 
-#[repr(C)]
 struct Timer {
-    /// First, so that an alarm leads to its timer.
     alarm: Alarm,
     core: Core,
     clock: Clock,
@@ -105,7 +102,7 @@ fn create(lua: &Lua, index: c_int, clock: Clock) -> Result<&Timer, Error> {
     let timer = lua
         .reserve::<Timer>(CALLBACK + arguments, core.pointer())
         .fill(Timer {
-            alarm: Alarm::new(fire),
+            alarm: Alarm::new(),
             core,
             clock,
             arguments,
@@ -167,7 +164,7 @@ impl Timer {
         };
         let result = self
             .core
-            .set_alarm(&self.alarm, self.clock, start.saturating_add(time));
+            .set_alarm(self, self.clock, start.saturating_add(time));
         if result.is_err() {
             self.disarm(lua);
         }
@@ -177,6 +174,25 @@ impl Timer {
     fn disarm(&self, lua: Lua) {
         self.core.clear_alarm(&self.alarm);
         lua.unreference(self.anchor.replace(ffi::LUA_NOREF));
+    }
+
+    /// Starts a coroutine of the callback. The alarm is free already: the
+    /// callback may set it again.
+    fn fire(&self, lua: Lua) {
+        // Raises at most for want of memory.
+        if !lua.ensure(self.arguments + 6) {
+            return self.disarm(lua);
+        }
+        lua.push_reference(self.anchor.get());
+        self.disarm(lua);
+        let timer = lua.absolute(-1);
+        lua.get_user_value(timer, CALLBACK);
+        lua.push_value(timer);
+        for argument in 1..=self.arguments {
+            lua.get_user_value(timer, CALLBACK + argument);
+        }
+        self.core.spawn(lua, self.arguments + 1);
+        lua.pop(2);
     }
 
     /// `tmr:set(delay)` -> true, or nil and a message.
@@ -223,6 +239,8 @@ impl Timer {
     }
 }
 
+crate::alarm!(Timer);
+
 impl UserData for Timer {
     const NAME: &'static CStr = c"eco.timer";
     const METHODS: Functions = functions! {
@@ -235,28 +253,6 @@ impl UserData for Timer {
     fn finalise(&self, lua: Lua) {
         self.disarm(lua);
     }
-}
-
-/// Starts a coroutine of the callback. Called by the loop, which has freed
-/// the alarm already: the callback may set it again.
-unsafe extern "C-unwind" fn fire(alarm: *const Alarm, state: State) {
-    // SAFETY: the alarm is the first field of a timer, which the registry
-    // keeps while it is set; the loop passes its own live thread.
-    let (this, lua) = unsafe { (&*alarm.cast::<Timer>(), Lua::new(state)) };
-    // Raises at most for want of memory.
-    if !lua.ensure(this.arguments + 6) {
-        return this.disarm(lua);
-    }
-    lua.push_reference(this.anchor.get());
-    this.disarm(lua);
-    let timer = lua.absolute(-1);
-    lua.get_user_value(timer, CALLBACK);
-    lua.push_value(timer);
-    for argument in 1..=this.arguments {
-        lua.get_user_value(timer, CALLBACK + argument);
-    }
-    this.core.spawn(lua, this.arguments + 1);
-    lua.pop(2);
 }
 
 // ---- raw timer descriptors -------------------------------------------------------

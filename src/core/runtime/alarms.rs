@@ -1,4 +1,4 @@
-//! Alarms: timers with a function instead of a coroutine.
+//! Alarms and watches: timers and fds with a function instead of a coroutine.
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
@@ -9,13 +9,19 @@ use nix::errno::Errno;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use super::{AlarmSlot, Entry, Runtime, ALARM, WALL, WATCH};
-use crate::abi::{wall_clock, Alarm, Clock, Nanoseconds};
+use super::{AlarmSlot, Entry, Occasion, Runtime, ALARM, WALL, WATCH};
+use crate::abi::{wall_clock, Alarm, Callback, Clock, Nanoseconds, Slot, Watch};
 use crate::core::clock::split;
 use crate::core::tasks::NO_TIMER;
 
 impl Runtime {
-    pub fn set_alarm(&self, alarm: &Alarm, clock: Clock, at: Nanoseconds) -> c_int {
+    pub fn set_alarm(
+        &self,
+        alarm: &Alarm,
+        callback: Callback,
+        clock: Clock,
+        at: Nanoseconds,
+    ) -> c_int {
         if self.is_closed() {
             return -(Errno::ECANCELED as c_int);
         }
@@ -25,7 +31,10 @@ impl Runtime {
                 return -(errno as c_int);
             }
         }
-        let index = self.claim_alarm(alarm, clock, -1, false);
+        let index = match self.claim_alarm(&alarm.0, callback, Occasion::Time(clock)) {
+            Ok(index) => index,
+            Err(errno) => return -(errno as c_int),
+        };
         if clock == Clock::Monotonic {
             self.timers.borrow_mut().insert(index | ALARM, at, self);
         } else {
@@ -38,65 +47,82 @@ impl Runtime {
     }
 
     /// Sets an alarm on the monotonic clock that does not keep the loop going.
-    pub fn set_idle_alarm(&self, alarm: &Alarm, at: Nanoseconds) {
+    pub fn set_idle_alarm(&self, alarm: &Alarm, callback: Callback, at: Nanoseconds) -> c_int {
         self.clear_alarm(alarm);
-        let index = self.claim_alarm(alarm, Clock::Monotonic, -1, true);
-        self.idle_timers.set(self.idle_timers.get() + 1);
-        self.timers.borrow_mut().insert(index | ALARM, at, self);
-    }
-
-    /// Makes an alarm go off once, when `fd` is readable; until then it does
-    /// not keep the loop going. Cleared before the fd is closed.
-    pub fn watch(&self, alarm: &Alarm, fd: c_int) -> Result<(), Errno> {
-        self.clear_alarm(alarm);
-        let index = self.claim_alarm(alarm, Clock::Monotonic, fd, false);
-        let added = self.reactor.borrow_mut().add_internal(fd, WATCH + index);
-        if added.is_err() {
-            self.free_alarm(index);
+        match self.claim_alarm(&alarm.0, callback, Occasion::IdleTime) {
+            Ok(index) => {
+                self.idle_timers.set(self.idle_timers.get() + 1);
+                self.timers.borrow_mut().insert(index | ALARM, at, self);
+                0
+            }
+            Err(errno) => -(errno as c_int),
         }
-        added
     }
 
-    pub(super) fn claim_alarm(&self, alarm: &Alarm, clock: Clock, fd: c_int, idle: bool) -> u32 {
+    pub fn watch(&self, watch: &Watch, callback: Callback, fd: c_int) -> c_int {
+        self.unwatch(watch);
+        let claimed = self.claim_alarm(&watch.0, callback, Occasion::Readable(fd));
+        let added = claimed.and_then(|index| {
+            let added = self.reactor.borrow_mut().add_internal(fd, WATCH + index);
+            if added.is_err() {
+                self.free_alarm(index);
+            }
+            added
+        });
+        added.map_or_else(|errno| -(errno as c_int), |()| 0)
+    }
+
+    fn claim_alarm(
+        &self,
+        place: &Slot,
+        callback: Callback,
+        occasion: Occasion,
+    ) -> Result<u32, Errno> {
         let mut alarms = self.alarms.borrow_mut();
-        let mut index = self.free_alarm.get();
-        if index == NO_TIMER {
-            index = alarms.len() as u32;
-            alarms.push(AlarmSlot {
-                alarm,
-                generation: 0,
-                position: NO_TIMER,
-                clock,
-                fd,
-                idle,
-            });
+        let index = self.free_alarm.get();
+        let mut made = AlarmSlot {
+            place,
+            callback,
+            generation: 0,
+            position: NO_TIMER,
+            occasion,
+        };
+        let index = if index == NO_TIMER {
+            if alarms.try_reserve(1).is_err() {
+                return Err(Errno::ENOMEM);
+            }
+            alarms.push(made);
+            alarms.len() as u32 - 1
         } else {
             let slot = &mut alarms[index as usize];
             self.free_alarm.set(slot.position);
-            *slot = AlarmSlot {
-                alarm,
-                generation: slot.generation,
-                position: NO_TIMER,
-                clock,
-                fd,
-                idle,
-            };
-        }
-        alarm.slot.set(index);
-        index
+            made.generation = slot.generation;
+            *slot = made;
+            index
+        };
+        place.0.set(index);
+        Ok(index)
     }
 
     pub fn clear_alarm(&self, alarm: &Alarm) {
-        if alarm.is_set() {
-            let index = alarm.slot.get();
-            let (position, clock) = {
+        self.clear_slot(&alarm.0);
+    }
+
+    pub fn unwatch(&self, watch: &Watch) {
+        self.clear_slot(&watch.0);
+    }
+
+    fn clear_slot(&self, place: &Slot) {
+        if place.is_set() {
+            let index = place.0.get();
+            let (position, occasion) = {
                 let slot = &self.alarms.borrow()[index as usize];
-                (slot.position, slot.clock)
+                (slot.position, slot.occasion)
             };
             if position != NO_TIMER {
-                let timers = match clock {
-                    Clock::Monotonic => &self.timers,
-                    Clock::Wall => &self.wall_timers,
+                let timers = match occasion {
+                    Occasion::Time(Clock::Wall) => &self.wall_timers,
+                    _ => &self.timers,
                 };
                 timers.borrow_mut().remove(position, self);
             }
@@ -104,24 +130,24 @@ impl Runtime {
         }
     }
 
-    /// Gives an alarm's slot back; queued entries for it are void from now on.
-    pub(super) fn free_alarm(&self, index: u32) -> *const Alarm {
+    /// Gives a slot back; queued entries for it are void from now on.
+    pub(super) fn free_alarm(&self, index: u32) -> Callback {
         let mut alarms = self.alarms.borrow_mut();
         let slot = &mut alarms[index as usize];
-        let alarm = slot.alarm;
-        // A forked child that has not started anew shares its parent's reactor.
-        if slot.fd >= 0 && self.process.get() == std::process::id() {
-            self.reactor.borrow_mut().remove_internal(slot.fd);
+        match slot.occasion {
+            // A forked child that has not started anew shares its parent's reactor.
+            Occasion::Readable(fd) if self.process.get() == std::process::id() => {
+                self.reactor.borrow_mut().remove_internal(fd);
+            }
+            Occasion::IdleTime => self.idle_timers.set(self.idle_timers.get() - 1),
+            _ => {}
         }
-        if slot.idle {
-            self.idle_timers.set(self.idle_timers.get() - 1);
-        }
-        slot.alarm = ptr::null();
+        let place = std::mem::replace(&mut slot.place, ptr::null());
         slot.generation = slot.generation.wrapping_add(1);
         slot.position = self.free_alarm.replace(index);
-        // SAFETY: an alarm is cleared before its owner goes, so it is live.
-        unsafe { (*alarm).slot.set(u32::MAX) };
-        alarm
+        // SAFETY: a callback is cleared before its owner goes, so that is live.
+        unsafe { (*place).free() };
+        slot.callback
     }
 
     pub(super) fn open_wall_fd(&self) -> Result<(), Errno> {

@@ -25,7 +25,8 @@ use std::ptr;
 use nix::sys::timerfd::TimerFd;
 
 use crate::abi::{
-    Abi, Alarm, Cause, Clock, Core, Nanoseconds, CLOSED, CLOSING, NO_TASK, REGISTRY_KEY, VERSION,
+    Abi, Callback, Cause, Clock, Core, Nanoseconds, Slot, CLOSED, CLOSING, NO_TASK, REGISTRY_KEY,
+    VERSION,
 };
 use crate::core::notifier::Notifier;
 use crate::core::pool::Pool;
@@ -50,7 +51,7 @@ const ALARM: u32 = 1 << 31;
 const INTERRUPT: u32 = 0;
 const WALL: u32 = 1;
 const NOTIFIED: u32 = 2;
-/// The alarm in slot `n` watches the fd added with number `WATCH + n`.
+/// The callback in slot `n` is for the fd added with number `WATCH + n`.
 const WATCH: u32 = 16;
 
 /// A queued task, or an alarm by its index, and the generation that was meant.
@@ -70,17 +71,25 @@ impl Entry {
     };
 }
 
+/// What becomes of a callback.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    /// A time on that clock.
+    Time(Clock),
+    /// The same, on the monotonic one, but it does not keep the loop going.
+    IdleTime,
+    /// That fd is readable.
+    Readable(c_int),
+}
+
 struct AlarmSlot {
     /// Null in a free slot.
-    alarm: *const Alarm,
+    place: *const Slot,
+    callback: Callback,
     generation: u32,
     /// Place in the heap; next free slot in a free one.
     position: u32,
-    clock: Clock,
-    /// The fd it watches, -1 when it is a timer.
-    fd: c_int,
-    /// Does not keep the loop going.
-    idle: bool,
+    occasion: Occasion,
 }
 
 /// The scheduler.
@@ -461,7 +470,7 @@ impl Runtime {
             .borrow()
             .iter()
             .enumerate()
-            .filter(|(_, slot)| !slot.alarm.is_null())
+            .filter(|(_, slot)| !slot.place.is_null())
             .map(|(index, _)| index as u32)
             .collect()
     }

@@ -147,13 +147,13 @@ impl Runtime {
         let index = entry.alarm;
         let due = {
             let slot = &self.alarms.borrow()[index as usize];
-            slot.generation == entry.generation && !slot.alarm.is_null()
+            slot.generation == entry.generation && !slot.place.is_null()
         };
         if due {
-            let alarm = self.free_alarm(index);
-            // SAFETY: cleared alarms have another generation, so this one is
+            let callback = self.free_alarm(index);
+            // SAFETY: cleared callbacks have another generation, so this one is
             // live; its owner keeps itself reachable while it is set.
-            unsafe { ((*alarm).fire)(alarm, lua.state()) };
+            unsafe { (callback.function)(callback.owner, lua.state()) };
         }
     }
 

@@ -18,7 +18,9 @@ use std::ptr;
 use nix::errno::Errno;
 
 use super::status::push_status;
-use crate::abi::{monotonic, Alarm, Cause, Core, Host, Interest, Nanoseconds, Parked, Step};
+use crate::abi::{
+    monotonic, Alarm, Callback, Cause, Core, Host, Interest, Nanoseconds, Parked, Step, Watch,
+};
 use crate::core::runtime::Runtime;
 use crate::functions;
 use crate::lua::{ffi, method, Functions, Lua, Outcome, Returns, UserData};
@@ -47,6 +49,8 @@ enum State {
 /// A child process.
 #[repr(C)]
 pub struct Child {
+    /// For a child that has a pidfd, and for one that has none.
+    watch: Watch,
     alarm: Alarm,
     core: Core,
     pid: Cell<i32>,
@@ -68,7 +72,7 @@ pub struct Child {
     waiters: RefCell<Vec<*const Parked>>,
 }
 
-crate::alarm!(Child);
+crate::alarm!(Child, watch);
 
 impl Child {
     /// Pushes the record of a child about to be started: everything that may
@@ -81,7 +85,8 @@ impl Child {
             lua.set_field(ffi::LUA_REGISTRYINDEX, CHILDREN);
         }
         let child = lua.reserve::<Child>(0, core.pointer()).fill(Child {
-            alarm: Alarm::of::<Child>(),
+            watch: Watch::new(),
+            alarm: Alarm::new(),
             core,
             pid: Cell::new(0),
             state: Cell::new(State::Lost),
@@ -114,7 +119,7 @@ impl Child {
         if let Ok(pidfd) = process::open_pidfd(pid) {
             self.pidfd.set(pidfd);
         }
-        self.watch();
+        self.look_out();
     }
 
     pub fn pid(&self) -> i32 {
@@ -159,19 +164,24 @@ impl Child {
     // ---- noticing the end -----------------------------------------------------------
 
     /// Waits for the pidfd; without one, looks again after a while.
-    fn watch(&self) {
-        let runtime = Runtime::of(self.core);
+    fn look_out(&self) {
         let pidfd = self.pidfd.get();
-        if pidfd < 0 || runtime.watch(&self.alarm, pidfd).is_err() {
-            let pause = self.pause.get();
-            self.pause.set((pause * 2).min(LONGEST_PAUSE));
-            runtime.set_idle_alarm(&self.alarm, monotonic() + pause);
+        if pidfd >= 0 && self.core.watch(self, pidfd).is_ok() {
+            return;
         }
+        let pause = self.pause.get();
+        self.pause.set((pause * 2).min(LONGEST_PAUSE));
+        let callback = Callback::fire(self);
+        Runtime::of(self.core).set_idle_alarm(&self.alarm, callback, monotonic() + pause);
+    }
+
+    fn ready(&self, lua: Lua) {
+        self.fire(lua);
     }
 
     fn fire(&self, lua: Lua) {
         if !self.reap(lua) {
-            self.watch();
+            self.look_out();
         }
     }
 
@@ -228,6 +238,7 @@ impl Child {
 
     fn forget_pidfd(&self) {
         self.core.clear_alarm(&self.alarm);
+        self.core.unwatch(&self.watch);
         let _ = fd::close(self.pidfd.replace(-1));
     }
 
