@@ -433,7 +433,7 @@ impl Runtime {
         }
         // SAFETY: as above.
         let index = unsafe { (*operation).task.get() };
-        let submitted = self.expect(index).and_then(|token| {
+        let submitted = self.make_token(index).and_then(|token| {
             let mut pool = self.pool.borrow_mut();
             pool.get_or_insert_default().submit(work, token)
         });
@@ -446,7 +446,7 @@ impl Runtime {
 
     /// A token for the wait of a parked operation: 0, or a negative error number.
     pub fn token(&self, operation: &Parked, token: &mut MaybeUninit<Token>) -> c_int {
-        match self.expect(operation.task.get()) {
+        match self.make_token(operation.task.get()) {
             Ok(made) => {
                 token.write(made);
                 0
@@ -455,7 +455,7 @@ impl Runtime {
         }
     }
 
-    fn expect(&self, index: u32) -> Result<Token, Errno> {
+    fn make_token(&self, index: u32) -> Result<Token, Errno> {
         if index == NO_TASK {
             return Err(Errno::EINVAL);
         }
