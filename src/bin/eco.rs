@@ -180,7 +180,7 @@ fn close_inherited() {
     }
 }
 
-extern "C" fn pipe_broke(_: c_int) {}
+extern "C" fn nothing(_: c_int) {}
 
 /// `print(...)` as Lua has it, but that a closed pipe raises: a script that
 /// does nothing but print would never end.
@@ -247,11 +247,14 @@ pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_in
     // SAFETY: no other thread runs yet. The state is fresh, closed below and
     // used by nobody else; `start` runs protected.
     unsafe {
-        // A broken pipe is an error for the script, from its first line on. A
-        // handler is not inherited by programs as "ignore" would be.
-        let handler = pipe_broke as extern "C" fn(c_int);
-        if libc::signal(libc::SIGPIPE, handler as libc::sighandler_t) == libc::SIG_IGN {
-            libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        // A broken pipe is an error for the script, from its first line on, and
+        // so is a file that may not grow. A handler is not inherited by
+        // programs as "ignore" would be.
+        let handler = nothing as extern "C" fn(c_int);
+        for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+            if libc::signal(signal, handler as libc::sighandler_t) == libc::SIG_IGN {
+                libc::signal(signal, libc::SIG_IGN);
+            }
         }
         let state = ffi::luaL_newstate();
         if state.is_null() {

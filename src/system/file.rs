@@ -51,6 +51,14 @@ pub fn may_open_later(path: &CStr, errno: Errno) -> bool {
     }
 }
 
+/// sendfile(2) from one file to the next, both at their offsets: bytes copied, 0
+/// at the end.
+pub fn copy(from: c_int, to: c_int) -> Result<u64, Errno> {
+    // SAFETY: takes numbers only; null stands for the offsets.
+    let count = unsafe { libc::sendfile(to, from, ptr::null_mut(), 1 << 30) };
+    Errno::result(count).map(|count| count as u64)
+}
+
 /// readlink(2): the target, cut to the room there is.
 pub fn readlink<'a>(path: &CStr, into: &'a mut [MaybeUninit<u8>]) -> Result<&'a [u8], Errno> {
     // SAFETY: writes at most that many bytes; the path ends with NUL.

@@ -139,3 +139,52 @@ fn output_that_memory_has_no_room_for_raises_in_the_caller() {
         .stdout("false\tnot enough memory\nusable\n\n")
         .eco();
 }
+
+#[test]
+fn a_log_file_that_may_not_grow_ends_with_a_whole_record() {
+    shell("ulimit -f 1; ECO inner.lua")
+        .file(
+            "inner.lua",
+            "local log, file = require 'eco.log', require 'eco.file'
+             log.set_path('log')
+             for i = 1, 100 do log.info('record', i) end
+             local text = file.readfile('log')
+             assert(#text > 400 and text:find('record %d+\\n$'), text)
+             -- There is room again.
+             io.open('log', 'w'):close()
+             log.info('last')
+             text = file.readfile('log')
+             assert(text:find('^%d+/%d+/%d+ '), text)
+             for line in text:gmatch('[^\\n]*\\n') do assert(line:find('record %d+\\n$') or line:find('last'), line) end
+             print('whole')",
+        )
+        .stdout("whole\n")
+        .eco();
+}
+
+#[test]
+fn a_huge_argument_of_the_log_is_cut_without_a_copy() {
+    if emulated() {
+        skip(
+            "log",
+            "the emulator needs more memory than the limit leaves",
+        );
+        return;
+    }
+    shell("ulimit -v 60000; ECO inner.lua")
+        .file(
+            "inner.lua",
+            "local log = require 'eco.log'
+             log.set_path('log')
+             local text = ('x'):rep(7 << 20)
+             for _ = 1, 2 do
+                 text = text .. text
+                 collectgarbage()
+             end
+             log.info(text)
+             assert(#io.open('log'):read('a') < 9000)
+             print('cut')",
+        )
+        .stdout("cut\n")
+        .eco();
+}

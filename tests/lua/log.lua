@@ -46,7 +46,9 @@ case('records', function()
     log.log(log.EMERG, 'x')
     expect(record('err  ', 'bad'), record('notice', 'note'), record('emerg', 'x'))
     log.info({}, 'after')
-    expect(record('info ', ' after'))
+    expect(record('info ', 'after'))
+    log.info('before', {}, print, 'after', {})
+    expect(record('info ', 'before after'))
     log.log(8 + 6, 'masked')
     expect(record('info ', 'masked'))
 end)
@@ -135,6 +137,114 @@ case('rolling', function()
     for _, name in ipairs(rolled) do os.remove(T.path(name)) end
     lines()
     T.raises('size must be >= 0', log.set_roll_size, -1)
+end)
+
+case('control characters play no records', function()
+    log.info('a\27[2Kb\rc\t\127')
+    expect(record('info ', 'a\\x1B%[2Kb\\x0Dc\t\\x7F'))
+    log.set_ident('x\n1999/01/01 00:00:00 err  root[1]: forged\r')
+    log.info('hello')
+    log.set_ident('test')
+    local found = lines()
+    T.eq(#found, 1)
+    assert(found[1]:find(' x\\x0A1999/01/01', 1, true), found[1])
+    load("require 'eco.log'.set_flags(3) require 'eco.log'.info('x') require 'eco.log'.set_flags(1)", '@we\nird.lua')()
+    found = lines()
+    T.eq(#found, 1)
+    assert(found[1]:find('(we\\x0Aird.lua:  1) x', 1, true), found[1])
+end)
+
+local function fifo()
+    local name = T.path('fifo')
+    os.remove(name)
+    assert(os.execute('mkfifo ' .. name))
+    return name
+end
+
+case('a FIFO that nobody reads, or not fast enough, stops nobody', function()
+    local name = fifo()
+    local count = 3000
+    T.took(0, 2, function()
+        log.set_path(name)
+        for i = 1, count do log.info(i, ('x'):rep(100)) end
+    end)
+    local input<close> = assert(file.open(name, file.O_RDONLY))
+    local last = 0
+    while true do
+        -- What waited for room comes while it is read, after the first that were written.
+        local line = input:read('l', 0.5)
+        if not line then break end
+        local number, text = line:match('test%[%d+%]: (%d+) (x+)$')
+        assert(number and #text == 100, line)
+        T.eq(tonumber(number), last + 1)
+        last = last + 1
+    end
+    -- The pipe's 64 KiB and as many that wait.
+    assert(last > 2 * 64 * 1024 / 160 - 100 and last < count, last)
+    log.info('later')
+    assert(input:read('l', 1):find(': later$'))
+    log.set_path(path)
+end)
+
+case('a device that is full stops nobody', function()
+    T.took(0, 1, function()
+        log.set_path('/dev/full')
+        for i = 1, 1000 do log.info(i) end
+        log.set_path(path)
+    end)
+    log.info('usable')
+    expect(record('info ', 'usable'))
+end)
+
+case('a reader that follows the file sees what comes after a roll', function()
+    log.set_roll_size(300)
+    log.info('begin')
+    local follower<close> = assert(sys.exec('tail', '-n', '+1', '-f', path))
+    assert(follower:read_stdout('l', 10):find('begin'))
+    for i = 1, 30 do
+        local wanted = ('record number %d, and something that makes it long enough'):format(i)
+        log.info(wanted)
+        repeat
+            local line = assert(follower:read_stdout('l', 10))
+        until line:find(wanted, 1, true)
+    end
+    follower:kill()
+    follower:wait()
+    log.set_roll_size(102400)
+    local rolled = {}
+    for name in file.dir(T.scratch) do
+        if name:find('^log%.%d%d%d%d%.') then rolled[#rolled + 1] = name end
+    end
+    assert(#rolled >= 3, #rolled)
+    table.sort(rolled)
+    -- Nothing is lost and nothing twice.
+    local all = ''
+    for _, name in ipairs(rolled) do
+        all = all .. file.readfile(T.path(name))
+        os.remove(T.path(name))
+    end
+    all = all .. table.concat(lines())
+    local number = 0
+    for found in all:gmatch('record number (%d+)') do
+        number = number + 1
+        T.eq(tonumber(found), number)
+    end
+    T.eq(number, 30)
+end)
+
+case('rotation by somebody else', function()
+    log.info('one')
+    assert(os.execute(('cp %s %s.copy; : > %s'):format(path, path, path)))
+    log.info('two')
+    T.eq(select(2, file.readfile(path):gsub('%z', '')), 0)
+    os.remove(path .. '.copy')
+    expect(record('info ', 'two'))
+    log.info('three')
+    os.rename(path, path .. '.1')
+    log.info('four')
+    assert(file.readfile(path .. '.1'):find('three\n$'))
+    os.remove(path .. '.1')
+    expect(record('info ', 'four'))
 end)
 
 case('wrong types', function()

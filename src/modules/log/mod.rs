@@ -1,8 +1,9 @@
 //! `eco.log`: records with a level to a file, the terminal or the system log.
 //!
-//! The state belongs to one Lua state: a userdata in the registry, which
-//! starts with the [`LogHook`] other modules read. Lua values are looked at
-//! before the state is borrowed: nothing that may raise runs while it is.
+//! The state belongs to one Lua state: a userdata in the registry. Lua values
+//! are looked at before it is borrowed: nothing that may raise runs while it
+//! is. Nothing waits, either: what there is no room for is tried again before
+//! the next record and, for a while, by an alarm.
 
 mod record;
 mod target;
@@ -10,15 +11,19 @@ mod target;
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, CStr};
 
-use crate::abi::log_hook::{LogHook, REGISTRY_KEY};
+use crate::abi::{log_hook, monotonic, Alarm, Clock, Core};
 use crate::lua::{
-    ffi, function, CFunction, Constants, Error, Functions, Lua, Named, Outcome, Returns, UserData,
+    ffi, function, CFunction, Constants, Error, Functions, Lua, Named, Nanoseconds, Outcome,
+    Returns, UserData,
 };
 use crate::system::date::{self, Seconds, Stamp, RECORD_DATE, SYSLOG_DATE};
 use crate::system::process;
 use crate::{constants, functions};
-use record::{lines, until_nul, LONGEST_IDENT, LONGEST_MESSAGE};
-use target::{Rolling, Target};
+use record::{lines, push_clean, until_nul, LONGEST_IDENT, LONGEST_MESSAGE};
+use target::{Rolling, Sent, Target};
+
+/// Registry field that holds the log.
+const REGISTRY_KEY: &CStr = c"eco.logger";
 
 const FLAG_LF: i32 = 1;
 const FLAG_FILE: i32 = 2;
@@ -31,13 +36,28 @@ const DEBUG: i32 = 7;
 const DEFAULT_ROLL_SIZE: i64 = 102_400;
 const DEFAULT_ROLL_COUNT: usize = 10;
 
+/// What else is in a record at most: date, level, name, process, line number,
+/// parentheses.
+const LONGEST_PREFIX: usize = 4 * LONGEST_IDENT + 96;
+/// Bytes of records that wait for room, at most.
+const MOST_WAITING: usize = 64 * 1024;
+/// Pause between two tries, and how long there is no progress before they end.
+const PAUSE: Nanoseconds = target::PAUSE_MS as Nanoseconds * 1_000_000;
+const PATIENCE: Nanoseconds = 1_000_000_000;
+
 /// The log of one Lua state.
 #[repr(C)]
 struct Logger {
-    hook: LogHook,
+    alarm: Alarm,
+    core: Core,
+    level: Cell<i32>,
     flags: Cell<i32>,
+    /// When something was last written that had to wait.
+    progress: Cell<Nanoseconds>,
     sink: RefCell<Sink>,
 }
+
+crate::alarm!(Logger);
 
 /// What writing a record needs.
 struct Sink {
@@ -48,18 +68,23 @@ struct Sink {
     /// When `stamp` was made, and whether for the system log.
     stamped: (Seconds, bool),
     stamp: Stamp,
+    /// Records that wait, each with its length in front.
+    waiting: Vec<u8>,
+    /// Bytes of the first that are written.
+    sent: usize,
 }
 
 /// Opens the module. May raise.
 pub fn open(lua: Lua) -> Outcome {
     if lua.get_field(ffi::LUA_REGISTRYINDEX, REGISTRY_KEY) == ffi::LUA_TNIL {
         lua.pop(1);
-        let slot = lua.reserve::<Logger>(0, std::ptr::null());
-        let logger = slot.fill(Logger {
-            hook: LogHook {
-                level: Cell::new(INFO),
-            },
+        let core = Core::open(lua, "eco.log")?;
+        let logger = lua.reserve::<Logger>(0, core.pointer()).fill(Logger {
+            alarm: Alarm::new(),
+            core,
+            level: Cell::new(INFO),
             flags: Cell::new(FLAG_LF),
+            progress: Cell::new(0),
             sink: RefCell::new(Sink::new()),
         });
         logger
@@ -68,6 +93,7 @@ pub fn open(lua: Lua) -> Outcome {
             .set_ident(until_nul(&process::name()));
         lua.push_value(-1);
         lua.set_field(ffi::LUA_REGISTRYINDEX, REGISTRY_KEY);
+        log_hook::show(lua, INFO);
     }
     lua.push_table(
         0,
@@ -129,7 +155,10 @@ fn set_number(lua: Lua) -> Outcome {
     };
     let rolling = &mut logger.sink.borrow_mut().rolling;
     match choice(lua) {
-        LEVEL => logger.hook.level.set(value as i32),
+        LEVEL => {
+            logger.level.set(value as i32);
+            log_hook::show(lua, value as i32);
+        }
         FLAGS => logger.flags.set(value as i32),
         ROLL_SIZE if value < 0 => return Err(Error::argument(1, "size must be >= 0")),
         ROLL_SIZE => rolling.size = value,
@@ -151,7 +180,11 @@ fn set_text(lua: Lua) -> Outcome {
     let sink = &mut *logger.sink.borrow_mut();
     if choice(lua) == IDENT {
         sink.set_ident(until_nul(text));
-    } else if text.is_empty() {
+        return Ok(Returns(0));
+    }
+    sink.flush(date::now());
+    (sink.waiting, sink.sent) = (Vec::new(), 0);
+    if text.is_empty() {
         sink.target = Target::standard();
     } else if let Some(target) = Target::file(text) {
         sink.target = target;
@@ -172,7 +205,7 @@ fn write(lua: Lua) -> Outcome {
     let Some(logger) = Logger::of(&lua) else {
         return Ok(Returns(0));
     };
-    if level > logger.hook.level.get() {
+    if level > logger.level.get() {
         return Ok(Returns(0));
     }
     let end = lua.top() + 1;
@@ -189,27 +222,30 @@ fn write(lua: Lua) -> Outcome {
     }
     // Nothing raises from here on.
     let mut message = Vec::new();
+    if message.try_reserve_exact(LONGEST_MESSAGE).is_err() {
+        return Ok(Returns(0));
+    }
+    let mut is_first = true;
     for index in first..end {
-        if index > first {
-            message.push(b' ');
-        }
-        message.extend_from_slice(match lua.type_of(index) {
+        let argument = match lua.type_of(index) {
             ffi::LUA_TSTRING => lua.to_bytes(index),
             ffi::LUA_TBOOLEAN if lua.to_bool(index) => b"true",
             ffi::LUA_TBOOLEAN => b"false",
             ffi::LUA_TNIL => b"nil",
-            _ => b"",
-        });
-        // What is cut away need not be collected.
-        if message.len() > LONGEST_MESSAGE {
-            break;
+            _ => continue,
+        };
+        let blank: &[u8] = if is_first { b"" } else { b" " };
+        is_first = false;
+        for part in [blank, argument] {
+            let room = LONGEST_MESSAGE - message.len();
+            message.extend_from_slice(part.get(..room).unwrap_or(part));
         }
     }
-    message.truncate(LONGEST_MESSAGE);
     logger
         .sink
         .borrow_mut()
         .emit(until_nul(&message), level as usize, flags, position);
+    logger.try_again_later();
     Ok(Returns(0))
 }
 
@@ -221,14 +257,51 @@ impl Logger {
     }
 }
 
+impl Logger {
+    /// Sets the alarm if records wait.
+    fn try_again_later(&self) {
+        if self.alarm.0.is_set() || self.sink.borrow().waiting.is_empty() {
+            return;
+        }
+        let now = monotonic();
+        self.progress.set(now);
+        // Without a loop they wait for the next record.
+        let _ = self.core.set_alarm(self, Clock::Monotonic, now + PAUSE);
+    }
+
+    fn fire(&self, _lua: Lua) {
+        let mut sink = self.sink.borrow_mut();
+        let before = (sink.waiting.len(), sink.sent);
+        sink.flush(date::now());
+        let now = monotonic();
+        if before != (sink.waiting.len(), sink.sent) {
+            self.progress.set(now);
+        }
+        if !sink.waiting.is_empty() && now - self.progress.get() < PATIENCE {
+            let _ = self.core.set_alarm(self, Clock::Monotonic, now + PAUSE);
+        }
+    }
+}
+
 impl UserData for Logger {
     const NAME: &'static CStr = c"struct eco_log *";
     const METHODS: Functions = Functions::NONE;
 
-    /// The state closes: other modules stop reading the level.
+    /// The state closes: other modules stop reading the level, and the last
+    /// records get a last chance.
     fn finalise(&self, lua: Lua) {
+        self.core.clear_alarm(&self.alarm);
+        let sink = &mut *self.sink.borrow_mut();
+        for _ in 0..PATIENCE / PAUSE {
+            sink.flush(date::now());
+            if sink.waiting.is_empty() || matches!(sink.target, Target::File(_)) {
+                break;
+            }
+            target::pause();
+        }
         lua.push_nil();
         lua.set_field(ffi::LUA_REGISTRYINDEX, REGISTRY_KEY);
+        log_hook::hide(lua);
     }
 }
 
@@ -244,6 +317,8 @@ impl Sink {
             ident_length: 0,
             stamped: (0, false),
             stamp: Stamp::new(0, RECORD_DATE),
+            waiting: Vec::new(),
+            sent: 0,
         }
     }
 
@@ -270,6 +345,11 @@ impl Sink {
         }
         let ident = self.ident.get(..self.ident_length).unwrap_or_default();
         let mut text = Vec::new();
+        // Each byte may become four.
+        let most = 4 * (message.len() + position.len()) + LONGEST_PREFIX;
+        if text.try_reserve_exact(most).is_err() {
+            return;
+        }
         record::push_prefix(
             &mut text,
             is_system_log,
@@ -284,16 +364,54 @@ impl Sink {
         let prefix = text.len();
         for line in lines(message) {
             text.truncate(prefix);
-            text.extend_from_slice(line);
+            push_clean(&mut text, line);
             if flags & FLAG_LF != 0 && !is_system_log {
                 text.push(b'\n');
             }
-            match &mut self.target {
-                Target::File(file) => file.append(&text, &self.rolling, now),
-                Target::Output => target::write_to_output(&text),
-                Target::SystemLog(connection) => target::send_to_system_log(connection, &text),
-                Target::Nowhere => {}
+            self.put(&text, now);
+        }
+    }
+
+    /// Sends a record, after those that wait; it waits if there is no room.
+    fn put(&mut self, record: &[u8], now: Seconds) {
+        self.flush(now);
+        if self.waiting.is_empty() {
+            match self.target.send(record, 0, &self.rolling, now) {
+                Sent::Done => return,
+                Sent::Part(count) => self.sent = count,
             }
+        }
+        let needed = size_of::<u32>() + record.len();
+        if self.waiting.len() + needed <= MOST_WAITING && self.waiting.try_reserve(needed).is_ok() {
+            self.waiting
+                .extend_from_slice(&(record.len() as u32).to_ne_bytes());
+            self.waiting.extend_from_slice(record);
+        } else if self.waiting.is_empty() {
+            self.sent = 0;
+        }
+    }
+
+    /// Sends what waits, as much as there is room for.
+    fn flush(&mut self, now: Seconds) {
+        let mut rest = &self.waiting[..];
+        while let Some((length, after)) = rest.split_first_chunk() {
+            let Some((record, after)) =
+                after.split_at_checked(u32::from_ne_bytes(*length) as usize)
+            else {
+                break;
+            };
+            let sent = self.target.send(record, self.sent, &self.rolling, now);
+            if let Sent::Part(count) = sent {
+                self.sent = count;
+                break;
+            }
+            self.sent = 0;
+            rest = after;
+        }
+        let left = rest.len();
+        self.waiting.drain(..self.waiting.len() - left);
+        if left == 0 {
+            self.waiting = Vec::new();
         }
     }
 }

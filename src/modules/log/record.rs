@@ -54,10 +54,25 @@ pub fn push_prefix(
             text.push(b' ');
         }
     }
-    text.extend_from_slice(ident);
+    push_clean(text, ident);
     text.push(b'[');
     push_number(text, process, 1);
     text.extend_from_slice(b"]: ");
+}
+
+/// Appends text in which control characters cannot play a record: they are
+/// written in hexadecimal (`\\x1B`), all but tabs.
+pub fn push_clean(text: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    for &byte in bytes {
+        if byte == b'\t' || !byte.is_ascii_control() {
+            text.push(byte);
+        } else {
+            text.extend_from_slice(b"\\x");
+            text.push(DIGITS[usize::from(byte >> 4)]);
+            text.push(DIGITS[usize::from(byte & 15)]);
+        }
+    }
 }
 
 /// The last `separator` in `text`: what is before and after it.
@@ -76,7 +91,7 @@ pub fn push_location(text: &mut Vec<u8>, position: &[u8], whole: bool) {
         _ => source,
     };
     text.push(b'(');
-    text.extend_from_slice(name);
+    push_clean(text, name);
     text.push(b':');
     text.extend_from_slice(b"   ".get(line.len()..).unwrap_or_default());
     text.extend_from_slice(line);
@@ -192,6 +207,20 @@ mod tests {
             "([string \"a:b\"]: 12) "
         );
         assert_eq!(location(b"", false), "([C]: -1) ");
+    }
+
+    #[test]
+    fn control_characters_are_written_out() {
+        let clean = |bytes: &[u8]| text(|text| push_clean(text, bytes));
+        assert_eq!(clean(b"a\tb \xC3\xA9"), "a\tb \u{e9}");
+        assert_eq!(
+            clean(b"a\rb\x1B[2K\n\x7F\x00"),
+            r"a\x0Db\x1B[2K\x0A\x7F\x00"
+        );
+        assert_eq!(
+            text(|text| push_location(text, b"x\ny:1: ", false)),
+            r"(x\x0Ay:  1) "
+        );
     }
 
     #[test]
