@@ -67,16 +67,17 @@ pub struct Callback {
 impl Callback {
     /// Of an alarm.
     pub fn fire<T: Fires>(owner: &T) -> Callback {
-        unsafe extern "C-unwind" fn call<T: Fires>(owner: *const c_void, state: State) {
-            // SAFETY: the owner is live while its alarm is set (contract of the
-            // trait); the scheduler passes its own live thread.
-            let (owner, lua) = unsafe { (&*owner.cast::<T>(), Lua::new(state)) };
-            owner.fire(lua);
-        }
         Callback {
-            function: call::<T>,
+            function: fire::<T>,
             owner: std::ptr::from_ref(owner).cast(),
         }
+    }
+
+    /// The owner, if this is of the alarm of a `T`.
+    #[cfg(feature = "core")]
+    pub fn fires<T: Fires>(&self) -> Option<*const T> {
+        type Function = unsafe extern "C-unwind" fn(*const c_void, State);
+        std::ptr::fn_addr_eq(self.function, fire::<T> as Function).then_some(self.owner.cast())
     }
 
     /// Of a watch.
@@ -91,6 +92,13 @@ impl Callback {
             owner: std::ptr::from_ref(owner).cast(),
         }
     }
+}
+
+unsafe extern "C-unwind" fn fire<T: Fires>(owner: *const c_void, state: State) {
+    // SAFETY: the owner is live while its alarm is set (contract of the trait);
+    // the scheduler passes its own live thread.
+    let (owner, lua) = unsafe { (&*owner.cast::<T>(), Lua::new(state)) };
+    owner.fire(lua);
 }
 
 /// Something an alarm wakes up.

@@ -19,7 +19,7 @@ pub const NO_TIMER: u32 = u32::MAX;
 pub const OWNED: u8 = 1;
 /// In the ready queue.
 pub const QUEUED: u8 = 2;
-/// Queued by `eco._resume`: to find it dead is an error.
+/// Queued by `eco._resume`: it is resumed after a bare yield, too.
 pub const EXPLICIT: u8 = 4;
 /// Another thread may end its wait, which keeps the loop going.
 pub const EXPECTED: u8 = 8;
@@ -63,10 +63,11 @@ impl Task {
 /// Records per block.
 const BLOCK: usize = 64;
 
-/// All records. Blocks are never freed or moved.
+/// All records. Blocks are never moved, and freed by `shrink` alone.
 pub struct Tasks {
     blocks: UnsafeCell<Vec<Box<[Task]>>>,
     free: Cell<c_int>,
+    used: Cell<u32>,
 }
 
 impl Tasks {
@@ -74,6 +75,7 @@ impl Tasks {
         Tasks {
             blocks: UnsafeCell::new(Vec::new()),
             free: Cell::new(-1),
+            used: Cell::new(0),
         }
     }
 
@@ -84,6 +86,11 @@ impl Tasks {
         // of which calls anything else meanwhile; records sit in boxes, which
         // stay put when the vector grows.
         unsafe { &(&*self.blocks.get())[index / BLOCK][index % BLOCK] }
+    }
+
+    /// The record at `index`, unless it has been freed.
+    pub fn find(&self, index: u32) -> Option<&Task> {
+        (index < self.len()).then(|| self.get(index))
     }
 
     /// Index of the record that the next `claim` will take; allocates it.
@@ -123,6 +130,7 @@ impl Tasks {
         let index = self.next_free();
         let task = self.get(index);
         self.free.set(task.fd.get());
+        self.used.set(self.used.get() + 1);
         task.thread.set(thread);
         task.fd.set(-1);
         task.flags.set(flags);
@@ -141,6 +149,46 @@ impl Tasks {
         task.generation.set(task.generation.get().wrapping_add(1));
         task.fd.set(self.free.get());
         self.free.set(index as c_int);
+        self.used.set(self.used.get() - 1);
+    }
+
+    /// Number of records in use.
+    pub fn used(&self) -> u32 {
+        self.used.get()
+    }
+
+    /// True when the next claim needs more memory.
+    pub fn is_full(&self) -> bool {
+        self.free.get() < 0
+    }
+
+    /// True when `shrink` has something to free.
+    pub fn has_spare_block(&self) -> bool {
+        // SAFETY: as in `get`.
+        unsafe { &*self.blocks.get() }
+            .last()
+            .is_some_and(|block| block.iter().all(|task| task.thread.get().is_null()))
+    }
+
+    /// Frees the blocks behind the last record in use. Nobody may know a
+    /// record that is not in use.
+    pub fn shrink(&self) {
+        while self.has_spare_block() {
+            // SAFETY: as in `get`.
+            unsafe { &mut *self.blocks.get() }.pop();
+        }
+        // SAFETY: as in `get`.
+        let blocks = unsafe { &mut *self.blocks.get() };
+        blocks.shrink_to(blocks.len() * 2);
+        // The first ones come first, so that the last stay free.
+        let mut next = -1;
+        for task in blocks.iter().flatten().rev() {
+            if task.thread.get().is_null() {
+                task.fd.set(next);
+                next = task.index as c_int;
+            }
+        }
+        self.free.set(next);
     }
 
     /// Frees all records. Nobody may know any of them any more.
@@ -148,6 +196,7 @@ impl Tasks {
         // SAFETY: as in `get`.
         unsafe { *self.blocks.get() = Vec::new() };
         self.free.set(-1);
+        self.used.set(0);
     }
 
     /// Number of records, free ones included.
@@ -224,6 +273,27 @@ mod tests {
             tasks.claim(thread, 0);
         }
         assert_eq!(tasks.iter().count(), 1002);
+    }
+
+    #[test]
+    fn blocks_behind_the_last_record_are_freed() {
+        let tasks = Tasks::new();
+        let claimed: Vec<u32> = (0..1000)
+            .map(|_| tasks.claim(ptr::dangling_mut(), 0))
+            .collect();
+        for &index in claimed.iter().filter(|&&index| index != 70) {
+            tasks.release(index);
+        }
+        tasks.shrink();
+        assert_eq!((tasks.len(), tasks.used()), (128, 1));
+        let mut again: Vec<u32> = (0..127)
+            .map(|_| tasks.claim(ptr::dangling_mut(), 0))
+            .collect();
+        assert!(tasks.is_full());
+        assert_eq!(again[0], 0);
+        again.push(70);
+        again.sort_unstable();
+        assert_eq!(again, (0..128).collect::<Vec<_>>());
     }
 
     #[test]

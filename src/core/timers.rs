@@ -30,6 +30,9 @@ impl Entry {
     }
 }
 
+/// Room that is kept though it is not used.
+const LEAST: usize = 1024;
+
 /// Children per node: four sit in one cache line.
 const ARITY: usize = 4;
 
@@ -47,6 +50,11 @@ impl Timers {
 
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// The soonest owner.
+    pub fn next_owner(&self) -> Option<u32> {
+        self.entries.first().map(|entry| entry.owner)
     }
 
     /// The soonest deadline.
@@ -83,8 +91,9 @@ impl Timers {
             self.sink(position, positions);
             self.rise(position, positions);
         }
-        if self.entries.is_empty() {
-            self.entries.shrink_to(1024);
+        let capacity = self.entries.capacity();
+        if capacity > LEAST && self.entries.len() < capacity / 8 {
+            self.entries.shrink_to((self.entries.len() * 2).max(LEAST));
         }
     }
 

@@ -115,6 +115,8 @@ wrap! {
     push_pointer(l; value: *const c_void) = { ffi::lua_pushlightuserdata(l, value.cast_mut()) };
     /// Pushes the running thread; true when it is the main one.
     push_thread(l) -> bool = { ffi::lua_pushthread(l) != 0 };
+    /// Pushes a new thread of the same state. May raise.
+    push_new_thread(l) -> Lua = { Lua::new(ffi::lua_newthread(l)) };
     /// Pushes the registry-wide table of globals' field `name`. May raise.
     push_global(l; name: &CStr) = { ffi::lua_getglobal(l, name.as_ptr()); };
     /// Pops a value into the global `name`. May raise.

@@ -96,15 +96,20 @@ fn yield_now(lua: Lua) -> Outcome {
     any_runtime(lua).yield_now(lua)
 }
 
-/// `count()` -> number of live coroutines.
+/// `count()` -> number of live coroutines, and of timers about to start one.
 fn count(lua: Lua) -> Outcome {
     lua.push_integer(i64::from(runtime(lua).count(lua)));
     Ok(Returns(1))
 }
 
-/// `all()` -> array of threads.
+/// `all()` -> array of their threads.
 fn all(lua: Lua) -> Outcome {
-    runtime(lua).push_all(lua);
+    let runtime = runtime(lua);
+    let length = runtime.push_all(lua);
+    #[cfg(feature = "time")]
+    super::time::push_threads(lua, runtime, length);
+    #[cfg(not(feature = "time"))]
+    let _ = length;
     Ok(Returns(1))
 }
 
@@ -144,13 +149,13 @@ fn unloop(lua: Lua) -> Outcome {
     Ok(Returns(0))
 }
 
-/// `_resume(co)`: queues a coroutine.
+/// `_resume(co)`: queues a coroutine that has not ended.
 fn resume(lua: Lua) -> Outcome {
     let thread = lua.to_thread(1);
     if thread.is_null() {
         lua.expect(1, ffi::LUA_TTHREAD)?;
     }
-    runtime(lua).resume_later(lua, thread);
+    runtime(lua).resume_later(lua, thread)?;
     Ok(Returns(0))
 }
 

@@ -14,13 +14,13 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 
 use super::eco::sleep;
 use crate::abi::{monotonic, wall_clock, Alarm, Clock, Core, Nanoseconds};
-use crate::core::runtime::Runtime;
+use crate::core::runtime::{is_new, Runtime};
 use crate::core::split;
 use crate::lua::push_method;
 use crate::lua::{
     checked_duration, ffi, function, method, Error, Functions, Lua, Outcome, Returns, UserData,
 };
-use crate::{constants, functions};
+use crate::{constants, functions, lua_source};
 
 #[cfg(target_env = "musl")]
 const _: () = assert!(
@@ -186,11 +186,13 @@ impl Timer {
         lua.push_reference(self.anchor.get());
         self.disarm(lua);
         let timer = lua.absolute(-1);
-        lua.get_user_value(timer, CALLBACK);
-        lua.push_value(timer);
-        for argument in 1..=self.arguments {
-            lua.get_user_value(timer, CALLBACK + argument);
+        if self.take_thread(lua) {
+            Runtime::of(self.core).spawn_thread(lua);
+            lua.set_top(timer - 1);
+            return;
         }
+        lua.get_user_value(timer, CALLBACK);
+        self.push_arguments(lua, timer);
         self.core.spawn(lua, self.arguments + 1);
         lua.pop(2);
     }
@@ -252,6 +254,101 @@ impl UserData for Timer {
 
     fn finalise(&self, lua: Lua) {
         self.disarm(lua);
+    }
+}
+
+// ---- threads of timers that have not gone off -----------------------------------
+
+/// Registry field of the table from timers to the threads that will run their
+/// callbacks, made when somebody asks for them.
+const THREADS: &CStr = c"eco.timer.threads";
+
+/// Adds the threads of all timers that are set to the array of `length` threads
+/// on top. May raise.
+pub fn push_threads(lua: Lua, runtime: &Runtime, mut length: i64) {
+    let mut slot = 0;
+    while let Some((callback, next)) = runtime.next_armed(slot) {
+        slot = next;
+        let Some(timer) = callback.fires::<Timer>() else {
+            continue;
+        };
+        // SAFETY: the registry keeps a timer while it is set.
+        unsafe { &*timer }.push_thread(lua);
+        length += 1;
+        lua.raw_set_index(-2, length);
+    }
+}
+
+impl Timer {
+    /// Pushes the arguments of the callback of this timer, at index `timer`.
+    fn push_arguments(&self, lua: Lua, timer: c_int) {
+        lua.push_value(timer);
+        for argument in 1..=self.arguments {
+            lua.get_user_value(timer, CALLBACK + argument);
+        }
+    }
+
+    /// Pushes the thread that will run the callback. May raise.
+    fn push_thread(&self, lua: Lua) {
+        lua.push_reference(self.anchor.get());
+        let timer = lua.top();
+        if lua.get_field(ffi::LUA_REGISTRYINDEX, THREADS) != ffi::LUA_TTABLE {
+            lua.pop(1);
+            lua.push_table(0, 0);
+            lua.push_table(0, 1);
+            lua.set_bytes(-1, c"__mode", b"k");
+            lua.set_metatable(-2);
+            lua.push_value(-1);
+            lua.set_field(ffi::LUA_REGISTRYINDEX, THREADS);
+        }
+        lua.push_value(timer);
+        if !self.find_thread(lua) {
+            let thread = lua.push_new_thread();
+            if !lua.ensure(self.arguments + 6) {
+                lua.raise("too many arguments".into());
+            }
+            lua.push_chunk(c"=eco.time", lua_source!("timer.lua"));
+            lua.get_user_value(timer, CALLBACK);
+            self.push_arguments(lua, timer);
+            lua.call(self.arguments + 2, 1);
+            lua.move_to(thread, 1);
+            lua.push_value(timer);
+            lua.push_value(-2);
+            lua.raw_set(timer + 1);
+        }
+        lua.replace(timer);
+        lua.set_top(timer);
+    }
+
+    /// Pushes the thread made for the timer on top, above the table of threads,
+    /// if there is one that is as it was made.
+    fn find_thread(&self, lua: Lua) -> bool {
+        lua.push_value(-1);
+        lua.raw_get(-3);
+        let thread = lua.to_thread(-1);
+        if !thread.is_null() && is_new(thread) {
+            return true;
+        }
+        lua.pop(1);
+        false
+    }
+
+    /// The same for the timer on top, which is about to use it.
+    fn take_thread(&self, lua: Lua) -> bool {
+        if lua.get_field(ffi::LUA_REGISTRYINDEX, THREADS) != ffi::LUA_TTABLE {
+            lua.pop(1);
+            return false;
+        }
+        lua.push_value(-2);
+        let found = self.find_thread(lua);
+        let timer = lua.top() - c_int::from(found);
+        lua.push_value(timer);
+        lua.push_nil();
+        lua.raw_set(timer - 1);
+        if !found {
+            lua.set_top(timer - 2);
+        }
+        found
     }
 }
 

@@ -13,6 +13,47 @@ fn handles() {
 }
 
 #[test]
+fn coroutines_that_end_while_they_wait() {
+    lua_file("ended.lua").limit(60).both();
+}
+
+#[test]
+fn a_loop_does_not_wait_for_the_dead() {
+    raw(r#"
+        -- Not ours: an end that nobody tells the scheduler of.
+        local close = coroutine.close
+        local eco, sync, time = require 'eco', require 'eco.sync', require 'eco.time'
+        local sys = require 'eco.sys'
+        local processes = {}
+        local function process()
+            processes[#processes + 1] = sys.exec('sleep', '1000')
+            return processes[#processes]
+        end
+        local waits = {
+            function() eco.sleep(1000) end,
+            function() sync.cond():wait(1000) end,
+            function() process():read_stdout(1) end,
+            function() process():wait() end,
+        }
+        for _, wait in ipairs(waits) do
+            for _, closes in ipairs { close, coroutine.close } do
+                local co = eco.run(wait)
+                eco.run(function() eco.sleep(0.001) closes(co) end)
+            end
+        end
+        local departed = coroutine.wrap(function() eco.sleep(1000) coroutine.yield() end)
+        departed()
+        eco.run(function() eco.sleep(0.001) departed() end)
+        if not coroutine.isyieldable() then assert(eco.loop()) end
+        for _, process in ipairs(processes) do process:kill() end
+        print('idle')
+    "#)
+    .stdout("idle\n")
+    .limit(10)
+    .lua54();
+}
+
+#[test]
 fn a_nested_loop_returns_when_idle() {
     raw(r#"
         local eco = require 'eco'

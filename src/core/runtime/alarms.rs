@@ -100,6 +100,9 @@ impl Runtime {
             *slot = made;
             index
         };
+        if matches!(occasion, Occasion::Time(_)) {
+            self.armed.set(self.armed.get() + 1);
+        }
         place.0.set(index);
         Ok(index)
     }
@@ -139,8 +142,9 @@ impl Runtime {
             Occasion::Readable(fd) if self.process.get() == std::process::id() => {
                 self.reactor.borrow_mut().remove_internal(fd);
             }
+            Occasion::Readable(_) => {}
             Occasion::IdleTime => self.idle_timers.set(self.idle_timers.get() - 1),
-            _ => {}
+            Occasion::Time(_) => self.armed.set(self.armed.get() - 1),
         }
         let place = std::mem::replace(&mut slot.place, ptr::null());
         slot.generation = slot.generation.wrapping_add(1);

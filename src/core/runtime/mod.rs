@@ -4,7 +4,9 @@
 //!
 //! - A coroutine is resumed once per wait. The mark that `park` leaves on its
 //!   stack tells whether it still is where it parked; a wait that somebody
-//!   else ended (`coroutine.resume`, `coroutine.close`) is dropped silently.
+//!   else ended is dropped silently: `coroutine.close`, which is ours for
+//!   that, says so at once; others are found before the loop waits for them,
+//!   and before the records of coroutines grow to twice as many.
 //! - Waking only queues. Coroutines run from the loop, or inside `eco.run`.
 //! - No `RefCell` is borrowed across a Lua call that may raise.
 //! - Functions keep a pointer to the runtime, so it outlives its finaliser: it
@@ -12,6 +14,7 @@
 #![allow(unsafe_code)]
 
 mod alarms;
+mod ended;
 mod failure;
 mod interrupt;
 mod running;
@@ -36,7 +39,8 @@ use crate::core::signals::LoopSignals;
 use crate::core::tasks::{Found, Task, Tasks, EXPLICIT, NO_TIMER, OWNED};
 use crate::core::timers::{Positions, Timers};
 use crate::lua::{ffi, Error, Functions, Lua, Outcome, Returns, State, UserData};
-use running::{condition, push_thread_of, Condition};
+pub use running::is_new;
+use running::{condition, has_yielded, push_thread_of, Condition};
 pub use waiting::Home;
 
 /// Non-blocking operations a coroutine may do in one go (`Core::spend`).
@@ -51,6 +55,8 @@ const ALARM: u32 = 1 << 31;
 const INTERRUPT: u32 = 0;
 const WALL: u32 = 1;
 const NOTIFIED: u32 = 2;
+/// Fewer records than that are not worth a thought.
+const MANY: u32 = 1024;
 /// The callback in slot `n` is for the fd added with number `WATCH + n`.
 const WATCH: u32 = 16;
 
@@ -92,6 +98,13 @@ struct AlarmSlot {
     occasion: Occasion,
 }
 
+impl AlarmSlot {
+    /// Set for a time by `set_alarm`.
+    fn is_armed(&self) -> bool {
+        !self.place.is_null() && matches!(self.occasion, Occasion::Time(_))
+    }
+}
+
 /// The scheduler.
 #[repr(C)]
 pub struct Runtime {
@@ -104,6 +117,8 @@ pub struct Runtime {
     wall_fd: RefCell<Option<TimerFd>>,
     alarms: RefCell<Vec<AlarmSlot>>,
     free_alarm: Cell<u32>,
+    /// Alarms that were set for a time and have not gone off.
+    armed: Cell<u32>,
     /// Timers that do not keep the loop going.
     idle_timers: Cell<usize>,
     /// Writers to wake once the readers of the same fds have run: task and
@@ -131,6 +146,14 @@ pub struct Runtime {
     failing: Cell<bool>,
     /// Blocking turns since the last sweep.
     swept: Cell<u32>,
+    /// Records that the last sweep left in use.
+    left: Cell<u32>,
+    /// Since when few of many records are in use, 0 when they are not.
+    sparse: Cell<Nanoseconds>,
+    /// Most records in use since the table of threads was made.
+    peak: Cell<u32>,
+    /// How often records were freed: what was known of those not in use is void.
+    shrunk: Cell<u32>,
     /// The last mark given out.
     mark: Cell<u32>,
     /// The task whose operation is being polled.
@@ -216,6 +239,7 @@ impl Runtime {
             wall_fd: RefCell::new(None),
             alarms: RefCell::default(),
             free_alarm: Cell::new(NO_TIMER),
+            armed: Cell::new(0),
             idle_timers: Cell::new(0),
             deferred: RefCell::default(),
             reactor: RefCell::default(),
@@ -230,6 +254,10 @@ impl Runtime {
             interrupted: Cell::new(0),
             failing: Cell::new(false),
             swept: Cell::new(0),
+            left: Cell::new(0),
+            sparse: Cell::new(0),
+            peak: Cell::new(0),
+            shrunk: Cell::new(0),
             mark: Cell::new(0),
             polling: Cell::new(NO_TASK),
             count: Cell::new(0),
@@ -246,9 +274,10 @@ impl Runtime {
             child_hook: Cell::new(ffi::LUA_NOREF),
             process: Cell::new(std::process::id()),
         })));
-        lua.set_field(ffi::LUA_REGISTRYINDEX, REGISTRY_KEY);
+        let table = runtime.0.abi.get();
+        ended::wrap_close(lua, table.cast());
         // SAFETY: the runtime starts with its table.
-        Ok(unsafe { Core::from_table(runtime.0.abi.get()) })
+        Ok(unsafe { Core::from_table(table) })
     }
 
     /// The state closes: gives everything back, and refuses from now on.
@@ -275,6 +304,7 @@ impl Runtime {
         self.ready.free();
         self.tasks.free();
         self.count.set(0);
+        self.armed.set(0);
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -304,15 +334,38 @@ impl Runtime {
             }
             ffi::lua_xmove(lua.state(), thread, arguments + 1);
         }
+        self.begin(lua, index, arguments);
+    }
+
+    /// The same for the thread on top, which is new and has its function.
+    /// May raise.
+    pub fn spawn_thread(&self, lua: Lua) {
+        let index = self.task_of_top(lua);
+        let task = self.tasks.get(index);
+        if !task.has(OWNED) {
+            task.set(OWNED);
+            self.count.set(self.count.get() + 1);
+        }
+        self.begin(lua, index, 0);
+    }
+
+    /// Resumes a new coroutine, in the middle of whatever runs.
+    fn begin(&self, lua: Lua, index: u32, arguments: c_int) {
         let outer = (self.current.get(), self.budget.get(), self.since.replace(0));
         let running = self.running.get();
         let unmeasured = self.unmeasured.replace(0);
         let group = self.group.each_ref().map(Cell::get);
+        let shrunk = self.shrunk.get();
         self.resume_apart(lua, self.tasks.get(index), arguments);
-        self.current.set(outer.0);
         self.budget.set(outer.1);
         self.since.set(outer.2);
         self.running.set(running);
+        if shrunk != self.shrunk.get() {
+            self.current.set(ptr::null());
+            self.unmeasured.set(0);
+            return;
+        }
+        self.current.set(outer.0);
         self.unmeasured.set(unmeasured);
         for (member, task) in self.group.iter().zip(group) {
             member.set(task);
@@ -352,9 +405,13 @@ impl Runtime {
     }
 
     /// `eco._resume(co)`: queues the thread at stack index 1. May raise.
-    pub fn resume_later(&self, lua: Lua, thread: State) {
+    pub fn resume_later(&self, lua: Lua, thread: State) -> Result<(), Error> {
+        if !has_yielded(thread) && condition(thread) == Condition::Dead {
+            return Err("cannot resume dead coroutine".into());
+        }
         if let Some(task) = self.found.borrow().get(thread) {
-            return self.resume_task(task);
+            self.resume_task(task);
+            return Ok(());
         }
         lua.push_value(1);
         let task = self.tasks.get(self.task_of_top(lua));
@@ -362,6 +419,7 @@ impl Runtime {
         let threads = self.count.get() as usize;
         self.found.borrow_mut().put(task, threads);
         self.resume_task(task);
+        Ok(())
     }
 
     #[inline(always)]
@@ -371,30 +429,17 @@ impl Runtime {
         self.enqueue_task(task);
     }
 
-    /// Drops the records of coroutines that ended without us, by
-    /// `coroutine.close` or a foreign `coroutine.resume`: nothing waits for them.
-    #[inline(never)]
-    fn sweep(&self, lua: Lua) {
-        for index in 0..self.tasks.len() {
-            let thread = self.tasks.get(index).thread.get();
-            if !thread.is_null() && condition(thread) == Condition::Dead {
-                self.abandon(index);
-                self.remove(lua, index);
-            }
-        }
-        self.swept.set(0);
-    }
-
-    /// Number of live coroutines started by `eco.run`.
+    /// Number of live coroutines started by `eco.run`, and of timers that will
+    /// start one.
     pub fn count(&self, lua: Lua) -> u32 {
         self.sweep(lua);
-        self.count.get()
+        self.count.get() + self.armed.get()
     }
 
-    /// Pushes an array of them. May raise.
-    pub fn push_all(&self, lua: Lua) {
-        self.sweep(lua);
-        lua.push_table(self.count.get() as c_int, 0);
+    /// Pushes an array of the coroutines and returns its length. May raise.
+    pub fn push_all(&self, lua: Lua) -> i64 {
+        let count = self.count(lua);
+        lua.push_table(count as c_int, 0);
         let mut length = 0;
         for (_, task) in self.tasks.iter() {
             if task.has(OWNED) {
@@ -403,6 +448,16 @@ impl Runtime {
                 lua.raw_set_index(-2, length);
             }
         }
+        length
+    }
+
+    /// The alarms that are set for a time of their own, from slot `start` on:
+    /// what the first of them calls, and the slot after it.
+    pub fn next_armed(&self, start: usize) -> Option<(Callback, usize)> {
+        let alarms = self.alarms.borrow();
+        let rest = alarms.get(start..)?;
+        let at = rest.iter().position(AlarmSlot::is_armed)?;
+        Some((rest[at].callback, start + at + 1))
     }
 
     pub fn unloop(&self) {

@@ -187,10 +187,7 @@ impl Runtime {
     /// True after a bare `coroutine.yield()` that `eco._resume` is to end.
     #[inline(always)]
     pub(super) fn waits_bare(task: &Task, flags: u8) -> bool {
-        // SAFETY: the table of threads keeps the thread alive.
-        task.mark.get() == 0
-            && flags & EXPLICIT != 0
-            && unsafe { ffi::lua_status(task.thread.get()) } == ffi::LUA_YIELD
+        task.mark.get() == 0 && flags & EXPLICIT != 0 && has_yielded(task.thread.get())
     }
 
     /// Whether to resume a queued task that does not wait where the scheduler
@@ -202,7 +199,7 @@ impl Runtime {
             self.abandon(index);
         }
         match condition(task.thread.get()) {
-            Condition::Dead => self.bury(lua, index, explicit),
+            Condition::Dead => self.remove(lua, index),
             Condition::Suspended if explicit => return true,
             // It runs already, or waits for something else by now.
             _ => self.drop_foreign(lua, index),
@@ -226,19 +223,6 @@ impl Runtime {
             // SAFETY: drops what was yielded or returned to nobody.
             ffi::LUA_OK | ffi::LUA_YIELD => unsafe { ffi::lua_settop(thread, -count - 1) },
             _ => self.panic(lua, thread),
-        }
-        lua.pop(1);
-    }
-
-    /// A queued coroutine turned out dead.
-    pub(super) fn bury(&self, lua: Lua, index: u32, explicit: bool) {
-        let thread = self.tasks.get(index).thread.get();
-        push_thread_of(lua, thread);
-        self.remove(lua, index);
-        if explicit {
-            lua.push_bytes(b"cannot resume dead coroutine");
-            lua.move_to(lua_of(thread), 1);
-            self.panic(lua, thread);
         }
         lua.pop(1);
     }
@@ -294,6 +278,7 @@ impl Runtime {
         }
         self.depth.set(self.depth.get() + 1);
         let outer = (self.current.replace(ptr::null()), self.budget.get());
+        let shrunk = self.shrunk.get();
         self.since.set(0);
         let top = lua.top();
         let mut failure = Ok(());
@@ -318,7 +303,12 @@ impl Runtime {
                 self.exit(lua);
             }
         }
-        self.current.set(outer.0);
+        let current = if shrunk == self.shrunk.get() {
+            outer.0
+        } else {
+            ptr::null()
+        };
+        self.current.set(current);
         self.budget.set(outer.1);
         self.depth.set(self.depth.get() - 1);
         if self.depth.get() == 0 {
@@ -383,10 +373,7 @@ impl Runtime {
             }
             self.wake_deferred();
             if self.ready.is_empty() {
-                self.swept.set(self.swept.get() + 1);
-                if self.swept.get() >= self.tasks.len() {
-                    self.sweep(lua);
-                }
+                self.tidy(lua);
             }
             let waiting = self.reactor.borrow().waiting > 0
                 || self.holds.get() > 0
@@ -507,7 +494,11 @@ impl Runtime {
         loop {
             let ended = self.notifier.borrow().as_ref().and_then(Notifier::take);
             let Some((index, mark)) = ended else { break };
-            if self.tasks.get(index).mark.get() == mark {
+            if self
+                .tasks
+                .find(index)
+                .is_some_and(|task| task.mark.get() == mark)
+            {
                 self.wake_task(index, Cause::WAKE);
             }
         }
@@ -540,6 +531,13 @@ pub(super) fn hand_over(lua: Lua, thread: State, count: c_int) -> c_int {
     count
 }
 
+/// Whether a thread was never resumed and has nothing but its function.
+pub fn is_new(thread: State) -> bool {
+    // SAFETY: callers hold the thread anchored; only its state is read.
+    condition(thread) == Condition::Suspended
+        && unsafe { ffi::lua_status(thread) == ffi::LUA_OK && ffi::lua_gettop(thread) == 1 }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
     /// Yielded, or not started yet.
@@ -549,8 +547,16 @@ pub(super) enum Condition {
     Dead,
 }
 
+/// True after a yield.
+#[inline(always)]
+pub(super) fn has_yielded(thread: State) -> bool {
+    // SAFETY: callers hold the thread anchored; only its state is read.
+    unsafe { ffi::lua_status(thread) == ffi::LUA_YIELD }
+}
+
+#[inline(never)]
 pub(super) fn condition(thread: State) -> Condition {
-    // SAFETY: the table of threads keeps it alive; only its state is read.
+    // SAFETY: callers hold the thread anchored; only its state is read.
     unsafe {
         let mut frame = std::mem::zeroed();
         match ffi::lua_status(thread) {
@@ -560,11 +566,6 @@ pub(super) fn condition(thread: State) -> Condition {
             _ => Condition::Dead,
         }
     }
-}
-
-pub(super) fn lua_of(thread: State) -> Lua {
-    // SAFETY: callers hold the thread anchored on their stack.
-    unsafe { Lua::new(thread) }
 }
 
 /// Body of the loop's protected call.

@@ -64,6 +64,12 @@ impl Runtime {
 
     /// Adds a record for the thread below the table of threads on top.
     pub(super) fn add(&self, lua: Lua, thread: State, flags: u8) -> u32 {
+        if self.tasks.is_full() {
+            self.sweep_if_worthwhile(lua);
+        }
+        if self.peak.get() < self.tasks.used() {
+            self.peak.set(self.tasks.used());
+        }
         lua.push_value(-2);
         lua.push_integer(i64::from(self.tasks.next_free()));
         lua.raw_set(-3);
