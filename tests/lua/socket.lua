@@ -423,3 +423,40 @@ case('connect gives up when closed', function()
     s:close()
     for _, filler in ipairs(fillers) do filler:close() end
 end)
+
+case('connecting to a Unix socket waits for room', function()
+    local path = T.path('full')
+    local server<close> = assert(socket.listen_unix(path, { backlog = 1 }))
+    local waiting, connected = {}, 0
+    local group = T.gather()
+    for i = 1, 8 do
+        group:run(function()
+            local s = assert(socket.connect_unix(path))
+            connected = connected + 1
+            waiting[i] = s
+        end)
+    end
+    eco.sleep(0.1)
+    assert(connected < 8, connected)
+    for _ = 1, 8 do assert(server:accept(10)):close() end
+    group:wait()
+    T.eq(connected, 8)
+    for _, s in ipairs(waiting) do s:close() end
+end)
+
+case('a socket closed while it waits for room', function()
+    local path = T.path('full')
+    os.remove(path)
+    local server<close> = assert(socket.listen_unix(path, { backlog = 0 }))
+    local filled = {}
+    for i = 1, 8 do
+        eco.run(function()
+            local s = assert(socket.unix())
+            filled[i] = s
+            s:connect(path)
+        end)
+    end
+    eco.sleep(0.02)
+    for _, s in ipairs(filled) do s:close() end
+    T.settle()
+end)

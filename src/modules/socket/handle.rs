@@ -178,7 +178,8 @@ fn listen(lua: Lua, this: &Handle) -> Outcome {
     )
 }
 
-/// `connect(address…)` -> true, false when it is under way, or nil and a message.
+/// `connect(address…)` -> true, false when it is under way, false and true when
+/// a Unix socket has no room for it yet, or nil and a message.
 fn connect(lua: Lua, this: &Handle) -> Outcome {
     let mut address = SocketAddress::empty();
     let refused = address::read(lua, 2, this.family, &mut address)?;
@@ -189,6 +190,11 @@ fn connect(lua: Lua, this: &Handle) -> Outcome {
         Err(Errno::EINPROGRESS) => {
             lua.push_bool(false);
             Ok(Returns(1))
+        }
+        Err(Errno::EAGAIN) if this.family == libc::AF_UNIX => {
+            lua.push_bool(false);
+            lua.push_bool(true);
+            Ok(Returns(2))
         }
         result => done(lua, result),
     }

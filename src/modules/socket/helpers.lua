@@ -262,6 +262,17 @@ end
 
 function methods:connect(...)
     local ok, err = self.sock:connect(...)
+    -- Nothing tells when a Unix socket has room again.
+    local pause, left = 0.001, 5
+    while ok == false and err do
+        if left <= 0 then
+            return nil, 'timeout'
+        end
+        require 'eco'.sleep(pause)
+        left = left - pause
+        pause = math.min(pause * 2, 0.05)
+        ok, err = self.sock:connect(...)
+    end
     if ok == false then
         ok, err = self.wr:wait(5)
         err = ok and self.sock:getoption('error') or err
