@@ -6,7 +6,7 @@ use ubus::blobmsg::{from_json, to_json, JsonError, JsonStyle, Table};
 
 const INDENTED: JsonStyle = JsonStyle {
     indent: true,
-    six_decimals: false,
+    as_ubus: false,
 };
 
 fuzz_target!(|input: &[u8]| {

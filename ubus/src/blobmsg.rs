@@ -7,13 +7,13 @@
 //! when asked for, and [`Walk`] visits any nesting without recursion.
 
 mod build;
-#[cfg(feature = "json")]
+#[cfg(any(feature = "json", feature = "lenient-json"))]
 mod json;
 mod walk;
 
 pub use build::{Builder, TableBuf, MAX_PAYLOAD};
-#[cfg(feature = "json")]
-pub use json::{from_json, to_json, JsonError, JsonStyle};
+#[cfg(any(feature = "json", feature = "lenient-json"))]
+pub use json::*;
 pub use walk::{TooDeep, Visit, Walk};
 
 use crate::blob::{padded, text, Attr, Attrs};

@@ -48,6 +48,8 @@ struct Answer {
 
 /// A connection to the daemon that waits for answers.
 ///
+/// It may be made in one thread and used in another, which is why its handlers have to be [`Send`].
+///
 /// See the [crate's front page](crate) for an example.
 #[derive(Debug)]
 pub struct Client {
@@ -118,16 +120,17 @@ impl Client {
     /// Calls a method of the object with this path; gives every part of the result.
     pub fn call(
         &mut self,
-        path: &str,
-        method: &str,
+        path: impl AsRef<[u8]>,
+        method: impl AsRef<[u8]>,
         data: Table<'_>,
         timeout: Duration,
     ) -> Result<Vec<TableBuf>, ClientError> {
         let end = deadline(timeout);
-        let request = self.connection.lookup(Some(path.as_bytes()))?;
+        let path = path.as_ref();
+        let request = self.connection.lookup(Some(path))?;
         let objects = self.wait_until(request, end)?.objects;
         // A path that ends in `*` finds others as well.
-        let found = objects.iter().find(|object| object.path == path.as_bytes());
+        let found = objects.iter().find(|object| object.path == path);
         let id = found.ok_or(ClientError::Status(Status::NOT_FOUND))?.id;
         let request = self.start_call(id, method, data)?;
         Ok(self.wait_until(request, end)?.data)
@@ -137,7 +140,7 @@ impl Client {
     pub fn call_id(
         &mut self,
         id: u32,
-        method: &str,
+        method: impl AsRef<[u8]>,
         data: Table<'_>,
         timeout: Duration,
     ) -> Result<Vec<TableBuf>, ClientError> {
@@ -149,10 +152,10 @@ impl Client {
     pub fn start_call(
         &mut self,
         id: u32,
-        method: &str,
+        method: impl AsRef<[u8]>,
         data: Table<'_>,
     ) -> Result<Request, ClientError> {
-        let request = self.connection.invoke(id, method.as_bytes(), data)?;
+        let request = self.connection.invoke(id, method.as_ref(), data)?;
         self.answers.insert(request, Answer::default());
         Ok(request)
     }
@@ -166,6 +169,29 @@ impl Client {
         Ok(self.wait(request, timeout)?.data)
     }
 
+    /// Like [`Client::finish_call`], and hands over each part of the result as it comes, also those before a failure.
+    pub fn finish_call_with(
+        &mut self,
+        request: Request,
+        timeout: Duration,
+        mut take: impl FnMut(TableBuf),
+    ) -> Result<(), ClientError> {
+        let end = deadline(timeout);
+        let waited = self.wait_while(request, end, &mut |answer| {
+            answer.data.drain(..).for_each(&mut take);
+        });
+        waited.map(|_| ())
+    }
+
+    /// Waits for the objects that a lookup of the core finds.
+    pub fn finish_lookup(
+        &mut self,
+        request: Request,
+        timeout: Duration,
+    ) -> Result<Vec<ObjectInfo>, ClientError> {
+        Ok(self.wait(request, timeout)?.objects)
+    }
+
     /// Gives a call up that was started.
     pub fn cancel_call(&mut self, request: Request) {
         self.connection.cancel(request);
@@ -176,14 +202,14 @@ impl Client {
     pub fn call_with_fd(
         &mut self,
         id: u32,
-        method: &str,
+        method: impl AsRef<[u8]>,
         data: Table<'_>,
         fd: OwnedFd,
         timeout: Duration,
     ) -> Result<(Vec<TableBuf>, Option<OwnedFd>), ClientError> {
         let request = self
             .connection
-            .invoke_with_fd(id, method.as_bytes(), data, fd)?;
+            .invoke_with_fd(id, method.as_ref(), data, fd)?;
         let answer = self.wait(request, timeout)?;
         Ok((answer.data, answer.fd))
     }
@@ -191,11 +217,11 @@ impl Client {
     /// Sends an event; whether anybody listens is not told.
     pub fn send_event(
         &mut self,
-        name: &str,
+        name: impl AsRef<[u8]>,
         data: Table<'_>,
         timeout: Duration,
     ) -> Result<(), ClientError> {
-        let request = self.connection.send_event(name.as_bytes(), data)?;
+        let request = self.connection.send_event(name.as_ref(), data)?;
         self.wait(request, timeout).map(|_| ())
     }
 
@@ -209,11 +235,11 @@ impl Client {
     /// Hears events of a name, or of all names that start with what stands before a final `*`.
     pub fn listen(
         &mut self,
-        pattern: &str,
+        pattern: impl AsRef<[u8]>,
         timeout: Duration,
-        handler: impl FnMut(&mut Client, &Notice) + 'static,
+        handler: impl FnMut(&mut Client, &Notice) + Send + 'static,
     ) -> Result<Handle, ClientError> {
-        let (handle, request) = self.connection.listen(pattern.as_bytes())?;
+        let (handle, request) = self.connection.listen(pattern.as_ref())?;
         self.make(handle, request, Handler::Event(Box::new(handler)), timeout)
     }
 
@@ -222,12 +248,12 @@ impl Client {
     /// With `auto` the object may be missing: then the subscription waits for it, now and whenever it goes.
     pub fn subscribe(
         &mut self,
-        path: &str,
+        path: impl AsRef<[u8]>,
         auto: bool,
         timeout: Duration,
-        handler: impl FnMut(&mut Client, &Notice) -> Status + 'static,
+        handler: impl FnMut(&mut Client, &Notice) -> Status + Send + 'static,
     ) -> Result<Handle, ClientError> {
-        let (handle, request) = self.connection.subscribe(path.as_bytes(), auto)?;
+        let (handle, request) = self.connection.subscribe(path.as_ref(), auto)?;
         let handler = Handler::Notification(Box::new(handler));
         self.make(handle, request, handler, timeout)
     }
@@ -245,10 +271,10 @@ impl Client {
     pub fn notify(
         &mut self,
         handle: Handle,
-        method: &str,
+        method: impl AsRef<[u8]>,
         data: Table<'_>,
     ) -> Result<(), ClientError> {
-        self.connection.notify(handle, method.as_bytes(), data)?;
+        self.connection.notify(handle, method.as_ref(), data)?;
         self.flush()
     }
 
@@ -256,13 +282,13 @@ impl Client {
     pub fn notify_and_wait(
         &mut self,
         handle: Handle,
-        method: &str,
+        method: impl AsRef<[u8]>,
         data: Table<'_>,
         timeout: Duration,
     ) -> Result<Vec<(u32, Status)>, ClientError> {
         let request = self
             .connection
-            .notify_and_wait(handle, method.as_bytes(), data)?;
+            .notify_and_wait(handle, method.as_ref(), data)?;
         Ok(self.wait(request, timeout)?.subscribers)
     }
 
@@ -287,12 +313,29 @@ impl Client {
 
     /// Serves calls, events and notifications until the time is over or a handler calls [`Client::stop`].
     pub fn serve(&mut self, timeout: Duration) -> Result<(), ClientError> {
+        self.serve_unless(None, timeout)
+    }
+
+    /// Like [`Client::serve`], and ends, too, when something can be read from `control` or that has ended.
+    pub fn serve_until(
+        &mut self,
+        control: impl AsFd,
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
+        self.serve_unless(Some(control.as_fd()), timeout)
+    }
+
+    fn serve_unless(
+        &mut self,
+        control: Option<BorrowedFd<'_>>,
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
         let end = deadline(timeout);
         self.stopped = false;
         loop {
             while !self.stopped && self.dispatch() {}
             // The end counts, however much there is to do.
-            if self.stopped || !self.turn(end)? || is_over(end) {
+            if self.stopped || !self.turn_unless(control, end)? || is_over(end) {
                 while !self.stopped && self.dispatch() {}
                 return self.flush();
             }
@@ -366,6 +409,16 @@ impl Client {
         request: Request,
         end: Option<Instant>,
     ) -> Result<Answer, ClientError> {
+        self.wait_while(request, end, &mut |_| {})
+    }
+
+    /// Waits for the end of a request, and has what has come so far looked at now and again.
+    fn wait_while(
+        &mut self,
+        request: Request,
+        end: Option<Instant>,
+        look: &mut dyn FnMut(&mut Answer),
+    ) -> Result<Answer, ClientError> {
         if !self.answers.contains_key(&request) {
             if !self.connection.is_waiting(request) {
                 return Err(ClientError::Request(RequestError::UnknownRequest));
@@ -376,7 +429,11 @@ impl Client {
             if self.dispatch() {
                 continue;
             }
-            let came = match self.turn(end) {
+            let turned = self.turn(end);
+            if let Some(answer) = self.answers.get_mut(&request) {
+                look(answer);
+            }
+            let came = match turned {
                 Ok(came) => came,
                 Err(error) => {
                     self.answers.remove(&request);
@@ -389,6 +446,7 @@ impl Client {
             }
         }
         let mut answer = self.answers.remove(&request).unwrap_or_default();
+        look(&mut answer);
         match answer.end.take() {
             Some(Ok(Status::OK)) => Ok(answer),
             Some(Ok(status)) => Err(ClientError::Status(status)),
@@ -399,19 +457,31 @@ impl Client {
 
     /// Sends, and takes what has come, waiting for it until `end`. False when the time is over.
     fn turn(&mut self, end: Option<Instant>) -> Result<bool, ClientError> {
-        match self.exchange(end) {
+        self.turn_unless(None, end)
+    }
+
+    fn turn_unless(
+        &mut self,
+        control: Option<BorrowedFd<'_>>,
+        end: Option<Instant>,
+    ) -> Result<bool, ClientError> {
+        match self.exchange(control, end) {
             Ok(came) => Ok(came),
             Err(error) => Err(self.lose(error)),
         }
     }
 
-    fn exchange(&mut self, end: Option<Instant>) -> Result<bool, ClientError> {
+    fn exchange(
+        &mut self,
+        control: Option<BorrowedFd<'_>>,
+        end: Option<Instant>,
+    ) -> Result<bool, ClientError> {
         let Some(socket) = &mut self.socket else {
             return Err(ClientError::Request(RequestError::NotConnected));
         };
         socket.send(self.connection.output())?;
         let writes = self.connection.output().len() > 0;
-        if !socket.wait(writes, end)? {
+        if !socket.wait_unless(control, writes, end)? {
             return Ok(false);
         }
         match socket.receive(&mut self.received) {

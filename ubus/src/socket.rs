@@ -89,11 +89,26 @@ impl Socket {
 
     /// Waits until something has come, or with `writes` until the socket takes more. False when the time is over.
     pub fn wait(&self, writes: bool, deadline: Option<Instant>) -> io::Result<bool> {
+        self.wait_unless(None, writes, deadline)
+    }
+
+    /// Like [`Socket::wait`], and ends with false, too, when something can be read from `control` or that has ended.
+    pub fn wait_unless(
+        &self,
+        control: Option<BorrowedFd<'_>>,
+        writes: bool,
+        deadline: Option<Instant>,
+    ) -> io::Result<bool> {
         let mut events = PollFlags::POLLIN;
         if writes {
             events |= PollFlags::POLLOUT;
         }
-        let mut fds = [PollFd::new(self.fd.as_fd(), events)];
+        let socket = self.fd.as_fd();
+        let mut fds = [
+            PollFd::new(socket, events),
+            PollFd::new(control.unwrap_or(socket), PollFlags::POLLIN),
+        ];
+        let fds = &mut fds[..1 + usize::from(control.is_some())];
         loop {
             let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
             let timeout = match left {
@@ -102,10 +117,10 @@ impl Socket {
                     .unwrap_or(PollTimeout::MAX),
                 None => PollTimeout::NONE,
             };
-            match poll(&mut fds, timeout) {
+            match poll(fds, timeout) {
                 Ok(0) if deadline.is_some_and(|end| Instant::now() >= end) => return Ok(false),
                 Ok(0) | Err(Errno::EINTR) => {}
-                Ok(_) => return Ok(true),
+                Ok(_) => return Ok(!fds[1..].iter().any(|fd| fd.any().unwrap_or(true))),
                 Err(error) => return Err(error.into()),
             }
         }

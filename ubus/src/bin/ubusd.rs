@@ -1,6 +1,7 @@
 //! The daemon of the bus as a program: `ubusd [-s PATH]`.
 //!
-//! It ends with status 0 on SIGTERM and SIGINT, and leaves no socket behind.
+//! It ends with status 0 on SIGTERM and SIGINT and leaves no socket behind, with 1 if it does not understand its arguments, and with 255 if
+//! it cannot listen.
 
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
 use nix::sys::signal::{SigSet, Signal};
@@ -33,14 +34,14 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             eprintln!("ubusd: {error}\n{USAGE}");
-            return ExitCode::from(2);
+            return ExitCode::from(1);
         }
     };
     match serve(&path) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ubusd: {}: {}", path.display(), Reason(&error));
-            ExitCode::FAILURE
+            ExitCode::from(255)
         }
     }
 }

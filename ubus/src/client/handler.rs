@@ -9,9 +9,9 @@ use crate::status::Status;
 use std::fmt;
 use std::os::fd::OwnedFd;
 
-type MethodHandler = Box<dyn FnMut(&mut Client, &mut Call) -> Status>;
-type NotificationHandler = Box<dyn FnMut(&mut Client, &Notice) -> Status>;
-type EventHandler = Box<dyn FnMut(&mut Client, &Notice)>;
+type MethodHandler = Box<dyn FnMut(&mut Client, &mut Call) -> Status + Send>;
+type NotificationHandler = Box<dyn FnMut(&mut Client, &Notice) -> Status + Send>;
+type EventHandler = Box<dyn FnMut(&mut Client, &Notice) + Send>;
 
 /// A call of a method.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Object {
         mut self,
         name: impl AsRef<[u8]>,
         arguments: &[(&str, Type)],
-        handler: impl FnMut(&mut Client, &mut Call) -> Status + 'static,
+        handler: impl FnMut(&mut Client, &mut Call) -> Status + Send + 'static,
     ) -> Object {
         self.signature.method(name);
         for (name, kind) in arguments {

@@ -175,8 +175,18 @@ impl Owner {
     }
 }
 
+impl Owner {
+    /// Forgets one that has lost its bus.
+    pub fn abandon(mut self) {
+        self.thread = None;
+    }
+}
+
 impl Drop for Owner {
     fn drop(&mut self) {
+        if self.thread.is_none() {
+            return;
+        }
         let mut client = Client::connect(&self.path, SOON).unwrap();
         client
             .send_event(OWNERS_END, Table::default(), SOON)

@@ -1,11 +1,9 @@
 //! The library's own client against the daemon.
 
 use super::bus::{Bus, Owner, SOON};
-use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::{mpsc, Arc, Mutex};
 use std::thread;
 use ubus::blobmsg::{Builder, Table, TableBuf, Type, Value};
 use ubus::client::{Client, ClientError, Object};
@@ -25,7 +23,7 @@ fn owner(bus: &Bus) -> Owner {
 }
 
 fn demo() -> Object {
-    let deferred = Rc::new(RefCell::new(Vec::new()));
+    let deferred = Arc::new(Mutex::new(Vec::new()));
     let later = deferred.clone();
     Object::new("demo")
         .method("echo", &[("k", Type::Int32)], |client, call| {
@@ -39,11 +37,11 @@ fn demo() -> Object {
             Status(status.unwrap_or_default() as i32)
         })
         .method("later", &[], move |_, call| {
-            later.borrow_mut().extend(call.defer());
+            later.lock().unwrap().extend(call.defer());
             Status::OK
         })
         .method("now", &[], move |client, _| {
-            for token in deferred.borrow_mut().drain(..) {
+            for token in deferred.lock().unwrap().drain(..) {
                 client
                     .reply_to(&token, table("late", 1).as_table())
                     .unwrap();
@@ -154,11 +152,12 @@ fn descriptors_are_handed_over() {
 fn events_reach_listeners() {
     let bus = Bus::new();
     let (mut sender, mut listener) = (bus.client(), bus.client());
-    let heard = Rc::new(RefCell::new(Vec::new()));
+    let heard = Arc::new(Mutex::new(Vec::new()));
     let log = heard.clone();
     listener
         .listen("test.*", SOON, move |client, event| {
-            log.borrow_mut()
+            log.lock()
+                .unwrap()
                 .push(format!("{} {:?}", event.name.escape_ascii(), event.data));
             if event.name == b"test.last" {
                 client.stop();
@@ -175,7 +174,7 @@ fn events_reach_listeners() {
         "test.a { \"n\": Int32(1) }",
         "test.last { \"n\": Int32(1) }",
     ];
-    assert_eq!(*heard.borrow(), expected);
+    assert_eq!(*heard.lock().unwrap(), expected);
     let error = sender
         .send_event("ubus.mine", Table::default(), SOON)
         .unwrap_err();
@@ -194,11 +193,11 @@ fn notifications_reach_subscribers_and_are_answered() {
     let (ready, is_ready) = mpsc::channel();
     let subscriber = thread::spawn(move || {
         let mut client = Client::connect(path, SOON).unwrap();
-        let heard = Rc::new(RefCell::new(Vec::new()));
+        let heard = Arc::new(Mutex::new(Vec::new()));
         let log = heard.clone();
         client
             .subscribe("source", false, SOON, move |client, notice| {
-                log.borrow_mut().push(notice.name.clone());
+                log.lock().unwrap().push(notice.name.clone());
                 if notice.name == b"last" {
                     client.stop();
                 }
@@ -207,7 +206,8 @@ fn notifications_reach_subscribers_and_are_answered() {
             .unwrap();
         ready.send(()).unwrap();
         client.serve(SOON).unwrap();
-        heard.take()
+        let heard = std::mem::take(&mut *heard.lock().unwrap());
+        heard
     });
     is_ready.recv().unwrap();
     owner.notify(handle, "first", Table::default()).unwrap();
@@ -227,10 +227,10 @@ fn everything_is_there_again_after_the_daemon_was_started_anew() {
     let mut bus = Bus::new();
     let mut client = bus.client();
     client.add_object(demo(), SOON).unwrap();
-    let heard = Rc::new(RefCell::new(0));
+    let heard = Arc::new(Mutex::new(0));
     let count = heard.clone();
     client
-        .listen("again", SOON, move |_, _| *count.borrow_mut() += 1)
+        .listen("again", SOON, move |_, _| *count.lock().unwrap() += 1)
         .unwrap();
     client
         .subscribe("demo2", true, SOON, |_, _| Status::OK)
@@ -255,7 +255,73 @@ fn everything_is_there_again_after_the_daemon_was_started_anew() {
     );
     let mut other = bus.client();
     other.send_event("again", Table::default(), SOON).unwrap();
-    while *heard.borrow() == 0 {
+    while *heard.lock().unwrap() == 0 {
         client.call("demo", "now", Table::default(), SOON).unwrap();
     }
+}
+
+#[test]
+fn a_client_may_move_to_another_thread() {
+    fn check(_: &(impl Send + 'static)) {}
+    let bus = Bus::new();
+    let _owner = owner(&bus);
+    let mut client = bus.client();
+    check(&client);
+    let count = Arc::new(Mutex::new(0));
+    let heard = count.clone();
+    client
+        .listen("moved", SOON, move |client, _| {
+            *heard.lock().unwrap() += 1;
+            client.stop();
+        })
+        .unwrap();
+    let thread = std::thread::spawn(move || client.serve(SOON).unwrap());
+    bus.client()
+        .send_event("moved", Table::default(), SOON)
+        .unwrap();
+    thread.join().unwrap();
+    assert_eq!(*count.lock().unwrap(), 1);
+}
+
+#[test]
+fn parts_of_a_result_come_before_its_end_whatever_that_is() {
+    let bus = Bus::new();
+    let _owner = Owner::new(&bus, |client| {
+        let object = Object::new("parts").method("three", &[], |client, call| {
+            for number in 1..=3 {
+                client
+                    .reply(call, table("part", number).as_table())
+                    .unwrap();
+            }
+            Status::NO_DATA
+        });
+        client.add_object(object, SOON).unwrap();
+    });
+    let mut client = bus.client();
+    let request = client.connection().lookup(Some(b"p*")).unwrap();
+    let objects = client.finish_lookup(request, SOON).unwrap();
+    assert_eq!(objects.len(), 1);
+    let request = client.start_call(objects[0].id, b"three", Table::default());
+    let mut parts = Vec::new();
+    let error = client.finish_call_with(request.unwrap(), SOON, |part| parts.push(part));
+    assert!(matches!(error, Err(ClientError::Status(Status::NO_DATA))));
+    assert_eq!(parts, [1, 2, 3].map(|number| table("part", number)));
+}
+
+#[test]
+fn serving_ends_when_its_control_has_something() {
+    let bus = Bus::new();
+    let mut client = bus.client();
+    let (control, mut stop) = std::io::pipe().unwrap();
+    client
+        .serve_until(&control, std::time::Duration::from_millis(1))
+        .unwrap();
+    let start = std::time::Instant::now();
+    stop.write_all(b"x").unwrap();
+    client.serve_until(&control, SOON).unwrap();
+    drop(stop);
+    client.serve_until(&control, SOON).unwrap();
+    assert!(start.elapsed() < SOON);
+    // The connection goes on.
+    client.lookup(None, SOON).unwrap();
 }

@@ -1,14 +1,19 @@
 //! The command `ubus`: exactly what it prints, and how it ends.
 
 use super::bus::{program, repeat, Bus, Folder, Owner, SOON};
+use nix::pty::openpty;
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use ubus::blobmsg::{Builder, Table, Type};
 use ubus::client::{Client, Object};
 use ubus::Status;
 
-fn ubus(socket: &Path, arguments: &[&str]) -> Command {
+fn ubus<A: AsRef<OsStr>>(socket: &Path, arguments: &[A]) -> Command {
     let mut command = program(env!("CARGO_BIN_EXE_ubus"));
     command.arg("-s").arg(socket).args(arguments);
     command
@@ -58,6 +63,19 @@ impl Running {
     }
 }
 
+impl Running {
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    /// Its exit status, and what it printed that was not read.
+    fn end(&mut self) -> (Option<i32>, String) {
+        let mut printed = String::new();
+        self.lines.read_to_string(&mut printed).unwrap();
+        (self.child.wait().unwrap().code(), printed)
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -104,6 +122,24 @@ fn owner(bus: &Bus) -> Owner {
                 let status = call.data.get("status").and_then(|value| value.as_int());
                 Status(status.unwrap_or(9) as i32)
             })
+            .method("half", &[], |client, call| {
+                client.reply(call, Table::default()).unwrap();
+                Status::NO_DATA
+            })
+            .method("odd", &[], |client, call| {
+                let mut builder = Builder::new();
+                builder.open_table("t").close().open_array("a").close();
+                builder
+                    .double("nan", f64::NAN)
+                    .double("inf", -f64::INFINITY);
+                builder
+                    .string("", "\u{8}/\u{c}")
+                    .int16("i", -1)
+                    .int8("b", 2);
+                let data = builder.finish().unwrap();
+                client.reply(call, data.as_table()).unwrap();
+                Status::OK
+            })
             .method("silent", &[], |_, call| {
                 call.defer();
                 Status::OK
@@ -133,6 +169,13 @@ fn list_prints_paths() {
         4,
     );
     says(&bus, &["-S", "list", "nobody"], "", "", 4);
+    says(
+        &bus,
+        &["list", ""],
+        "",
+        "Command failed: Invalid argument\n",
+        2,
+    );
 }
 
 #[test]
@@ -142,8 +185,8 @@ fn list_prints_methods_when_asked() {
     let objects = bus.client().lookup(None, SOON).unwrap();
     let expected = format!(
         "'demo' @{:08x}\n\t\"echo\":{{\"text\":\"String\",\"n\":\"Integer\"}}\n\
-         \t\"types\":{{\"a\":\"Array\",\"t\":\"Table\",\"b\":\"Boolean\",\"d\":\"Double\",\"l\":\"Integer\",\"u\":\"(unknown)\"}}\n\
-         \t\"twice\":{{}}\n\t\"fail\":{{\"status\":\"Integer\"}}\n\t\"silent\":{{}}\n\t\"notify\":{{}}\n'source' @{:08x}\n",
+         \t\"types\":{{\"a\":\"Array\",\"t\":\"Table\",\"b\":\"Boolean\",\"d\":\"(unknown)\",\"l\":\"(unknown)\",\"u\":\"(unknown)\"}}\n\
+         \t\"twice\":{{}}\n\t\"fail\":{{\"status\":\"Integer\"}}\n\t\"half\":{{}}\n\t\"odd\":{{}}\n\t\"silent\":{{}}\n\t\"notify\":{{}}\n'source' @{:08x}\n",
         objects[0].id, objects[1].id
     );
     says(&bus, &["-v", "list"], &expected, "", 0);
@@ -176,11 +219,46 @@ fn call_prints_every_part_of_the_result() {
 }
 
 #[test]
-fn call_ends_with_the_status() {
+fn results_are_printed_as_they_always_were() {
+    let bus = Bus::new();
+    let _owner = owner(&bus);
+    says(
+        &bus,
+        &["call", "demo", "odd"],
+        "{\n\t\"t\": {\n\t\t\n\t},\n\t\"a\": [\n\t\t\n\t],\n\t\"nan\": nan,\n\t\"inf\": -inf,\n\t\"\\b/\\u000c\",\n\t\"i\": -1,\n\t\"b\": true\n}\n",
+        "",
+        0,
+    );
+    says(
+        &bus,
+        &["-S", "call", "demo", "odd"],
+        "{\"t\":{},\"a\":[],\"nan\":nan,\"inf\":-inf,\"\\b/\\u000c\",\"i\":-1,\"b\":true}\n",
+        "",
+        0,
+    );
+    says(&bus, &["call", "demo", "echo"], "{\n\t\n}\n", "", 0);
+}
+
+#[test]
+fn what_came_before_a_failure_is_printed() {
+    let bus = Bus::new();
+    let _owner = owner(&bus);
+    says(
+        &bus,
+        &["call", "demo", "half"],
+        "{\n\t\n}\n",
+        "Command failed: ubus call demo half (No response)\n",
+        251,
+    );
+}
+
+#[test]
+fn a_call_that_fails_is_named_with_its_status() {
     let bus = Bus::new();
     let _owner = owner(&bus);
     for (number, text) in [
         (1, "Invalid command"),
+        (2, "Invalid argument"),
         (5, "No response"),
         (13, "System error"),
         (77, "Unknown error: 77"),
@@ -188,105 +266,218 @@ fn call_ends_with_the_status() {
         (256, "Unknown error: 256"),
     ] {
         let message = format!("{{\"status\":{number}}}");
-        let stderr = format!("Command failed: {text}\n");
-        let code = if number == 256 { 1 } else { number & 0xff };
-        says(&bus, &["call", "demo", "fail", &message], "", &stderr, code);
-        says(
-            &bus,
-            &["-S", "call", "demo", "fail", &message],
-            "",
-            "",
-            code,
-        );
+        let arguments = ["call", "demo", "fail", &message];
+        let stderr = format!("Command failed: ubus call demo fail {message} ({text})\n");
+        // 0 would say that all is well.
+        let code = |status: i32| (status & 0xff).max(1);
+        says(&bus, &arguments, "", &stderr, code(-number));
+        let silent = [&["-S"], &arguments[..]].concat();
+        says(&bus, &silent, "", "", code(number));
     }
-    says(
-        &bus,
-        &["call", "nobody", "x"],
-        "",
-        "Command failed: Not found\n",
-        4,
-    );
-    says(
-        &bus,
-        &["call", "demo", "x"],
-        "",
-        "Command failed: Method not found\n",
-        3,
-    );
-    says(
-        &bus,
-        &["call", "demo", "echo", "{\"n\":\"x\"}"],
-        "",
-        "Command failed: Invalid argument\n",
-        2,
-    );
-    says(
-        &bus,
-        &["-t", "0.05", "call", "demo", "silent"],
-        "",
-        "Command failed: Request timed out\n",
-        7,
-    );
+    for (arguments, stdout, stderr, code) in [
+        (
+            &["call", "nobody", "x"][..],
+            "",
+            "Command failed: Not found\n",
+            4,
+        ),
+        (&["-S", "call", "nobody", "x"], "", "", 4),
+        (
+            &["call", "", "x"],
+            "",
+            "Command failed: Invalid argument\n",
+            2,
+        ),
+        (
+            &["call", "demo", "nosuch"],
+            "",
+            "Command failed: ubus call demo nosuch (Method not found)\n",
+            253,
+        ),
+        (
+            &["call", "demo", "echo", "{'n':'x'}"],
+            "",
+            "Command failed: ubus call demo echo {'n':'x'} (Invalid argument)\n",
+            254,
+        ),
+        (
+            &["-t", "0.05", "call", "demo", "silent"],
+            "",
+            "Command failed: ubus call demo silent (Request timed out)\n",
+            249,
+        ),
+        (
+            &["-t", "-1", "call", "demo", "silent"],
+            "",
+            "Command failed: ubus call demo silent (Request timed out)\n",
+            249,
+        ),
+    ] {
+        says(&bus, arguments, stdout, stderr, code);
+    }
+}
+
+/// What a command says on a terminal, and how it ends.
+fn says_on_terminal(bus: &Bus, arguments: &[&str]) -> (String, Option<i32>) {
+    let terminal = openpty(None, None).unwrap();
+    let mut command = ubus(&bus.path(), arguments);
+    command.stderr(terminal.slave);
+    let status = command.status().unwrap();
+    drop(command);
+    let mut said = Vec::new();
+    // Its end is an error.
+    let _ = std::fs::File::from(terminal.master).read_to_end(&mut said);
+    (String::from_utf8(said).unwrap(), status.code())
 }
 
 #[test]
-fn messages_that_are_no_json_objects_are_refused() {
+fn on_a_terminal_a_failure_is_short() {
     let bus = Bus::new();
-    for message in ["", "x", "[]", "{", "{}x"] {
-        for command in [
-            &["call", "demo", "echo", message][..],
-            &["send", "event", message],
-        ] {
-            let output = ubus(&bus.path(), command).output().unwrap();
-            assert_eq!(output.status.code(), Some(255));
-            assert!(output.stderr.starts_with(b"Failed to parse message data: "));
-            assert!(output.stdout.is_empty());
-        }
+    let _owner = owner(&bus);
+    for (arguments, text, code) in [
+        (&["call", "demo", "nosuch"][..], "Method not found", 3),
+        (
+            &["call", "demo", "echo", "{"],
+            "Parsing message data failed",
+            12,
+        ),
+        (&["call", "nobody", "x"], "Not found", 4),
+    ] {
+        let said = format!("Command failed: {text}\r\n");
+        assert_eq!(says_on_terminal(&bus, arguments), (said, Some(code)));
     }
+}
+
+#[test]
+fn messages_may_be_what_scripts_write() {
+    let bus = Bus::new();
+    let _owner = owner(&bus);
+    let deep = |depth| "{\"a\":".repeat(depth) + "1" + &"}".repeat(depth);
+    for (message, result) in [
+        ("{'text':'it'}", r#"{"text":"it"}"#),
+        ("{\"text\":\"one\n\ttwo\"}", r#"{"text":"one\n\ttwo"}"#),
+        ("{\"l\":[1,2,],}", r#"{"l":[1,2]}"#),
+        ("/* a */{\"a\":1, // b\n \"b\":2}", r#"{"a":1,"b":2}"#),
+        (
+            "{\"a\":True,\"b\":FALSE,\"c\":Null,\"d\":NaN,\"e\":-Infinity}",
+            r#"{"a":true,"b":false,"c":null,"d":nan,"e":-inf}"#,
+        ),
+        ("{\"a\":1} trailing", r#"{"a":1}"#),
+        ("{\"a\":\"\\ud800\"}", "{\"a\":\"\u{fffd}\"}"),
+        ("{\"a\":1,\"b\":2,\"a\":3}", r#"{"a":3,"b":2}"#),
+        (
+            "{\"a\":99999999999999999999,\"b\":-99999999999999999999}",
+            r#"{"a":9223372036854775807,"b":-9223372036854775808}"#,
+        ),
+        (&deep(31), &deep(31)),
+    ] {
+        let stdout = format!("{result}\n");
+        says(
+            &bus,
+            &["-S", "call", "demo", "echo", message],
+            &stdout,
+            "",
+            0,
+        );
+    }
+    // Nor need text be UTF-8.
+    let message = OsStr::from_bytes(b"{\"text\":\"\xff\"}");
+    let arguments = ["-S", "call", "demo", "echo"].map(OsStr::new);
+    let mut command = ubus(&bus.path(), &[&arguments[..], &[message]].concat());
+    assert_eq!(command.output().unwrap().stdout, b"{\"text\":\"\xff\"}\n");
+    says(&bus, &["send", "event", "{'a':1,}"], "", "", 0);
+
+    for message in ["", "x", "[]", "{", "1", "null", "{a:1}", &deep(32)] {
+        let call = ["call", "demo", "echo", message];
+        let text = "Parsing message data failed";
+        let stderr = format!("Command failed: ubus call demo echo {message} ({text})\n");
+        says(&bus, &call, "", &stderr, 244);
+        says(&bus, &[&["-S"], &call[..]].concat(), "", "", 12);
+        let send = ["send", "event", message];
+        says(&bus, &send, "", &format!("Command failed: {text}\n"), 12);
+        says(&bus, &[&["-S"], &send[..]].concat(), "", "", 12);
+    }
+}
+
+#[test]
+fn a_path_of_several_objects_means_the_last() {
+    let bus = Bus::new();
+    let _owner = owner(&bus);
+    let stdout = "{\"text\":\"hi\"}\n";
+    says(
+        &bus,
+        &["-S", "call", "d*", "echo", "{\"text\":\"hi\"}"],
+        stdout,
+        "",
+        0,
+    );
+    let stderr = "Command failed: ubus call * echo (Method not found)\n";
+    says(&bus, &["call", "*", "echo"], "", stderr, 253);
+    let mut running = Running::new(&bus, &["subscribe", "*"]);
+    let notify = |client: &mut Client| {
+        client
+            .call("demo", "notify", Table::default(), SOON)
+            .unwrap();
+    };
+    assert_eq!(
+        repeat(&bus, notify, || running.line()),
+        "{ \"tick\": {} }\n"
+    );
 }
 
 #[test]
 fn without_a_daemon_nothing_can_be_done() {
     let folder = Folder::new();
-    for command in [&["list"][..], &["-S", "list"], &["monitor"]] {
+    for command in [&["list"][..], &["monitor"], &["unknown"], &["call"]] {
         let output = ubus(&folder.socket(), command).output().unwrap();
         assert_eq!(output.status.code(), Some(255));
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        let start = format!(
-            "Failed to connect to ubus at {}: ",
-            folder.socket().display()
+        assert_eq!(
+            String::from_utf8_lossy(&output.stderr),
+            "Failed to connect to ubus\n"
         );
-        assert!(stderr.starts_with(&start), "{stderr}");
+        let output = ubus(&folder.socket(), &[&["-S"], command].concat())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(255));
+        assert!(output.stderr.is_empty());
     }
 }
 
 #[test]
-fn arguments_that_make_no_sense_are_refused() {
+fn options_and_words_that_make_no_sense_are_refused() {
     let bus = Bus::new();
-    for arguments in [
-        &[][..],
-        &["unknown"],
-        &["call"],
-        &["call", "demo"],
-        &["call", "demo", "echo", "{}", "more"],
-        &["list", "a", "b"],
-        &["send"],
-        &["subscribe"],
-        &["wait_for"],
-        &["monitor", "x"],
-        &["-t", "soon", "list"],
-        &["-t", "-1", "list"],
-        &["-M", "x", "monitor"],
-        &["-m", "x", "monitor"],
-        &["-x", "list"],
+    for (code, arguments) in [
+        (1, &[][..]),
+        (1, &["-M", "x", "monitor"]),
+        (1, &["-m", "x", "monitor"]),
+        (1, &["-m", "monitor", "monitor"]),
+        (1, &["-x", "list"]),
+        (1, &["-t"]),
+        (254, &["unknown"]),
+        (254, &["-S", "unknown"]),
+        (254, &["call"]),
+        (254, &["call", "demo"]),
+        (254, &["call", "demo", "echo", "{}", "more"]),
+        (254, &["list", "a", "b"]),
+        (254, &["send"]),
+        (254, &["send", "a", "{}", "b"]),
+        (254, &["wait_for"]),
     ] {
         let output = ubus(&bus.path(), arguments).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        assert!(output.stderr.starts_with(b"ubus: "));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(stderr.contains("Usage: ubus"), true, "{arguments:?}");
         assert!(output.stdout.is_empty());
     }
+    let text = "You need to specify an object to subscribe to\n";
+    says(&bus, &["subscribe"], "", text, 255);
+    says(&bus, &["-S", "subscribe"], "", "", 255);
     let output = ubus(&bus.path(), &["-h"]).output().unwrap();
     assert!(output.status.success() && output.stdout.starts_with(b"Usage: ubus"));
+    // A time is what a text begins with.
+    for time in ["", "soon", "5x", " 5", "+5", "1.5.5"] {
+        says(&bus, &["-t", time, "list"], "", "", 0);
+    }
 }
 
 #[test]
@@ -333,19 +524,58 @@ fn listen_prints_events() {
         6,
     );
     says(&bus, &["-t", "0.05", "listen"], "", "", 0);
+    says(
+        &bus,
+        &["listen", "a", ""],
+        "",
+        "Error while registering for event '': Permission denied\n",
+        255,
+    );
+    says(&bus, &["-S", "listen", ""], "", "", 255);
+}
+
+#[test]
+fn an_event_of_several_patterns_is_printed_once() {
+    let bus = Bus::new();
+    let mut running = Running::new(&bus, &["listen", "*", "a*", "a.b", "a.b"]);
+    let send = |client: &mut Client| {
+        client.send_event("probe", Table::default(), SOON).unwrap();
+    };
+    repeat(&bus, send, || running.line());
+    says(&bus, &["send", "a.b"], "", "", 0);
+    says(&bus, &["send", "end"], "", "", 0);
+    let lines: Vec<String> = std::iter::repeat_with(|| running.line())
+        .filter(|line| !line.contains("probe"))
+        .take(2)
+        .collect();
+    assert_eq!(lines, ["{ \"a.b\": {} }\n", "{ \"end\": {} }\n"]);
 }
 
 #[test]
 fn subscribe_prints_notifications() {
     let bus = Bus::new();
     let _owner = owner(&bus);
-    says(
-        &bus,
-        &["subscribe", "source", "nobody"],
-        "",
-        "Command failed: Not found\n",
-        4,
-    );
+    for (paths, text) in [
+        (["source", "nobody"], "'source': Not found"),
+        (["nobody", "source"], "'nobody': Not found"),
+        (["source", ""], "'source': Invalid argument"),
+    ] {
+        let stderr = format!("Error while registering for event {text}\n");
+        says(
+            &bus,
+            &[&["subscribe"], &paths[..]].concat(),
+            "",
+            &stderr,
+            255,
+        );
+        says(
+            &bus,
+            &[&["-S", "subscribe"], &paths[..]].concat(),
+            "",
+            "",
+            255,
+        );
+    }
     let mut running = Running::new(&bus, &["subscribe", "source"]);
     let mut builder = Builder::new();
     builder.int("n", 1);
@@ -365,18 +595,21 @@ fn wait_for_waits_for_all() {
     let mut waiting = Running::new(&bus, &["wait_for", "demo", "source", "demo"]);
     assert!(waiting.child.try_wait().unwrap().is_none());
     let _owner = owner(&bus);
-    let status = waiting.child.wait().unwrap();
-    let mut printed = String::new();
-    waiting.lines.read_to_string(&mut printed).unwrap();
-    assert_eq!((status.code(), printed.as_str()), (Some(0), ""));
+    assert_eq!(waiting.end(), (Some(0), String::new()));
     says(&bus, &["wait_for", "demo"], "", "", 0);
+    says(&bus, &["-t", "0", "wait_for", "demo", "source"], "", "", 0);
+    let late = "Command failed: Request timed out\n";
     says(
         &bus,
         &["-t", "0.05", "wait_for", "demo", "nobody"],
         "",
-        "Command failed: Request timed out\n",
+        late,
         7,
     );
+    says(&bus, &["-t", "0", "wait_for", "nobody"], "", late, 7);
+    // A path is nothing but itself.
+    says(&bus, &["-t", "0.05", "wait_for", "d*"], "", late, 7);
+    says(&bus, &["-S", "-t", "-1", "wait_for", "*"], "", "", 7);
 }
 
 #[test]
@@ -384,7 +617,7 @@ fn monitor_prints_messages() {
     let bus = Bus::new();
     let _owner = owner(&bus);
     let mut all = Running::new(&bus, &["monitor"]);
-    let mut lookups = Running::new(&bus, &["-m", "lookup", "-M", "r", "monitor"]);
+    let mut lookups = Running::new(&bus, &["-m", "lookup", "-M", "received", "monitor", "x"]);
     let first = all.line();
     assert!(
         first.starts_with("-> ") && first.ends_with(" #00000003         status: {\"status\":0}\n"),
@@ -401,14 +634,115 @@ fn monitor_prints_messages() {
 }
 
 #[test]
-fn what_waits_ends_with_the_daemon() {
+fn monitor_prints_fields_in_their_order() {
+    let bus = Bus::new();
+    let _owner = owner(&bus);
+    let mut calls = Running::new(&bus, &["-m", "invoke", "-M", "t", "monitor"]);
+    let mut builder = Builder::new();
+    builder.int("n", 1);
+    let data = builder.finish().unwrap();
+    let call =
+        |client: &mut Client| drop(client.call("demo", "echo", data.as_table(), SOON).unwrap());
+    let line = repeat(&bus, call, || calls.line());
+    let (_, fields) = line.split_once("invoke: {\"objid\":").unwrap();
+    let (_, fields) = fields.split_once(',').unwrap();
+    let expected = "\"method\":\"echo\",\"data\":{\"n\":1},\"user\":\"root\",\"group\":\"root\"}\n";
+    assert_eq!(fields, expected);
+
+    let mut subscriptions = Running::new(&bus, &["-m", "subscribe", "monitor"]);
+    let subscribe = |client: &mut Client| {
+        let handle = client.subscribe("source", false, SOON, |_, _| Status::OK);
+        client.remove(handle.unwrap(), SOON).unwrap();
+    };
+    let line = repeat(&bus, subscribe, || subscriptions.line());
+    let (_, fields) = line.split_once("subscribe: {\"objid\":").unwrap();
+    assert!(!fields.contains(','), "{fields}");
+}
+
+#[test]
+fn what_goes_on_ends_with_the_daemon() {
     let mut bus = Bus::new();
+    let _client = bus.client();
     let mut listen = Running::new(&bus, &["-S", "listen"]);
     let mut monitor = Running::new(&bus, &["-S", "monitor"]);
+    let mut wait = Running::new(&bus, &["-S", "wait_for", "nobody"]);
     let send = |client: &mut Client| client.send_event("probe", Table::default(), SOON).unwrap();
     repeat(&bus, send, || (listen.line(), monitor.line()));
+    // It has looked around before the monitor's line of that.
+    while !monitor.line().contains("lookup: {}") {}
     bus.stop();
-    for mut running in [listen, monitor] {
-        assert_eq!(running.child.wait().unwrap().code(), Some(10));
+    assert_eq!(listen.end().0, Some(0));
+    assert_eq!(monitor.end().0, Some(0));
+    assert_eq!(wait.end().0, Some(7));
+}
+
+#[test]
+fn a_call_fails_with_the_daemon() {
+    let mut bus = Bus::new();
+    let owner = owner(&bus);
+    let mut monitor = Running::new(&bus, &["-m", "invoke", "-M", "t", "monitor"]);
+    let probe = |client: &mut Client| {
+        drop(
+            client
+                .call("demo", "twice", Table::default(), SOON)
+                .unwrap(),
+        )
+    };
+    repeat(&bus, probe, || monitor.line());
+    let call = ubus(&bus.path(), &["call", "demo", "silent"])
+        .spawn()
+        .unwrap();
+    while !monitor.line().contains("silent") {}
+    owner.abandon();
+    bus.stop();
+    let output = call.wait_with_output().unwrap();
+    assert_eq!(
+        (
+            String::from_utf8_lossy(&output.stderr).as_ref(),
+            output.status.code()
+        ),
+        (
+            "Command failed: ubus call demo silent (Connection failed)\n",
+            Some(246)
+        )
+    );
+}
+
+#[test]
+fn what_goes_on_ends_well_when_it_is_told_to() {
+    let bus = Bus::new();
+    let _owner = owner(&bus);
+    let act = |client: &mut Client| {
+        client.send_event("probe", Table::default(), SOON).unwrap();
+        client
+            .call("demo", "notify", Table::default(), SOON)
+            .unwrap();
+    };
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        for command in [&["listen"][..], &["subscribe", "source"], &["monitor"]] {
+            let mut running = Running::new(&bus, command);
+            repeat(&bus, act, || running.line());
+            running.signal(signal);
+            assert_eq!(running.end().0, Some(0), "{command:?} {signal}");
+        }
     }
+    // What its starter has it ignore stays ignored.
+    let command = ubus(&bus.path(), &["listen"]);
+    let mut ignoring = Command::new("sh");
+    ignoring.args(["-c", "trap '' INT; exec \"$@\"", "sh"]);
+    ignoring.arg(command.get_program()).args(command.get_args());
+    let mut child = ignoring.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap());
+    let mut running = Running { child, lines };
+    repeat(&bus, act, || running.line());
+    running.signal(Signal::SIGINT);
+    repeat(
+        &bus,
+        |client| client.send_event("after", Table::default(), SOON).unwrap(),
+        || {
+            while !running.line().contains("after") {}
+        },
+    );
+    running.signal(Signal::SIGTERM);
+    assert_eq!(running.end().0, Some(0));
 }

@@ -5,6 +5,7 @@ use nix::sys::socket::{sendmsg, ControlMessage, MsgFlags, UnixAddr};
 use std::io::{ErrorKind, IoSlice, PipeReader, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::Ordering;
 use ubus::blobmsg::Table;
 use ubus::message::{Kind, Writer, MAX_MESSAGE};
 
@@ -180,12 +181,11 @@ fn who_does_not_read_stalls_nobody() {
 fn what_was_said_before_the_end_is_heard() {
     let bus = Bus::new();
     let mut listener = bus.client();
-    let heard = std::rc::Rc::new(std::cell::Cell::new(0));
+    let heard = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
     let count = heard.clone();
     listener
         .listen("bye.*", super::bus::SOON, move |client, _| {
-            count.set(count.get() + 1);
-            if count.get() == 100 {
+            if count.fetch_add(1, Ordering::Relaxed) == 99 {
                 client.stop();
             }
         })
@@ -202,7 +202,7 @@ fn what_was_said_before_the_end_is_heard() {
         stream.write_all(&event).unwrap();
     }
     listener.serve(super::bus::SOON).unwrap();
-    assert_eq!(heard.get(), 100);
+    assert_eq!(heard.load(Ordering::Relaxed), 100);
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn it_ends_cleanly_when_it_is_told_to() {
 fn a_second_one_is_refused_and_a_killed_one_replaced() {
     let mut daemon = Daemon::new();
     let output = ubusd(&daemon.folder.socket()).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(255));
     let expected = format!(
         "ubusd: {}: another daemon listens there\n",
         daemon.folder.socket().display()
@@ -84,17 +84,17 @@ fn a_second_one_is_refused_and_a_killed_one_replaced() {
 fn a_hangup_announces_new_access_rules() {
     let daemon = Daemon::new();
     let mut client = Client::connect(daemon.folder.socket(), SOON).unwrap();
-    let heard = std::rc::Rc::new(std::cell::Cell::new(None));
+    let heard = std::sync::Arc::new(std::sync::Mutex::new(None));
     let sequence = heard.clone();
     client
         .listen("ubus.acl.sequence", SOON, move |client, event| {
-            sequence.set(event.data.get("sequence").and_then(Value::as_int));
+            *sequence.lock().unwrap() = event.data.get("sequence").and_then(Value::as_int);
             client.stop();
         })
         .unwrap();
     daemon.signal(Signal::SIGHUP);
     client.serve(SOON).unwrap();
-    assert_eq!(heard.get(), Some(1));
+    assert_eq!(*heard.lock().unwrap(), Some(1));
     // It lives on.
     assert!(client
         .lookup(None, Duration::from_secs(5))
@@ -145,7 +145,7 @@ fn it_says_what_it_does_not_understand() {
     for arguments in [&["-x"][..], &["-s"], &["word"]] {
         let mut command = program(env!("CARGO_BIN_EXE_ubusd"));
         let output = command.args(arguments).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(output.stderr.starts_with(b"ubusd: "));
         assert!(output.stdout.is_empty());
     }
@@ -167,7 +167,7 @@ fn a_socket_that_cannot_be_made_is_an_error() {
         (folder.path.join("x".repeat(200)), "ENAMETOOLONG"),
     ] {
         let output = ubusd(&path).output().unwrap();
-        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(output.status.code(), Some(255));
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         let is_reason = text.contains(reason)
             || reason == "ENAMETOOLONG" && text.contains("too long")

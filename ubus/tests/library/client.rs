@@ -2,10 +2,9 @@
 
 use super::peer::{Line, Peer, SOON};
 use super::testing::{hex, message};
-use std::cell::RefCell;
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use ubus::blobmsg::{Builder, Table, TableBuf, Type, Value};
 use ubus::client::{Client, ClientError, Object};
@@ -154,11 +153,11 @@ fn a_busy_daemon_does_not_stretch_a_timeout() {
     daemon.join().unwrap();
 }
 
-fn demo(log: &Rc<RefCell<Vec<String>>>) -> Object {
+fn demo(log: &Arc<Mutex<Vec<String>>>) -> Object {
     let log = log.clone();
     Object::new("demo").method("echo", &[("k", Type::Int32)], move |client, call| {
         let user = call.user.as_deref().unwrap_or_default().escape_ascii();
-        log.borrow_mut().push(format!("{user} {:?}", call.data));
+        log.lock().unwrap().push(format!("{user} {:?}", call.data));
         client.reply(call, call.data.as_table()).unwrap();
         Status::OK
     })
@@ -191,11 +190,11 @@ fn an_object_is_served() {
         line.expect_message(1, 8, 0x777, &format!("01000008 00000003 {OBJECT}"));
     }]);
     let mut client = connect(&peer);
-    let log = Rc::new(RefCell::new(Vec::new()));
+    let log = Arc::new(Mutex::new(Vec::new()));
     client.add_object(demo(&log), SOON).unwrap();
     let error = client.serve(SOON).unwrap_err();
     assert!(matches!(error, ClientError::Lost));
-    assert_eq!(*log.borrow(), ["root { \"k\": Int32(5) }"]);
+    assert_eq!(*log.lock().unwrap(), ["root { \"k\": Int32(5) }"]);
     daemon.join().unwrap();
 }
 
@@ -216,16 +215,16 @@ fn a_call_may_be_put_off() {
         line.expect_message(1, 7, 0x777, &format!("01000008 00000005 {OBJECT}"));
     }]);
     let mut client = connect(&peer);
-    let deferred = Rc::new(RefCell::new(None));
+    let deferred = Arc::new(Mutex::new(None));
     let place = deferred.clone();
     let object = Object::new("demo").method("echo", &[], move |client, call| {
-        *place.borrow_mut() = call.defer();
+        *place.lock().unwrap() = call.defer();
         client.stop();
         Status::OK
     });
     client.add_object(object, SOON).unwrap();
     client.serve(SOON).unwrap();
-    let token = deferred.take().unwrap();
+    let token = deferred.lock().unwrap().take().unwrap();
     client.reply_to(&token, five().as_table()).unwrap();
     client.finish(token, Status::NO_DATA).unwrap();
     daemon.join().unwrap();
@@ -303,19 +302,22 @@ fn events_and_notifications_reach_their_handlers() {
         line.answer(1, 4, 1, "01000008 00000006");
     }]);
     let mut client = connect(&peer);
-    let log = Rc::new(RefCell::new(Vec::new()));
+    let log = Arc::new(Mutex::new(Vec::new()));
     let (events, ticks) = (log.clone(), log.clone());
     let listener = client
         .listen("ev*", SOON, move |_, notice| {
-            events
-                .borrow_mut()
-                .push(format!("{} {:?}", notice.name.escape_ascii(), notice.data));
+            events.lock().unwrap().push(format!(
+                "{} {:?}",
+                notice.name.escape_ascii(),
+                notice.data
+            ));
         })
         .unwrap();
     client
         .subscribe("demo", false, SOON, move |client, notice| {
             ticks
-                .borrow_mut()
+                .lock()
+                .unwrap()
                 .push(format!("{} {:?}", notice.name.escape_ascii(), notice.data));
             client.stop();
             Status::TIMEOUT
@@ -326,7 +328,7 @@ fn events_and_notifications_reach_their_handlers() {
     let refused = client.send_event("a", Table::default(), SOON).unwrap_err();
     assert_eq!(refused.status(), Status::PERMISSION_DENIED);
     assert_eq!(
-        *log.borrow(),
+        *log.lock().unwrap(),
         ["ev.x { \"k\": Int32(5) }", "tick { \"k\": Int32(5) }"]
     );
     daemon.join().unwrap();
@@ -385,9 +387,9 @@ fn losing_the_daemon_ends_calls_and_a_reconnect_restores_objects() {
         },
     ]);
     let mut client = connect(&peer);
-    let log = Rc::new(RefCell::new(Vec::new()));
+    let log = Arc::new(Mutex::new(Vec::new()));
     client.add_object(demo(&log), SOON).unwrap();
-    while log.borrow().is_empty() {
+    while log.lock().unwrap().is_empty() {
         client.serve(Duration::from_millis(1)).unwrap();
     }
     let error = client
@@ -409,7 +411,7 @@ fn losing_the_daemon_ends_calls_and_a_reconnect_restores_objects() {
     client.reconnect(SOON).unwrap();
     assert!(client.is_connected());
     assert!(matches!(client.serve(SOON), Err(ClientError::Lost)));
-    assert_eq!(log.borrow().len(), 2);
+    assert_eq!(log.lock().unwrap().len(), 2);
     daemon.join().unwrap();
 }
 

@@ -157,7 +157,7 @@ mod json {
     fn style() -> impl Strategy<Value = JsonStyle> {
         any::<bool>().prop_map(|indent| JsonStyle {
             indent,
-            six_decimals: false,
+            as_ubus: false,
         })
     }
 

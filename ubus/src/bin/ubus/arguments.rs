@@ -2,6 +2,7 @@
 
 use lexopt::prelude::*;
 use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 use ubus::message::{Kind, DEFAULT_PATH};
@@ -10,8 +11,9 @@ pub const USAGE: &str = "Usage: ubus [OPTIONS] COMMAND
 
 Options:
   -s SOCKET    the daemon's socket (default: /var/run/ubus/ubus.sock)
-  -t SECONDS   how long to wait for answers (default: 30), or how long to
-               listen, subscribe or monitor (default: without end)
+  -t SECONDS   how long to wait for the end of a call and for objects
+               (default: 30), or how long to listen, subscribe or monitor
+               (default: without end)
   -S           simplified output, for scripts
   -v           methods and their arguments, too
   -m TYPE      monitor: messages of this type only; may be repeated
@@ -25,75 +27,62 @@ Commands:
   listen [PATTERN...]          print events; PATTERN may end in *
   subscribe PATH...            print notifications of objects
   wait_for PATH...             wait until objects are there
-  monitor                      print all messages";
+  monitor                      print all messages
+";
 
-/// How long to wait for an answer unless told otherwise.
+/// How long to wait unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What to do, and how.
 #[derive(Debug)]
 pub struct Arguments {
     pub socket: PathBuf,
-    timeout: Option<Duration>,
+    /// Seconds, which may be none or less.
+    timeout: Option<f64>,
     pub is_simple: bool,
     pub is_verbose: bool,
     /// Types of messages to print; all if there is none.
     pub kinds: Vec<Kind>,
     /// Whether to print what the daemon sends, or what it receives; both if neither is said.
     pub sent: Option<bool>,
-    pub command: Command,
-}
-
-#[derive(Debug)]
-pub enum Command {
-    Help,
-    List {
-        path: Option<String>,
-    },
-    Call {
-        path: String,
-        method: String,
-        message: Option<String>,
-    },
-    Send {
-        event: String,
-        message: Option<String>,
-    },
-    Listen {
-        patterns: Vec<String>,
-    },
-    Subscribe {
-        paths: Vec<String>,
-    },
-    WaitFor {
-        paths: Vec<String>,
-    },
-    Monitor,
+    /// The command, and what it is given.
+    pub words: Vec<Vec<u8>>,
 }
 
 impl Arguments {
-    pub fn from_environment() -> Result<Arguments, lexopt::Error> {
+    /// Nothing if only help is wanted.
+    pub fn from_environment() -> Result<Option<Arguments>, lexopt::Error> {
         Arguments::read(lexopt::Parser::from_env())
     }
 
-    /// How long to wait for an answer; 0 says without end.
-    pub fn patience(&self) -> Duration {
+    /// How long the end of a call may take: with 0 seconds without end.
+    pub fn call_time(&self) -> Duration {
         match self.timeout {
             None => PATIENCE,
-            Some(Duration::ZERO) => Duration::MAX,
-            Some(timeout) => timeout,
+            Some(0.0) => Duration::MAX,
+            Some(seconds) => duration(seconds),
         }
     }
 
-    /// How long to do what has no end of its own.
-    pub fn duration(&self) -> Duration {
+    /// How long objects may take to come.
+    pub fn wait_time(&self) -> Duration {
+        self.timeout.map_or(PATIENCE, duration)
+    }
+
+    /// How long to do what has no end of its own: with 0 seconds without end.
+    pub fn listen_time(&self) -> Duration {
         match self.timeout {
-            None | Some(Duration::ZERO) => Duration::MAX,
-            Some(timeout) => timeout,
+            None | Some(0.0) => Duration::MAX,
+            Some(seconds) => duration(seconds),
         }
     }
 
-    fn read(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
+    /// How long the daemon itself may take for an answer.
+    pub fn patience(&self) -> Duration {
+        PATIENCE
+    }
+
+    fn read(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error> {
         let mut arguments = Arguments {
             socket: DEFAULT_PATH.into(),
             timeout: None,
@@ -101,87 +90,66 @@ impl Arguments {
             is_verbose: false,
             kinds: Vec::new(),
             sent: None,
-            command: Command::Help,
+            words: Vec::new(),
         };
-        let mut words = Vec::new();
         while let Some(argument) = parser.next()? {
             match argument {
                 Short('s') => arguments.socket = parser.value()?.into(),
-                Short('t') => arguments.timeout = Some(seconds(parser.value()?)?),
+                Short('t') => arguments.timeout = Some(seconds(&parser.value()?)),
                 Short('S') => arguments.is_simple = true,
                 Short('v') => arguments.is_verbose = true,
-                Short('m') => arguments.kinds.push(kind(parser.value()?)?),
-                Short('M') => arguments.sent = Some(direction(parser.value()?)?),
-                Short('h') | Long("help") => return Ok(arguments),
-                Value(word) => words.push(word.string()?),
+                Short('m') => arguments.kinds.push(kind(&parser.value()?)?),
+                Short('M') => arguments.sent = Some(direction(&parser.value()?)?),
+                Short('h') | Long("help") => return Ok(None),
+                Value(word) => arguments.words.push(word.into_vec()),
                 other => return Err(other.unexpected()),
             }
         }
-        arguments.command = command(words)?;
-        Ok(arguments)
+        match arguments.words.is_empty() {
+            false => Ok(Some(arguments)),
+            true => Err("a command is missing".into()),
+        }
     }
 }
 
-fn command(words: Vec<String>) -> Result<Command, lexopt::Error> {
-    let mut words = words.into_iter();
-    let name = words.next().ok_or("a command is missing")?;
-    let mut required = |what: &str| {
-        let missing = || lexopt::Error::from(format!("{name}: {what} is missing"));
-        words.next().ok_or_else(missing)
-    };
-    let command = match name.as_str() {
-        "list" => Command::List { path: words.next() },
-        "call" => Command::Call {
-            path: required("PATH")?,
-            method: required("METHOD")?,
-            message: words.next(),
-        },
-        "send" => Command::Send {
-            event: required("EVENT")?,
-            message: words.next(),
-        },
-        "listen" => Command::Listen {
-            patterns: words.by_ref().collect(),
-        },
-        "subscribe" => Command::Subscribe {
-            paths: some(required("PATH")?, &mut words),
-        },
-        "wait_for" => Command::WaitFor {
-            paths: some(required("PATH")?, &mut words),
-        },
-        "monitor" => Command::Monitor,
-        _ => return Err(format!("no such command: {name}").into()),
-    };
-    match words.next() {
-        None => Ok(command),
-        Some(word) => Err(format!("{name}: '{word}' is one too many").into()),
+fn duration(seconds: f64) -> Duration {
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) => duration,
+        Err(_) if seconds > 0.0 => Duration::MAX,
+        Err(_) => Duration::ZERO,
     }
 }
 
-fn some(first: String, others: &mut impl Iterator<Item = String>) -> Vec<String> {
-    std::iter::once(first).chain(others).collect()
+/// The number that a text begins with, 0 if there is none, as C reads it; and its fraction, too.
+fn seconds(text: &OsString) -> f64 {
+    let text = text.as_bytes().trim_ascii_start();
+    let signs = text.iter().take_while(|byte| b"+-".contains(byte)).count();
+    let is_part = |byte: &&u8| byte.is_ascii_digit() || **byte == b'.';
+    let mut end = signs + text.iter().skip(signs).take_while(is_part).count();
+    // Of two points the second ends the number.
+    loop {
+        let number = std::str::from_utf8(text.get(..end).unwrap_or_default());
+        match number.ok().and_then(|number| number.parse().ok()) {
+            Some(number) => return number,
+            None if end == 0 => return 0.0,
+            None => end -= 1,
+        }
+    }
 }
 
-fn seconds(value: OsString) -> Result<Duration, lexopt::Error> {
-    let text = value.string()?;
-    let number = text.parse().ok();
-    let duration = number.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.ok_or_else(|| format!("-t: '{text}' is no number of seconds").into())
-}
-
-fn kind(value: OsString) -> Result<Kind, lexopt::Error> {
-    let text = value.string()?;
-    let found = super::print::KINDS.iter().position(|name| *name == text);
+fn kind(value: &OsString) -> Result<Kind, lexopt::Error> {
+    let found = super::print::KINDS.iter().position(|name| name == value);
     match found {
         Some(number) => Ok(Kind(number as u8)),
-        None => Err(format!("-m: '{text}' is no type of message").into()),
+        None => Err(format!("-m: '{}' is no type of message", value.display()).into()),
     }
 }
 
-fn direction(value: OsString) -> Result<bool, lexopt::Error> {
-    match value.to_str() {
-        Some("r") => Ok(false),
-        Some("t") => Ok(true),
+/// The first letter counts.
+fn direction(value: &OsString) -> Result<bool, lexopt::Error> {
+    match value.as_bytes().first() {
+        Some(b'r') => Ok(false),
+        Some(b't') => Ok(true),
         _ => Err("-M: r or t is expected".into()),
     }
 }

@@ -1,14 +1,12 @@
 //! What the command prints: JSON, and the lines around it.
 
 use super::Failure;
-use std::fmt;
 use std::io::{self, Write};
-use ubus::blobmsg::{to_json, Builder, JsonStyle, Table, TooDeep, Type};
+use ubus::blobmsg::{to_json, Builder, JsonStyle, Table, TableBuf, TooDeep, Type, Value, Visit};
 use ubus::client::ObjectInfo;
-use ubus::signature::Signature;
 
-/// Names of the types of messages, by their numbers.
-pub const KINDS: [&str; 12] = [
+/// Names of the types of messages that are copied, by their numbers.
+pub const KINDS: [&str; 11] = [
     "hello",
     "status",
     "data",
@@ -20,25 +18,19 @@ pub const KINDS: [&str; 12] = [
     "subscribe",
     "unsubscribe",
     "notify",
-    "monitor",
 ];
 
 const COMPACT: JsonStyle = JsonStyle {
     indent: false,
-    six_decimals: true,
+    as_ubus: true,
 };
 
 const INDENTED: JsonStyle = JsonStyle {
     indent: true,
-    six_decimals: true,
+    as_ubus: true,
 };
 
-/// Prints a line at once, so that whoever reads it need not wait for others.
-pub fn line(text: fmt::Arguments<'_>) -> io::Result<()> {
-    line_of(&[text.to_string().as_bytes()])
-}
-
-/// Prints a line that may be of any encoding.
+/// Prints a line of any encoding at once, so that whoever reads it need not wait for others.
 pub fn line_of(parts: &[&[u8]]) -> io::Result<()> {
     let mut line = parts.concat();
     line.push(b'\n');
@@ -60,12 +52,17 @@ pub fn result(table: Table<'_>, is_simple: bool) -> Result<(), Failure> {
 
 /// An event or a notification.
 pub fn notice(name: &[u8], data: Table<'_>) -> Result<(), Failure> {
+    // A name with quotes or line breaks cannot pass for something else.
     let mut builder = Builder::new();
-    builder.null(name);
-    let quoted = compact(builder.finish()?.as_table())?;
-    let name = quoted.strip_prefix(b"{").unwrap_or(&quoted);
-    let name = name.strip_suffix(b":null}").unwrap_or(name);
-    Ok(line_of(&[b"{ ", name, b": ", &compact(data)?, b" }"])?)
+    builder.string("", name);
+    let json = compact(builder.finish()?.as_table())?;
+    Ok(line_of(&[
+        b"{ ",
+        inside(&json),
+        b": ",
+        &compact(data)?,
+        b" }",
+    ])?)
 }
 
 /// An object: its path, and with `is_verbose` its id and its methods.
@@ -75,28 +72,45 @@ pub fn object(object: &ObjectInfo, is_verbose: bool) -> Result<(), Failure> {
     }
     let id = format!("' @{:08x}", object.id);
     line_of(&[b"'", &object.path, id.as_bytes()])?;
-    for method in Signature::new(object.signature.as_table()).methods() {
+    for method in with_type_names(object.signature.as_table())?.iter() {
         let mut builder = Builder::new();
-        builder.open_table(method.name);
-        for (name, number) in method.arguments() {
-            builder.string(name, type_name(number));
-        }
-        builder.close();
+        builder.value(method.name, method.value);
         let json = compact(builder.finish()?.as_table())?;
-        let inner = json.get(1..json.len() - 1).unwrap_or_default();
-        line_of(&[b"\t", inner])?;
+        line_of(&[b"\t", inside(&json)])?;
     }
     Ok(())
 }
 
-fn type_name(number: u32) -> &'static str {
-    match Type::from_number(number) {
+/// What stands between the braces of an object.
+fn inside(json: &[u8]) -> &[u8] {
+    json.get(1..json.len() - 1).unwrap_or_default()
+}
+
+/// A signature with names instead of numbers.
+fn with_type_names(signature: Table<'_>) -> Result<TableBuf, Failure> {
+    let mut builder = Builder::new();
+    for visit in signature.walk() {
+        match visit? {
+            Visit::End => builder.close(),
+            Visit::Entry(entry) => match entry.value {
+                Value::Table(_) => builder.open_table(entry.name),
+                Value::Array(_) => builder.open_array(entry.name),
+                Value::Int32(number) => builder.string(entry.name, type_name(number)),
+                value => builder.value(entry.name, value),
+            },
+        };
+    }
+    Ok(builder.finish()?)
+}
+
+/// Types without a name have always been unknown here.
+fn type_name(number: i32) -> &'static str {
+    match Type::from_number(number as u32) {
         Some(Type::Array) => "Array",
         Some(Type::Table) => "Table",
         Some(Type::String) => "String",
-        Some(Type::Int64 | Type::Int32 | Type::Int16) => "Integer",
+        Some(Type::Int32) => "Integer",
         Some(Type::Int8) => "Boolean",
-        Some(Type::Double) => "Double",
-        Some(Type::Unspec) | None => "(unknown)",
+        _ => "(unknown)",
     }
 }
