@@ -71,10 +71,10 @@ pub struct Broker {
     listeners: Listeners,
     /// Clients that watch all traffic, with the number of copies each was sent.
     monitors: BTreeMap<u32, u16>,
-    /// Counts events.
+    /// Counts events that were delivered.
     event_seq: u16,
-    /// Counts subscriptions, so that each has a place in the order of its target.
-    subscription_serial: u64,
+    /// Counts objects, patterns and subscriptions, so that each has a place in the order of their coming.
+    serial: u64,
     access_sequence: i32,
     /// Clients with something new to send, each once.
     unsent: Vec<u32>,
@@ -105,7 +105,7 @@ impl Broker {
             listeners: Listeners::default(),
             monitors: BTreeMap::new(),
             event_seq: 0,
-            subscription_serial: 0,
+            serial: 0,
             access_sequence: 0,
             unsent: Vec::new(),
             unsent_bytes: 0,
@@ -127,7 +127,8 @@ impl Broker {
             return;
         };
         self.monitors.remove(&id);
-        for object in client.objects {
+        // What came last goes first.
+        for object in client.objects.into_values().rev() {
             self.remove_object(object);
         }
     }
@@ -160,14 +161,7 @@ impl Broker {
                 Some(Status::OK)
             }
             Kind::LOOKUP => self.lookup(from, header, &attributes),
-            Kind::ADD_OBJECT => {
-                let added = self.add_object(from, header, &attributes);
-                self.send_status(from, header, ended(added.map(drop)));
-                if let Ok(id) = added {
-                    self.announce_added(id);
-                }
-                None
-            }
+            Kind::ADD_OBJECT => Some(ended(self.add_object(from, header, &attributes))),
             Kind::REMOVE_OBJECT => Some(ended(self.remove_own_object(from, header, &attributes))),
             Kind::SUBSCRIBE => Some(ended(self.subscribe(from, &attributes))),
             Kind::UNSUBSCRIBE => Some(ended(self.unsubscribe(from, &attributes))),
@@ -251,6 +245,11 @@ impl Broker {
                 return id;
             }
         }
+    }
+
+    fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
     }
 
     fn send_status(&mut self, to: u32, request: Header, status: Status) {

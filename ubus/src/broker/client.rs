@@ -3,10 +3,10 @@
 //! The queue never holds more than [`MAX_QUEUE`] bytes and [`MAX_DESCRIPTORS`] descriptors.
 
 use super::lookup::Lookup;
-use crate::blob::Builder;
+use crate::blob::{Attrs, Builder};
 use crate::message::{id, Header, Writer, HEADER, MAX_RECEIVED};
 use crate::send::SendBuffer;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -38,7 +38,8 @@ pub(super) struct Client {
     /// Whether it needs no rule.
     pub is_privileged: bool,
     pub may_monitor: bool,
-    pub objects: BTreeSet<u32>,
+    /// In the order of their coming.
+    pub objects: BTreeMap<u64, u32>,
     pub output: SendBuffer,
     /// Whether it is listed for sending.
     pub is_unsent: bool,
@@ -62,11 +63,17 @@ impl Client {
             is_privileged: *uid == 0 || *uid == owner,
             // User 0 needs the group, too.
             may_monitor: if *uid == 0 { *gid == 0 } else { *uid == owner },
-            objects: BTreeSet::new(),
+            objects: BTreeMap::new(),
             output: SendBuffer::new(),
             is_unsent: false,
             lookup: None,
         }
+    }
+
+    /// Whether both are of one user, or of one group.
+    pub fn is_akin(&self, other: &Client) -> bool {
+        let mut both = Attrs::new(&self.identity).zip(Attrs::new(&other.identity));
+        both.any(|(one, other)| one == other)
     }
 
     /// Adds a message and tells its bytes; nothing if there is no room.

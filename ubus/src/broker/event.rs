@@ -24,24 +24,30 @@ impl Broker {
     }
 
     fn register(&mut self, from: u32, data: Table<'_>) -> Result<(), Status> {
-        let object = data.get("object").and_then(Value::as_id);
-        let pattern = data.get("pattern").and_then(Value::as_bytes);
+        let object = first(data, b"object", Value::as_id);
+        let pattern = first(data, b"pattern", Value::as_bytes);
         let (Some(id), Some(pattern)) = (object, pattern) else {
             return Err(Status::INVALID_ARGUMENT);
         };
-        if pattern.is_empty() || id < FIRST_ID || !self.is_privileged(from) {
+        if id < FIRST_ID {
             return Err(Status::PERMISSION_DENIED);
         }
+        let (serial, is_privileged) = (self.next_serial(), self.is_privileged(from));
         let object = self.owned(from, id, Status::PERMISSION_DENIED)?;
-        if object.patterns.insert(pattern.to_vec()) {
-            self.listeners.insert(pattern, id);
+        // To hear everything has never needed a right.
+        if pattern.is_empty() || !is_privileged && pattern != b"*" {
+            return Err(Status::PERMISSION_DENIED);
+        }
+        if !object.patterns.contains_key(pattern) {
+            object.patterns.insert(pattern.to_vec(), serial);
+            self.listeners.insert(pattern, serial, id);
         }
         Ok(())
     }
 
     fn send_event(&mut self, from: u32, data: Table<'_>) -> Result<(), Status> {
-        let name = data.get("id").and_then(Value::as_bytes);
-        let table = data.get("data").and_then(Value::as_table);
+        let name = first(data, b"id", Value::as_bytes);
+        let table = first(data, b"data", Value::as_table);
         let (Some(name), Some(table)) = (name, table) else {
             return Err(Status::INVALID_ARGUMENT);
         };
@@ -63,19 +69,21 @@ impl Broker {
     }
 
     fn deliver_event(&mut self, from: Option<u32>, name: &[u8], data: Table<'_>) {
-        let objects = self.listeners.matching(name);
-        if objects.is_empty() {
-            return;
-        }
-        self.event_seq = self.event_seq.wrapping_add(1);
-        let header = Header::new(Kind::INVOKE, self.event_seq, 0);
-        for id in objects {
+        for id in self.listeners.matching(name) {
             let owner = self.objects.get(&id).map(|object| object.owner);
             if let Some(owner) = owner.filter(|owner| Some(*owner) != from) {
+                self.event_seq = self.event_seq.wrapping_add(1);
+                let header = Header::new(Kind::INVOKE, self.event_seq, 0);
                 self.send(owner, header, |message| {
                     message.object(id).method(name).data(data);
                 });
             }
         }
     }
+}
+
+/// The first value of a name that is of the right type.
+fn first<'a, T>(data: Table<'a>, name: &[u8], take: fn(Value<'a>) -> Option<T>) -> Option<T> {
+    let mut named = data.iter().filter(|entry| entry.name == name);
+    named.find_map(|entry| take(entry.value))
 }

@@ -97,7 +97,7 @@ impl Broker {
         let table = builder.finish().map_err(|_| Status::UNKNOWN_ERROR)?;
         let header = Header::new(Kind::DATA, header.seq, header.peer);
         self.send(from, header, |message| {
-            message.data(table.as_table());
+            message.object(ACL_OBJECT).data(table.as_table());
         });
         Ok(())
     }

@@ -17,7 +17,8 @@ impl Broker {
         }
         match method {
             b"add" => {
-                self.monitors.entry(from).or_default();
+                // Once more begins anew.
+                self.monitors.insert(from, 0);
                 Ok(())
             }
             b"remove" => {
@@ -60,9 +61,9 @@ impl Broker {
                     message
                         .u32(id::CLIENT, client)
                         .u32(id::PEER, header.peer)
-                        .bytes(id::SEND, &[sent.into()])
                         .u32(id::SEQ, header.seq.into())
                         .u32(id::KIND, header.kind.0.into())
+                        .bytes(id::SEND, &[sent.into()])
                         .bytes(id::DATA, body);
                 },
             );

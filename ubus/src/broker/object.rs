@@ -3,7 +3,7 @@
 use super::{object_of, Broker};
 use crate::blob::Attrs;
 use crate::blobmsg::Table;
-use crate::message::{Attributes, Header, Kind};
+use crate::message::{Attributes, Header, Kind, EVENT_OBJECT, MONITOR_OBJECT};
 use crate::status::Status;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,10 +11,12 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Object {
     pub owner: u32,
+    /// Its place among the objects of its owner.
+    pub serial: u64,
     pub path: Option<Arc<[u8]>>,
     pub object_type: Option<u32>,
-    /// The events it waits for.
-    pub patterns: BTreeSet<Vec<u8>>,
+    /// The events it waits for, each with its place among the listeners.
+    pub patterns: BTreeMap<Vec<u8>, u64>,
     /// Objects subscribed to it, in the order of their coming.
     pub subscribers: BTreeMap<u64, u32>,
     /// Objects it is subscribed to, each with its place among the subscribers there.
@@ -37,62 +39,62 @@ impl Broker {
         from: u32,
         request: Header,
         attributes: &Attributes<'_>,
-    ) -> Result<u32, Status> {
+    ) -> Result<(), Status> {
         let path: Option<Arc<[u8]>> = attributes.path.map(Arc::from);
         if let Some(path) = &path {
             if self.paths.contains_key(path) || !self.is_privileged(from) {
                 return Err(Status::INVALID_ARGUMENT);
             }
         }
-        let object_type = match (attributes.signature, attributes.object_type) {
-            (Some(signature), _) => self.new_type(signature),
-            (None, Some(known)) => {
+        let object_type = match (attributes.object_type, attributes.signature) {
+            (Some(known), _) => {
                 let found = self.types.get_mut(&known).ok_or(Status::INVALID_ARGUMENT)?;
                 found.objects += 1;
                 Some(known)
             }
+            (None, Some(signature)) => self.new_type(signature),
             (None, None) => None,
         };
         let id = self.new_id();
+        let serial = self.next_serial();
         if let Some(client) = self.clients.get_mut(&from) {
-            client.objects.insert(id);
+            client.objects.insert(serial, id);
         }
         if let Some(path) = &path {
             self.paths.insert(path.clone(), id);
         }
         let object = Object {
             owner: from,
-            path,
+            serial,
+            path: path.clone(),
             object_type,
-            patterns: BTreeSet::new(),
+            patterns: BTreeMap::new(),
             subscribers: BTreeMap::new(),
             targets: BTreeSet::new(),
             seq: 0,
         };
         self.objects.insert(id, object);
-        self.tell_object(from, request, id, object_type);
-        Ok(id)
-    }
-
-    /// Tells listeners of an object that is new, if it has a path.
-    pub(super) fn announce_added(&mut self, id: u32) {
-        let path = self.objects.get(&id).and_then(|object| object.path.clone());
         if let Some(path) = path {
             self.announce(b"ubus.object.add", id, &path);
         }
+        // Whoever named a type knows it.
+        let told = object_type.filter(|_| attributes.signature.is_some());
+        self.tell_object(from, request, id, told);
+        Ok(())
     }
 
-    /// An object of a client's own; `otherwise` if it belongs to somebody else.
+    /// An object of a client's own; `otherwise` if it belongs to somebody else, as the daemon's own do.
     pub(super) fn owned(
         &mut self,
         from: u32,
         id: u32,
         otherwise: Status,
     ) -> Result<&mut Object, Status> {
-        let object = self.objects.get_mut(&id).ok_or(Status::NOT_FOUND)?;
-        match object.owner == from {
-            true => Ok(object),
-            false => Err(otherwise),
+        match self.objects.get_mut(&id) {
+            Some(object) if object.owner == from => Ok(object),
+            Some(_) => Err(otherwise),
+            None if (EVENT_OBJECT..=MONITOR_OBJECT).contains(&id) => Err(otherwise),
+            None => Err(Status::NOT_FOUND),
         }
     }
 
@@ -103,34 +105,41 @@ impl Broker {
         attributes: &Attributes<'_>,
     ) -> Result<(), Status> {
         let id = object_of(attributes)?;
-        self.owned(from, id, Status::PERMISSION_DENIED)?;
+        let object = self.owned(from, id, Status::PERMISSION_DENIED)?;
+        let (serial, object_type) = (object.serial, object.object_type);
         if let Some(client) = self.clients.get_mut(&from) {
-            client.objects.remove(&id);
+            client.objects.remove(&serial);
         }
-        let dead_type = self.remove_object(id);
+        // The type that goes with it.
+        let is_last = |kind: &u32| self.types.get(kind).is_some_and(|kind| kind.objects == 1);
+        let dead_type = object_type.filter(is_last);
         self.tell_object(from, request, id, dead_type);
+        self.remove_object(id);
         Ok(())
     }
 
-    /// Forgets an object that its owner has forgotten; gives its type if that went with it.
-    pub(super) fn remove_object(&mut self, id: u32) -> Option<u32> {
-        let object = self.objects.remove(&id)?;
-        for pattern in &object.patterns {
-            self.listeners.remove(pattern, id);
-        }
+    /// Forgets an object that its owner has forgotten.
+    pub(super) fn remove_object(&mut self, id: u32) {
+        let Some(object) = self.objects.remove(&id) else {
+            return;
+        };
         self.end_subscriptions(id, &object);
+        for (pattern, serial) in &object.patterns {
+            self.listeners.remove(pattern, *serial);
+        }
         if let Some(path) = &object.path {
             self.paths.remove(path);
             self.announce(b"ubus.object.remove", id, path);
         }
-        let object_type = object.object_type?;
-        let left = self.types.get_mut(&object_type)?;
-        left.objects -= 1;
-        if left.objects > 0 {
-            return None;
+        let Some(object_type) = object.object_type else {
+            return;
+        };
+        if let Some(left) = self.types.get_mut(&object_type) {
+            left.objects -= 1;
+            if left.objects == 0 {
+                self.types.remove(&object_type);
+            }
         }
-        self.types.remove(&object_type);
-        Some(object_type)
     }
 
     fn announce(&mut self, event: &[u8], id: u32, path: &[u8]) {

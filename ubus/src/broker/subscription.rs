@@ -22,12 +22,21 @@ impl Broker {
         if target.owner == from {
             return Err(Status::INVALID_ARGUMENT);
         }
-        if !is_privileged && target.path.is_some() {
+        // What has no path is for those of the same user or group, whoever they are.
+        let is_open = match target.path {
+            Some(_) => is_privileged,
+            None => {
+                let (one, other) = (self.clients.get(&from), self.clients.get(&target.owner));
+                one.zip(other)
+                    .is_some_and(|(one, other)| one.is_akin(other))
+            }
+        };
+        if !is_open {
             return Err(Status::NOT_FOUND);
         }
         let is_first = target.subscribers.is_empty();
-        self.subscription_serial += 1;
-        let serial = self.subscription_serial;
+        self.serial += 1;
+        let serial = self.serial;
         target.subscribers.insert(serial, id);
         if let Some(object) = self.objects.get_mut(&id) {
             object.targets.insert((target_id, serial));
@@ -46,7 +55,8 @@ impl Broker {
         let (id, target) = self.ends(from, attributes)?;
         let object = self.objects.get_mut(&id).ok_or(Status::NOT_FOUND)?;
         let all = (target, 0)..=(target, u64::MAX);
-        let found = object.targets.range(all).next().copied();
+        // Of several it is the last that ends.
+        let found = object.targets.range(all).next_back().copied();
         let (_, serial) = found.ok_or(Status::NOT_FOUND)?;
         object.targets.remove(&(target, serial));
         self.remove_subscriber(target, serial);
@@ -72,7 +82,7 @@ impl Broker {
         let id = object_of(attributes)?;
         let method = attributes.method.ok_or(Status::INVALID_ARGUMENT)?;
         let object = self.owned(from, id, Status::PERMISSION_DENIED)?;
-        let subscribers: Vec<u32> = object.subscribers.values().copied().collect();
+        let subscribers: Vec<u32> = object.subscribers.values().rev().copied().collect();
         let no_reply = attributes.is_no_reply();
         if !no_reply {
             let header = Header::new(Kind::STATUS, request.seq, request.peer);
@@ -106,7 +116,16 @@ impl Broker {
 
     /// Ends all subscriptions of and to an object that was removed.
     pub(super) fn end_subscriptions(&mut self, id: u32, removed: &Object) {
-        for (serial, subscriber) in &removed.subscribers {
+        let mut targets: Vec<(u64, u32)> = removed
+            .targets
+            .iter()
+            .map(|(target, serial)| (*serial, *target))
+            .collect();
+        targets.sort_unstable();
+        for (serial, target) in targets.into_iter().rev() {
+            self.remove_subscriber(target, serial);
+        }
+        for (serial, subscriber) in removed.subscribers.iter().rev() {
             let Some(object) = self.objects.get_mut(subscriber) else {
                 continue;
             };
@@ -117,8 +136,8 @@ impl Broker {
                 message.object(*subscriber).target(id);
             });
         }
-        for (target, serial) in &removed.targets {
-            self.remove_subscriber(*target, *serial);
+        if !removed.subscribers.is_empty() {
+            self.send_active(id, removed.owner, removed.seq.wrapping_add(1), false);
         }
     }
 
@@ -144,10 +163,14 @@ impl Broker {
     fn tell_active(&mut self, target: u32, active: bool) {
         if let Some(object) = self.objects.get_mut(&target) {
             object.seq = object.seq.wrapping_add(1);
-            let (owner, header) = (object.owner, Header::new(Kind::NOTIFY, object.seq, 0));
-            self.send(owner, header, |message| {
-                message.object(target).active(active);
-            });
+            let (owner, seq) = (object.owner, object.seq);
+            self.send_active(target, owner, seq, active);
         }
+    }
+
+    fn send_active(&mut self, target: u32, owner: u32, seq: u16, active: bool) {
+        self.send(owner, Header::new(Kind::NOTIFY, seq, 0), |message| {
+            message.object(target).active(active);
+        });
     }
 }

@@ -114,6 +114,13 @@ fn listeners_that_make_no_sense_are_refused() {
         (format!("{} {pattern}", object("409eb227")), DENIED),
         (format!("{} {pattern}", object("00000001")), DENIED),
         (format!("{} {pattern}", object("00001234")), NOT_FOUND),
+        (
+            format!(
+                "{} 83000011 0007 7061747465726e 00 0000 00 000000",
+                object("00001234")
+            ),
+            NOT_FOUND,
+        ),
     ] {
         let length = 4 + hex(&data).len();
         let register = format!("{REGISTER} 07{length:06x} {data}");
@@ -137,7 +144,79 @@ fn objects_are_announced_when_they_come_and_go() {
     bus.hears(CALLER, &[announcement(3, "remove", 5002)]);
     bus.says(CALLER, 6, 4, 0, PATH);
     let added = [message(2, 4, 0, "03000008 0000138b"), message(1, 4, 0, OK)].concat();
-    bus.hears(CALLER, &[added, announcement(4, "add", 5003)]);
+    bus.hears(CALLER, &[announcement(4, "add", 5003), added]);
+    // It hears of the end of one between the two parts of the answer.
+    let removed = message(2, 5, 0, "03000008 0000138b");
+    bus.says(CALLER, 7, 5, 0, "03000008 0000138b");
+    let event = announcement(5, "remove", 5003);
+    bus.hears(CALLER, &[removed, event, message(1, 5, 0, OK)]);
+}
+
+#[test]
+fn the_objects_of_a_client_go_the_last_one_first() {
+    let mut bus = Bus::with_sink();
+    register(&mut bus, "ubus.object.*");
+    let paths = [
+        "02000006 6200 0000",
+        "02000006 6100 0000",
+        "02000006 6300 0000",
+    ];
+    for path in paths {
+        bus.says(OWNER, 6, 1, 0, path);
+    }
+    bus.hear(CALLER);
+    bus.broker.disconnect(OWNER);
+    let heard = bus.hear(CALLER);
+    let names: Vec<u8> = heard
+        .windows(6)
+        .filter(|window| window.starts_with(b"ath\0\0"))
+        .map(|window| window[5])
+        .collect();
+    assert_eq!(String::from_utf8_lossy(&names), "cabd");
+}
+
+#[test]
+fn every_delivery_has_a_number_and_its_place() {
+    let mut bus = Bus::with_sink();
+    // Objects 5000, 5001 and 5002, for `ev.x`, `ev*` and `*`.
+    for text in [
+        "83000015 0007 7061747465726e 00 0000 65762e78 00 000000",
+        "83000014 0007 7061747465726e 00 0000 65762a 00",
+        "83000012 0007 7061747465726e 00 0000 2a00 0000",
+    ] {
+        bus.says(CALLER, 6, 1, 0, "");
+        let id = show(&bus.hear(CALLER)[16..20]);
+        let data = format!("85000014 0006 6f626a656374 00 000000 {id} {text}");
+        let length = 4 + hex(&data).len();
+        bus.asks(
+            CALLER,
+            INVOKE,
+            1,
+            &format!("{REGISTER} 07{length:06x} {data}"),
+            OK,
+        );
+    }
+    bus.asks(OWNER, INVOKE, 1, &format!("{SEND} {EVENT}"), OK);
+    let delivered = |seq: u16, id: u32| {
+        let event = format!("03000008 {id:08x} 04000009 65762e78 00 000000 07000010 {ONE}");
+        message(INVOKE, seq, 0, &event)
+    };
+    let all = [delivered(1, 5002), delivered(2, 5001), delivered(3, 5000)];
+    bus.hears(CALLER, &all);
+}
+
+#[test]
+fn of_a_name_that_comes_twice_the_first_of_the_right_type_counts() {
+    let mut bus = Bus::with_sink();
+    register(&mut bus, "ev*");
+    let twice = "07000060 85000010 0002 6964 00 000000 00000001
+                 83000011 0002 6964 00 000000 65762e78 00 000000
+                 83000011 0002 6964 00 000000 6f742e78 00 000000
+                 82000018 0004 64617461 00 00 8500000c 0001 61 00 00000001
+                 8200000c 0004 64617461 00 00";
+    bus.asks(OWNER, INVOKE, 1, &format!("{SEND} {twice}"), OK);
+    let event = format!("{SINK_OBJECT} 04000009 65762e78 00 000000 07000010 {ONE}");
+    bus.hears(CALLER, &[message(INVOKE, 1, 0, &event)]);
 }
 
 #[test]

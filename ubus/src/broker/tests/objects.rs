@@ -107,15 +107,17 @@ fn a_type_lives_as_long_as_one_of_its_objects() {
     let mut bus = Bus::with_demo();
     // Another object of the same type: SINK is its id.
     bus.says(CALLER, 6, 2, 0, "02000006 6200 0000 05000008 dd3fb1a1");
-    let added = format!("{SINK_OBJECT} 05000008 dd3fb1a1");
-    bus.hears(CALLER, &[message(2, 2, 0, &added), message(1, 2, 0, OK)]);
+    // It is told the object alone: the type it knows.
+    let added = [message(2, 2, 0, SINK_OBJECT), message(1, 2, 0, OK)];
+    bus.hears(CALLER, &added);
     bus.says(OWNER, 7, 3, 0, OBJECT);
     bus.hears(OWNER, &[message(2, 3, 0, OBJECT), message(1, 3, 0, OK)]);
     bus.says(OWNER, 4, 4, 0, "02000006 6200 0000");
     let found = format!("02000006 6200 0000 {SINK_OBJECT} 05000008 dd3fb1a1 {SIGNATURE}");
     bus.hears(OWNER, &[message(2, 4, 0, &found), message(1, 4, 0, OK)]);
     bus.says(CALLER, 7, 5, 0, SINK_OBJECT);
-    bus.hears(CALLER, &[message(2, 5, 0, &added), message(1, 5, 0, OK)]);
+    let removed = format!("{SINK_OBJECT} 05000008 dd3fb1a1");
+    bus.hears(CALLER, &[message(2, 5, 0, &removed), message(1, 5, 0, OK)]);
     bus.asks(
         CALLER,
         6,
@@ -123,6 +125,44 @@ fn a_type_lives_as_long_as_one_of_its_objects() {
         "02000006 6200 0000 05000008 dd3fb1a1",
         INVALID,
     );
+}
+
+#[test]
+fn a_type_counts_more_than_methods() {
+    let mut bus = Bus::with_demo();
+    let attributes = "02000006 6200 0000 06000004 05000008 dd3fb1a1";
+    bus.says(CALLER, 6, 2, 0, attributes);
+    let added = format!("{SINK_OBJECT} 05000008 dd3fb1a1");
+    bus.hears(CALLER, &[message(2, 2, 0, &added), message(1, 2, 0, OK)]);
+    bus.says(OWNER, 4, 4, 0, "02000006 6200 0000");
+    let found = format!("02000006 6200 0000 {SINK_OBJECT} 05000008 dd3fb1a1 {SIGNATURE}");
+    bus.hears(OWNER, &[message(2, 4, 0, &found), message(1, 4, 0, OK)]);
+}
+
+#[test]
+fn the_objects_of_the_daemon_belong_to_somebody_else() {
+    let mut bus = Bus::with_sink();
+    let tick = "04000009 7469636b 00 000000";
+    for own in ["00000001", "00000002", "00000003"].map(|id| format!("03000008 {id}")) {
+        bus.asks(CALLER, 7, 0, &own, DENIED);
+        bus.asks(CALLER, NOTIFY, 0, &format!("{own} {tick}"), DENIED);
+        for kind in [8, 9] {
+            let ends = format!("{own} 08000008 409eb227");
+            bus.asks(CALLER, kind, 0, &ends, INVALID);
+        }
+    }
+    for none in ["00000000", "00000004", "000003ff"].map(|id| format!("03000008 {id}")) {
+        bus.asks(CALLER, 7, 0, &none, NOT_FOUND);
+        bus.asks(CALLER, INVOKE, 0, &format!("{none} {tick}"), NOT_FOUND);
+        bus.asks(CALLER, NOTIFY, 0, &format!("{none} {tick}"), NOT_FOUND);
+        bus.asks(
+            CALLER,
+            8,
+            0,
+            &format!("{none} 08000008 409eb227"),
+            NOT_FOUND,
+        );
+    }
 }
 
 #[test]

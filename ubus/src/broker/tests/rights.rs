@@ -30,6 +30,61 @@ fn others_see_and_call_nothing_that_has_a_path() {
 }
 
 #[test]
+fn others_see_what_has_no_methods() {
+    let (mut bus, guest) = with_guest();
+    let path = "02000006 6200 0000";
+    bus.says(OWNER, 6, 1, 0, &format!("{path} 06000004"));
+    let ids = show(&bus.hear(OWNER)[12..28]);
+    let found = format!("{path} {ids} 06000004");
+    for what in [path, ""] {
+        bus.says(guest, 4, 2, 0, what);
+        bus.hears(guest, &[message(2, 2, 0, &found), message(1, 2, 0, OK)]);
+    }
+}
+
+#[test]
+fn what_has_no_path_is_subscribed_by_the_same_user_or_group() {
+    let (mut bus, _) = with_guest();
+    let subscribes = |bus: &mut Bus, user: &[u8], group: &[u8], status: &str| {
+        let client = bus.connect_as(&Credentials {
+            uid: 0,
+            gid: 0,
+            user: user.to_vec(),
+            group: group.to_vec(),
+        });
+        bus.says(client, 6, 1, 0, "");
+        let own = show(&bus.hear(client)[12..20]);
+        bus.asks(client, 8, 0, &format!("{own} 08000008 2d84af07"), status);
+    };
+    subscribes(&mut bus, b"root", b"wheel", OK);
+    subscribes(&mut bus, b"toor", b"root", OK);
+    subscribes(&mut bus, b"toor", b"wheel", NOT_FOUND);
+}
+
+#[test]
+fn others_may_hear_everything_but_no_part_of_it() {
+    let (mut bus, guest) = with_guest();
+    bus.says(guest, 6, 1, 0, "");
+    let id = show(&bus.hear(guest)[16..20]);
+    for (pattern, status) in [
+        ("83000012 0007 7061747465726e 00 0000 2a00 0000", OK),
+        ("83000013 0007 7061747465726e 00 0000 612a 00 00", DENIED),
+        ("83000012 0007 7061747465726e 00 0000 6100 0000", DENIED),
+    ] {
+        let data = format!("85000014 0006 6f626a656374 00 000000 {id} {pattern}");
+        let length = 4 + hex(&data).len();
+        let register = "03000008 00000001 0400000d 7265676973746572 00 000000";
+        bus.asks(
+            guest,
+            INVOKE,
+            1,
+            &format!("{register} 07{length:06x} {data}"),
+            status,
+        );
+    }
+}
+
+#[test]
 fn what_has_no_path_needs_no_rule() {
     let (mut bus, guest) = with_guest();
     bus.says(
@@ -88,7 +143,7 @@ fn rules_can_be_asked_for() {
             2,
             "03000008 00000002 0400000a 7175657279 00 0000 07000004",
         );
-        let rules = "07000020 85000010 0003 736571 00 0000 00000000 8100000c 0003 61636c 00 0000";
+        let rules = "03000008 00000002 07000020 85000010 0003 736571 00 0000 00000000 8100000c 0003 61636c 00 0000";
         bus.hears(client, &[message(2, 2, 2, rules), message(1, 2, 2, OK)]);
     }
     bus.asks(
@@ -117,7 +172,7 @@ fn copy(seq: u16, client: u32, sent: u8, original: &[u8]) -> Vec<u8> {
     let peer = show(&original[4..8]);
     let body = &original[12..];
     let attributes = format!(
-        "00000008 {client:08x} 01000008 {peer} 02000005 {sent:02x} 000000 03000008 0000{} 04000008 000000{:02x} 05{:06x} {}",
+        "00000008 {client:08x} 01000008 {peer} 03000008 0000{} 04000008 000000{:02x} 02000005 {sent:02x} 000000 05{:06x} {}",
         show(&original[2..4]),
         original[1],
         body.len() + 4,
@@ -158,10 +213,17 @@ fn all_traffic_is_copied_to_those_who_watch() {
     bus.hears(monitor, &first);
     bus.hears(second, &[end.clone(), copy(1, second, 1, &end)]);
 
+    // Once more is a new beginning.
+    bus.says(second, INVOKE, 2, 3, WATCH);
+    bus.hear(monitor);
+    let end = message(1, 2, 3, OK);
+    let heard = bus.hear(second);
+    assert!(heard.ends_with(&copy(1, second, 1, &end)));
+
     // The request to stop is the last it sees.
     let stop = message(INVOKE, 9, 3, UNWATCH);
     bus.says_bytes(monitor, &stop, None);
-    bus.hears(monitor, &[copy(7, monitor, 0, &stop), message(1, 9, 3, OK)]);
+    bus.hears(monitor, &[copy(9, monitor, 0, &stop), message(1, 9, 3, OK)]);
     bus.says(CALLER, 3, 1, 0, "");
     bus.hears(monitor, &[]);
 }

@@ -118,6 +118,30 @@ fn a_notification_is_answered_by_every_subscriber() {
 }
 
 #[test]
+fn the_last_subscriber_is_the_first_to_be_told() {
+    let mut bus = Bus::subscribed();
+    // Another object of the same client: 5000.
+    bus.says(CALLER, 6, 1, 0, "");
+    bus.hear(CALLER);
+    bus.asks(CALLER, 8, 0, &format!("03000008 00001388 {TARGET}"), OK);
+    bus.says(OWNER, NOTIFY, 5, DEMO, &format!("{OBJECT} {TICK} {FIVE}"));
+    let list = "0b000014 00000008 00001388 00000008 2d84af07";
+    bus.hears(
+        OWNER,
+        &[message(1, 5, DEMO, &format!("{OBJECT} {list} {OK}"))],
+    );
+    let told = ["03000008 00001388", SINK_OBJECT].map(|object| {
+        let call = format!("{object} {TICK} {ROOT} {FIVE}");
+        message(INVOKE, 5, OWNER, &call)
+    });
+    bus.hears(CALLER, &told);
+    bus.says(OWNER, 7, 2, 0, OBJECT);
+    let gone = ["03000008 00001388", SINK_OBJECT]
+        .map(|object| message(9, 1, 0, &format!("{object} {TARGET}")));
+    bus.hears(CALLER, &gone);
+}
+
+#[test]
 fn a_notification_without_subscribers_is_taken() {
     let mut bus = Bus::with_demo();
     bus.says(OWNER, NOTIFY, 5, DEMO, &format!("{OBJECT} {TICK} {FIVE}"));
@@ -163,6 +187,10 @@ fn subscribers_learn_that_their_target_is_gone() {
     bus.asks(CALLER, 8, 0, &format!("{SINK_OBJECT} {TARGET}"), OK);
     bus.says(OWNER, 7, 2, 0, OBJECT);
     bus.hears(CALLER, &[gone(1), gone(2)]);
+    // Its owner learns that it has no subscribers any more.
+    let removed = format!("{OBJECT} 05000008 dd3fb1a1");
+    let removed = message(2, 2, 0, &removed);
+    bus.hears(OWNER, &[removed, active(2, "00"), message(1, 2, 0, OK)]);
     bus.asks(CALLER, 9, 0, &format!("{SINK_OBJECT} {TARGET}"), NOT_FOUND);
 
     let mut bus = Bus::subscribed();
