@@ -466,7 +466,7 @@ fn options_and_words_that_make_no_sense_are_refused() {
         let output = ubus(&bus.path(), arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(stderr.contains("Usage: ubus"), true, "{arguments:?}");
+        assert!(stderr.contains("Usage: ubus"), "{arguments:?}");
         assert!(output.stdout.is_empty());
     }
     let text = "You need to specify an object to subscribe to\n";

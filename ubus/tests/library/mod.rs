@@ -3,6 +3,7 @@
 #[cfg(feature = "client")]
 mod client;
 mod encoding;
+mod manifest;
 #[cfg(feature = "client")]
 mod peer;
 #[cfg(feature = "client")]
