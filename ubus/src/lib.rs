@@ -5,7 +5,7 @@
 //! | `broker`, `server` | the daemon's side without I/O, and its sockets, with the feature `broker` |
 //! | [`Status`] | how a request ended |
 //! | [`blob`] | attributes, of which every message is made |
-//! | [`blobmsg`] | named and typed values in attributes; JSON with the feature `json` |
+//! | [`blobmsg`] | named and typed values in attributes; JSON with the features `json` and `lenient-json` |
 //! | [`message`] | messages: header, attributes, limits |
 //! | [`signature`] | methods and their arguments as the bus publishes them |
 //! | [`monitor`] | copies of messages, for those who watch traffic |

@@ -665,10 +665,10 @@ fn what_goes_on_ends_with_the_daemon() {
     let _client = bus.client();
     let mut listen = Running::new(&bus, &["-S", "listen"]);
     let mut monitor = Running::new(&bus, &["-S", "monitor"]);
-    let mut wait = Running::new(&bus, &["-S", "wait_for", "nobody"]);
     let send = |client: &mut Client| client.send_event("probe", Table::default(), SOON).unwrap();
     repeat(&bus, send, || (listen.line(), monitor.line()));
-    // It has looked around before the monitor's line of that.
+    let mut wait = Running::new(&bus, &["-S", "wait_for", "nobody"]);
+    // It hears of new objects when it looks for those that are there.
     while !monitor.line().contains("lookup: {}") {}
     bus.stop();
     assert_eq!(listen.end().0, Some(0));

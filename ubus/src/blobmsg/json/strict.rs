@@ -25,7 +25,7 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-/// Reads one JSON object.
+/// Reads one JSON object. Names that come again are kept, and integers beyond 64 bits become doubles.
 ///
 /// ```
 /// use ubus::blobmsg::{from_json, to_json, JsonStyle};
