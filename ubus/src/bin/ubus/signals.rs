@@ -22,6 +22,9 @@ pub fn catch() -> io::Result<SignalFd> {
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+    // On MIPS there are twice as many.
+    let digits = mask.map(str::trim).unwrap_or_default();
+    let low = digits.get(digits.len().saturating_sub(16)..);
+    low.and_then(|digits| u64::from_str_radix(digits, 16).ok())
         .unwrap_or_default()
 }

@@ -10,7 +10,7 @@
 //! | `/* … */` and `// …` wherever a blank may stand | nothing |
 //! | `True`, `FALSE`, `Null` and the like | as in small letters |
 //! | `NaN`, `Infinity`, `-Infinity`, in any letters | doubles |
-//! | `007`, `1.`, `1e`, `-.5` | 7, 1.0, 1.0, -0.5 |
+//! | `007`, `1.`, `1e-`, `-.5` | 7, 1.0, 1.0, -0.5 |
 //! | integers beyond 64 bits | the nearest that has them |
 //! | half a surrogate pair | U+FFFD |
 //! | `\u0000` | the end of its text: what follows is cut off |
@@ -236,12 +236,12 @@ impl Reader<'_> {
             self.at += 1;
         }
         let whole = self.at;
-        if self.takes(b".") {
-            self.skip_digits();
-        }
-        if self.takes(b"e") {
-            let _ = self.takes(b"+") || self.takes(b"-");
-            self.skip_digits();
+        // Of a sign behind the point nothing may come.
+        for mark in [b".", b"e"] {
+            if self.takes(mark) {
+                let _ = self.takes(b"+") || self.takes(b"-");
+                self.skip_digits();
+            }
         }
         let mut text = self.text.get(start..self.at).unwrap_or_default();
         if self.at == whole && text.last().is_some_and(u8::is_ascii_digit) {
@@ -474,6 +474,8 @@ mod tests {
             ("1.e2", "100.000000"),
             ("1e", "1.000000"),
             ("1E+", "1.000000"),
+            ("1.-", "1.000000"),
+            ("2.+e", "2.000000"),
             ("-.5", "-0.500000"),
             ("1e400", "inf"),
             ("-1e400", "-inf"),
@@ -484,7 +486,7 @@ mod tests {
             );
         }
         for number in [
-            "+1", ".5", "-", "--1", "-.", "-e5", "1.5.5", "1e5e5", "1-2", "0x10", "1_0",
+            "+1", ".5", "-", "--1", "-.", "-e5", "1.-5", "1.5.5", "1e5e5", "1-2", "0x10", "1_0",
         ] {
             assert!(from_lenient_json(format!("{{\"a\":{number}}}").as_bytes()).is_err());
         }
