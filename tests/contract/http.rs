@@ -17,6 +17,31 @@ fn real_clients() {
     lua_file("http-clients.lua").limit(60).eco();
 }
 
+/// Raw requests, each with the answer of the RFCs; nginx beside it where that is installed.
+#[test]
+fn raw_requests() {
+    lua_file("http-raw.lua").limit(120).eco();
+}
+
+/// Refusals of uploads reach clients that send on, over a veth pair.
+#[test]
+fn refused_uploads_hear_why() {
+    let name = format!("eco-probe-{}", std::process::id());
+    let netns = |action: &str| {
+        let output = Command::new("ip").args(["netns", action, &name]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if emulated() || !netns("add") {
+        skip(
+            "http-veth.lua",
+            "network namespaces are not permitted, or the machine is emulated",
+        );
+        return;
+    }
+    assert!(netns("del"));
+    lua_file("http-veth.lua").limit(120).eco();
+}
+
 /// The stream hand-over that TLS uses: readers and writers with functions of a native module.
 #[test]
 fn masked_stream() {

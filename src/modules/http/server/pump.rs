@@ -507,7 +507,8 @@ impl Pump {
             let mut slot = self.exchange.borrow_mut();
             if let Some(exchange) = slot.as_deref_mut() {
                 self.write(exchange).map_err(ended)?;
-                self.deadline.set(monotonic() + self.settings.linger_time);
+                self.linger_end
+                    .set(monotonic().saturating_add(self.settings.linger_time));
                 self.linger.set(self.settings.max_linger);
             }
             if let Some(exchange) = slot.take() {
