@@ -128,13 +128,9 @@ impl Response {
         };
     }
 
-    /// Whether a handler said anything yet.
-    pub fn is_untouched(&self) -> bool {
-        !self.built
-            && self.code == 200
-            && self.reason.is_empty()
-            && self.headers.is_empty()
-            && self.length.is_none()
+    /// Whether a handler gave no answer yet: headers alone are none.
+    pub fn is_open(&self) -> bool {
+        !self.built && self.code == 200 && self.reason.is_empty()
     }
 
     /// Replace the reason text.
@@ -646,7 +642,7 @@ mod tests {
             );
             assert!(text.starts_with("HTTP/1.1 418\r\n") && text.contains("Connection: close\r\n"));
             response.reset();
-            assert!(response.is_untouched());
+            assert!(response.is_open() && response.headers.is_empty() && !response.close);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! `eco.http.url` and `eco.http.server`, by bytes and with real clients.
 
-use crate::support::lua_file;
+use std::process::Command;
+
+use crate::support::{emulated, lua_file, skip};
 
 #[test]
 fn url() {
@@ -15,6 +17,12 @@ fn server() {
 #[test]
 fn real_clients() {
     lua_file("http-clients.lua").limit(60).eco();
+}
+
+/// Bounds on bodies, connections, time and memory; broken bodies, wrong lengths, odd handlers.
+#[test]
+fn limits() {
+    lua_file("http-limits.lua").limit(120).both();
 }
 
 /// Raw requests, each with the answer of the RFCs; nginx beside it where that is installed.

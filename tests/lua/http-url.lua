@@ -40,6 +40,23 @@ case('an at sign behind the authority is text, an empty port is none', function(
     T.eq(parsed('http://h:/x'), { host = 'h', path = '/x', raw_path = '/x' })
 end)
 
+case('IPv6 hosts and empty ports', function()
+    T.eq(parsed('http://[fe80::1%25eth0]:/'), { host = 'fe80::1%25eth0', path = '/', raw_path = '/' })
+    T.eq(parsed('http://u@[::1]:0'), { host = '::1', user = 'u', port = 0, path = '/', raw_path = '/' })
+    T.eq(parsed('http://h:?q'), { host = 'h', path = '/', raw_path = '/?q', query = 'q' })
+    for _, text in ipairs { 'http://[::1]8', 'http://[]', 'http://[::1]:x', 'http://::1/' } do
+        T.fails('invalid url', url.parse(text))
+    end
+end)
+
+case('blanks and control characters are in no URL', function()
+    for _, byte in ipairs { '\0', '\t', '\n', '\r', ' ', '\27', '\127' } do
+        for _, text in ipairs { 'http://h/a%sb', 'http://h%s/', '%shttp://h/', 'http://h/%s', 'http://u%s@h/', 'ht%stp://h/' } do
+            T.fails('invalid url', url.parse((text:format(byte))))
+        end
+    end
+end)
+
 case('what is no URL', function()
     for _, text in ipairs { 'h/', 'http://', 'http:///x', '1http://x', '', 'http://h:port/', 'http://[::1' } do
         T.fails('invalid url', url.parse(text))

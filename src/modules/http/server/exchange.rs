@@ -206,7 +206,7 @@ impl Exchange {
 
     /// The handler is done: complete the response, or say what it did not.
     pub fn finish(&mut self, settings: &Settings) {
-        if let (Some(complaint), true) = (self.complaint, self.response.is_untouched()) {
+        if let (Some(complaint), true) = (self.complaint, self.response.is_open()) {
             self.answer(complaint.status(), settings);
         }
         self.file = None;

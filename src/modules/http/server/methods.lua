@@ -242,7 +242,7 @@ function metatable.__newindex(resp, name, value)
             add_header(resp, field, text)
         end
     elseif describe(resp, name) ~= nil then
-        error(('field %q of a response cannot be set'):format(name), 2)
+        error(('field \'%s\' of a response cannot be set'):format(name), 2)
     else
         local fields = own[resp] or {}
         own[resp] = fields
