@@ -205,12 +205,13 @@ fn wait<H: Host>(
     };
     waiting.direction.set(direction);
     waiting.fresh.set(false);
-    let parked = waiting
-        .host
-        .park(lua, attempt, fd, direction, attempt.limit());
-    if !matches!(parked, Ok(Returns::YIELD)) {
-        attempt.drop_request();
-        return parked;
+    let limit = attempt.limit();
+    match waiting.host.park(lua, attempt, fd, direction, limit) {
+        Ok(Returns::YIELD) => {}
+        refused => {
+            attempt.drop_request();
+            return refused.map(|Returns(count)| waiting.host.settle(lua, count));
+        }
     }
     if turn {
         waiting.host.wake(&waiting.parked, Cause::TURN);

@@ -246,6 +246,22 @@ impl Host for Core {
     }
 }
 
+/// Makes a function that never waits fair: one that calls it in a loop lets
+/// others run, too. Not for what gives a bare descriptor away: a coroutine that
+/// is closed meanwhile would lose it.
+pub const fn fair<F>(body: F) -> impl Fn(Lua) -> Outcome + Copy
+where
+    F: Fn(Lua) -> Outcome + Copy,
+{
+    move |lua| settled(lua, body(lua))
+}
+
+#[inline(never)]
+fn settled(lua: Lua, outcome: Outcome) -> Outcome {
+    // Also from a finaliser while the state closes, which never yields.
+    Core::of_any(lua).settle(lua, outcome?)
+}
+
 /// The result of a function that gives 0 or a negative error number.
 fn done(code: c_int) -> Result<(), Errno> {
     match code {

@@ -14,7 +14,7 @@ mod stream;
 mod table;
 mod token;
 
-pub use self::core::{idle, Core};
+pub use self::core::{fair, idle, Core};
 pub use alarm::{Alarm, Callback, Fires, Slot, Watch, Watches};
 pub use attempt::{Attempt, Host};
 pub use clock::{monotonic, read, wall_clock, Clock, Nanoseconds};

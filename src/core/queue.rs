@@ -142,7 +142,7 @@ impl Queue {
             };
             timeout = duration(seconds);
             if timeout == 0 {
-                return lua.fail("timeout");
+                return self.refuse(lua, "timeout");
             }
         }
         let waiter = self.spare(lua, owner);
@@ -161,6 +161,18 @@ impl Queue {
             self.spent.add(waiter);
         }
         outcome
+    }
+
+    /// Ends a call that need not wait, fair to others. May raise.
+    pub fn settle(&self, lua: Lua, count: c_int) -> Outcome {
+        Ok(self.home.settle(lua, count))
+    }
+
+    /// The same with `nil, message`.
+    pub fn refuse(&self, lua: Lua, message: &str) -> Outcome {
+        lua.push_nil();
+        lua.push_str(message);
+        self.settle(lua, 2)
     }
 
     /// The first waiter whose coroutine is still there; wakes it and makes the

@@ -138,14 +138,14 @@ impl Channel {
     fn send(lua: Lua, this: &Channel) -> Outcome {
         lua.set_top(3);
         if this.closed.get() {
-            return lua.fail("closed");
+            return this.senders.refuse(lua, "closed");
         }
         if this.is_full() {
             return this.senders.wait(lua, this, 3);
         }
         this.put(lua, 1, 2);
         lua.push_bool(true);
-        Ok(Returns(1))
+        this.senders.settle(lua, 1)
     }
 
     /// `ch:recv([timeout])` -> value, nil at the end, or nil and a message.
@@ -158,7 +158,7 @@ impl Channel {
         } else {
             return this.receivers.wait(lua, this, 2);
         }
-        Ok(Returns(1))
+        this.receivers.settle(lua, 1)
     }
 
     /// `ch:length()` -> number of buffered values.

@@ -202,3 +202,8 @@ fn garbage_may_be_collected_at_any_moment() {
     "#)
     .both();
 }
+
+#[test]
+fn calls_that_return_at_once_let_others_run() {
+    lua_file("fairness.lua").limit(180).eco();
+}

@@ -65,6 +65,7 @@ impl Runtime {
         self.unmeasured.set(0);
         let limit = self.watchdog.get();
         if limit == 0 {
+            self.since.set(0);
             return;
         }
         let now = monotonic_coarse();

@@ -16,10 +16,14 @@ use crate::abi::{
     monotonic, Cause, Core, Interest, Nanoseconds, Parked, Token, WorkFunction, CLOSING, NO_TASK,
     OBJECT_BUSY, OUTSIDE_COROUTINE, RAISED, READ_BUSY, WRITE_BUSY,
 };
+use crate::core::clock::monotonic_coarse;
 use crate::core::notifier::Notifier;
 use crate::core::pool::Work;
 use crate::core::tasks::{Task, EXPECTED, EXPLICIT, NO_TIMER, OWNED, QUEUED};
 use crate::lua::{ffi, Lua, Returns, State};
+
+/// How long a coroutine may go on calling what returns at once.
+const SLICE: Nanoseconds = 5_000_000;
 
 impl Runtime {
     /// The task of the running coroutine; a coroutine that `eco.run` did not
@@ -368,7 +372,10 @@ impl Runtime {
     pub fn settle(&self, lua: Lua, count: c_int, waits: bool) -> Returns {
         let left = self.budget.get();
         if left > 0 {
-            self.budget.set(left - 1);
+            // A clock reading for every few: some calls take long.
+            let since = self.since.get();
+            let late = left.is_multiple_of(8) && since != 0 && monotonic_coarse() - since > SLICE;
+            self.budget.set(if late { 0 } else { left - 1 });
             return Returns(count);
         }
         if !(waits || self.running.get() == lua.state()) || !lua.is_yieldable() {

@@ -61,6 +61,7 @@ object.__close = object.close
 -- or the end of a lease, is tried again at growing intervals.
 local function open(path, flags, mode)
     local pause = 0.001
+    parts.turn()
     while true do
         local fd, problem, later = parts.open(path, flags | internal.O_CLOEXEC | internal.O_NONBLOCK, mode)
         if fd or not later or flags & internal.O_NONBLOCK ~= 0 or not coroutine.isyieldable() then

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use super::info::push_info;
-use crate::abi::Core;
+use crate::abi::{fair, Core};
 use crate::functions;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns, UserData};
 use crate::system::file;
@@ -20,7 +20,7 @@ impl Folder {
             Err(error) => Err(error.errno().ok_or(error)?),
         };
         let core = Core::of(lua);
-        lua.push_function(function(Folder::next), core.pointer());
+        lua.push_function(function(fair(Folder::next)), core.pointer());
         let folder = lua
             .reserve::<Folder>(0, core.pointer())
             .fill(Folder(file::Folder::empty()));

@@ -16,7 +16,7 @@ use nix::sys::stat::{self, FileStat, Mode};
 use nix::sys::statvfs;
 use nix::unistd::{self, AccessFlags, Whence};
 
-use crate::abi::Core;
+use crate::abi::{fair, Core};
 use crate::core::runtime::Runtime;
 use crate::functions;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
@@ -56,16 +56,16 @@ pub fn open(lua: Lua) -> Outcome {
 const FUNCTIONS: Functions = functions! {
     open: function(open_file),
     close: function(close),
-    read: function(read),
-    write: function(write),
+    read: function(fair(read)),
+    write: function(fair(write)),
     lseek: function(lseek),
-    access: function(access),
-    readlink: function(readlink),
-    fstat: function(fstat),
-    statvfs: function(file_system),
+    access: function(fair(access)),
+    readlink: function(fair(readlink)),
+    fstat: function(fair(fstat)),
+    statvfs: function(fair(file_system)),
     dirname: function(dirname),
     basename: function(basename),
-    flock: function(flock),
+    flock: function(fair(flock)),
     dir: function(folder::Folder::iterate),
     sync: function(sync::sync),
     inotify_init: function(inotify_init),
@@ -75,11 +75,12 @@ const FUNCTIONS: Functions = functions! {
 
 /// What `file.lua` builds on.
 const PARTS: Functions = functions! {
+    turn: function(fair(turn)),
     open: function(open_object),
     close: function(close_object),
     expect: function(expect),
     seek: function(lseek),
-    flock: function(try_lock),
+    flock: function(fair(try_lock)),
 };
 
 /// Ends with true, or `nil, message`.
@@ -142,6 +143,11 @@ fn try_open(lua: Lua) -> Result<Result<i32, Errno>, Error> {
 /// `open(path [, flags [, mode]])` -> fd. Never waits.
 fn open_file(lua: Lua) -> Outcome {
     opened(lua, try_open(lua)?)
+}
+
+/// `turn()`: a part of a call that lets others run, now and then.
+fn turn(_: Lua) -> Outcome {
+    Ok(Returns(0))
 }
 
 /// `open(path, flags, mode)` of an object -> fd; or nil, a message, and whether
@@ -316,7 +322,7 @@ fn set_on_path(lua: Lua, core: Core) {
     for (operation, name) in ON_PATH.iter().enumerate() {
         lua.push_pointer(core.pointer());
         lua.push_integer(operation as i64);
-        lua.push_closure(function(on_path), 2);
+        lua.push_closure(function(fair(on_path)), 2);
         lua.set_field(-2, name);
     }
 }

@@ -56,6 +56,18 @@ impl Handle {
         self.incoming.waiting.host
     }
 
+    /// Ends a call that did not need to wait, fair to others. May raise.
+    pub fn settle(&self, lua: Lua, count: c_int) -> Outcome {
+        Ok(Host::settle(self.core(), lua, count))
+    }
+
+    /// The same with `nil, text of errno`.
+    pub fn fail(&self, lua: Lua, errno: Errno) -> Outcome {
+        lua.push_nil();
+        lua.push_errno(errno);
+        self.settle(lua, 2)
+    }
+
     /// Gives it its descriptor.
     pub fn own(&self, fd: c_int) {
         self.core().fd_reset(fd);
@@ -186,18 +198,19 @@ fn connect(lua: Lua, this: &Handle) -> Outcome {
     if refused != Returns(0) {
         return Ok(refused);
     }
-    match this.open_fd().and_then(|fd| system::connect(fd, &address)) {
+    let Returns(count) = match this.open_fd().and_then(|fd| system::connect(fd, &address)) {
         Err(Errno::EINPROGRESS) => {
             lua.push_bool(false);
-            Ok(Returns(1))
+            Returns(1)
         }
         Err(Errno::EAGAIN) if this.family == libc::AF_UNIX => {
             lua.push_bool(false);
             lua.push_bool(true);
-            Ok(Returns(2))
+            Returns(2)
         }
-        result => done(lua, result),
-    }
+        result => done(lua, result)?,
+    };
+    this.settle(lua, count)
 }
 
 /// `sendto(data, address…)` -> bytes, at once or not at all.

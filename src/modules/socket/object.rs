@@ -83,6 +83,6 @@ fn read_until(lua: Lua, handle: &Handle) -> Outcome {
 fn read_with(lua: Lua, handle: &Handle, method: ReaderMethod) -> Outcome {
     match handle.streams() {
         Some((reader, _)) => reader.call(lua, method, 2),
-        None => lua.fail_errno(nix::errno::Errno::EBADF),
+        None => handle.fail(lua, nix::errno::Errno::EBADF),
     }
 }

@@ -244,7 +244,7 @@ fn idle_writer(handle: &Handle) -> Result<Option<Writer>, Error> {
 pub fn send(lua: Lua, handle: &Handle) -> Outcome {
     let data = lua.string(2)?;
     let Some(writer) = idle_writer(handle)? else {
-        return fail(lua, handle, Errno::EBADF);
+        return handle.fail(lua, Errno::EBADF);
     };
     let mut rest = data;
     if !handle.turns.is_taken() {
@@ -252,11 +252,11 @@ pub fn send(lua: Lua, handle: &Handle) -> Outcome {
             _ if data.is_empty() => rest = &[],
             Transfer::Moved(count) => rest = data.get(count..).unwrap_or_default(),
             Transfer::Blocked(_) => {}
-            Transfer::Failed => return settle(lua, handle, push_failure(lua, writer)),
+            Transfer::Failed => return handle.settle(lua, push_failure(lua, writer)),
         }
         if rest.is_empty() {
             lua.push_integer(data.len() as i64);
-            return settle(lua, handle, 1);
+            return handle.settle(lua, 1);
         }
     }
     let timeout = handle.core().timeout(lua, 3);
@@ -273,37 +273,25 @@ pub fn sendto(lua: Lua, handle: &Handle) -> Outcome {
         return Ok(refused);
     }
     if idle_writer(handle)?.is_none() {
-        return fail(lua, handle, Errno::EBADF);
+        return handle.fail(lua, Errno::EBADF);
     }
     let (fd, data) = (handle.fd(), lua.to_bytes(2));
     if data.is_empty() && system::option(fd, libc::SO_TYPE) != Ok(libc::SOCK_DGRAM) {
         lua.push_integer(0);
-        return settle(lua, handle, 1);
+        return handle.settle(lua, 1);
     }
     if !handle.turns.is_taken() {
         match system::send_to(fd, data, &address) {
             Ok(_) => {
                 lua.push_integer(data.len() as i64);
-                return settle(lua, handle, 1);
+                return handle.settle(lua, 1);
             }
             Err(Errno::EAGAIN) => {}
-            Err(errno) => return fail(lua, handle, errno),
+            Err(errno) => return handle.fail(lua, errno),
         }
     }
     let request = Request::Message(data);
     run(lua, handle, request, data.len(), LIMIT, &address)
-}
-
-/// Ends a call that did not need to wait, fair to others. May raise.
-fn settle(lua: Lua, handle: &Handle, count: c_int) -> Outcome {
-    Ok(Host::settle(handle.core(), lua, count))
-}
-
-/// The same with `nil, text of errno`.
-fn fail(lua: Lua, handle: &Handle, errno: Errno) -> Outcome {
-    lua.push_nil();
-    lua.push_errno(errno);
-    settle(lua, handle, 2)
 }
 
 /// `mutex:lock([timeout])` -> true, or nil and a message.

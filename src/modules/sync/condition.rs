@@ -28,7 +28,7 @@ impl Condition {
     /// `c:wait([timeout])` -> what was signalled, or nil and a message.
     fn wait(lua: Lua, this: &Condition) -> Outcome {
         if this.closed.get() {
-            return lua.fail("closed");
+            return this.queue.refuse(lua, "closed");
         }
         lua.set_top(2);
         this.queue.wait(lua, this, 2)

@@ -30,7 +30,7 @@ impl Mutex {
     fn lock(lua: Lua, this: &Mutex) -> Outcome {
         if !this.locked.replace(true) {
             lua.push_bool(true);
-            return Ok(Returns(1));
+            return this.queue.settle(lua, 1);
         }
         lua.set_top(2);
         let outcome = this.queue.wait(lua, this, 2);

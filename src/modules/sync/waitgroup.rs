@@ -53,7 +53,7 @@ impl WaitGroup {
     fn wait(lua: Lua, this: &WaitGroup) -> Outcome {
         if this.counter.get() == 0 {
             lua.push_bool(true);
-            return Ok(Returns(1));
+            return this.queue.settle(lua, 1);
         }
         lua.set_top(2);
         this.queue.wait(lua, this, 2)

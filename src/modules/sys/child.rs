@@ -326,10 +326,14 @@ impl Child {
         let timeout = lua.wait_timeout(2, None)?;
         let keep = lua.to_bool(3);
         if this.reap(lua) && (keep || !this.collected.get()) {
-            return Ok(Returns(this.push_end(lua, keep)));
+            let count = this.push_end(lua, keep);
+            return Ok(Host::settle(this.core, lua, count));
         }
         match timeout {
-            Some(0) => lua.fail("timeout"),
+            Some(0) => {
+                lua.fail("timeout")?;
+                Ok(Host::settle(this.core, lua, 2))
+            }
             timeout => this.start_wait(lua, timeout.unwrap_or(0), keep),
         }
     }

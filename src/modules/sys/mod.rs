@@ -19,7 +19,7 @@ use child::{Child, NO_STREAMS};
 use exec::program;
 use status::{has_ended, push_status};
 
-use crate::abi::Core;
+use crate::abi::{fair, Core};
 use crate::core::runtime::Runtime;
 use crate::functions;
 use crate::lua::{ffi, function, Error, Functions, Lua, Outcome, Returns};
@@ -63,7 +63,7 @@ const FUNCTIONS: Functions = functions! {
     strerror: function(error_text),
     getpwnam: function(getpwnam),
     kill: function(kill),
-    waitpid: function(waitpid),
+    waitpid: function(fair(waitpid)),
     fork: function(fork),
     prctl: function(prctl),
     sigprocmask: function(sigprocmask),
@@ -73,7 +73,7 @@ const FUNCTIONS: Functions = functions! {
 
 /// What `sys.lua` builds on.
 const PARTS: Functions = functions! {
-    exec: function(start),
+    exec: function(fair(start)),
     fork: function(fork_tracked),
     close: function(close),
 };
