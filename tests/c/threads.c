@@ -173,6 +173,13 @@ static const char both_busy[] =
 static const char children_of_one[] = CHILDREN(20, SIGUSR1);
 static const char children_of_another[] = "await(21) " CHILDREN(30, SIGUSR2);
 
+/* The signal comes to a thread that knows nothing of it. */
+static const char listens[] =
+    "local eco, sys = require 'eco', require 'eco.sys' "
+    "local count, listener = 0 "
+    "listener = sys.signal(sys.SIGTERM, function() count = count + 1 reach(50 + count) if count == 3 then listener:close() end end) "
+    "reach(50) assert(eco.loop()) assert(count == 3) return 54";
+
 int main(void)
 {
     struct sigaction action = { .sa_handler = hear };
@@ -238,5 +245,16 @@ int main(void)
     kill(getpid(), SIGUSR2);
     join(first, "the first state lost a child or a signal");
     join(second, "the second state lost a child or a signal");
+
+    first = start(listens);
+    for (int i = 50; i < 53; i++) {
+        await(i);
+        raise(SIGTERM);
+    }
+    join(first, "a listener did not hear what another thread got");
+    await(54);
+    sigaction(SIGTERM, NULL, &action);
+    if (action.sa_handler != SIG_DFL)
+        fail("SIGTERM does not have its default again");
     return 0;
 }

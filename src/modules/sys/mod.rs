@@ -76,6 +76,8 @@ const PARTS: Functions = functions! {
     exec: function(fair(start)),
     fork: function(fork_tracked),
     close: function(close),
+    listen: function(listen),
+    leave: function(leave),
 };
 
 /// Ends with true, or `nil, message`.
@@ -316,5 +318,16 @@ fn close(lua: Lua) -> Outcome {
     }
     let _ = fd::close(fd);
     Core::of(lua).fd_reset(fd);
+    Ok(Returns(0))
+}
+
+/// `listen(signal)`: from now on no thread of the process dies of it.
+fn listen(lua: Lua) -> Outcome {
+    done(lua, signal::listen(lua.int(1)?))
+}
+
+/// `leave(signal)`: the end of that.
+fn leave(lua: Lua) -> Outcome {
+    signal::leave(lua.int(1)?);
     Ok(Returns(0))
 }

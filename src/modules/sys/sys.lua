@@ -261,6 +261,7 @@ function listener:close()
     parts.close(source.fd, source.rd)
     if sources[self.signum] == source then
         sources[self.signum] = nil
+        parts.leave(self.signum)
         internal.sigprocmask(internal.SIG_UNBLOCK, self.signum)
     end
 end
@@ -285,6 +286,13 @@ function sys.signal(signum, callback, ...)
         end
         source = { fd = fd, rd = eco.reader(fd), pid = internal.getpid() }
         internal.sigprocmask(internal.SIG_BLOCK, signum)
+        local listening
+        listening, problem = parts.listen(signum)
+        if not listening then
+            internal.sigprocmask(internal.SIG_UNBLOCK, signum)
+            parts.close(fd, source.rd)
+            return nil, problem
+        end
         sources[signum] = source
         eco.run(serve, source)
     end
