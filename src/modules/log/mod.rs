@@ -153,12 +153,13 @@ fn set_number(lua: Lua) -> Outcome {
     let Some(logger) = Logger::of(&lua) else {
         return Ok(Returns(0));
     };
+    if choice(lua) == LEVEL {
+        logger.level.set(value as i32);
+        log_hook::show(lua, value as i32);
+        return Ok(Returns(0));
+    }
     let rolling = &mut logger.sink.borrow_mut().rolling;
     match choice(lua) {
-        LEVEL => {
-            logger.level.set(value as i32);
-            log_hook::show(lua, value as i32);
-        }
         FLAGS => logger.flags.set(value as i32),
         ROLL_SIZE if value < 0 => return Err(Error::argument(1, "size must be >= 0")),
         ROLL_SIZE => rolling.size = value,
@@ -291,14 +292,7 @@ impl UserData for Logger {
     /// records get a last chance.
     fn finalise(&self, lua: Lua) {
         self.core.clear_alarm(&self.alarm);
-        let sink = &mut *self.sink.borrow_mut();
-        for _ in 0..PATIENCE / PAUSE {
-            sink.flush(date::now());
-            if sink.waiting.is_empty() || matches!(sink.target, Target::File(_)) {
-                break;
-            }
-            target::pause();
-        }
+        self.sink.borrow_mut().finish();
         lua.push_nil();
         lua.set_field(ffi::LUA_REGISTRYINDEX, REGISTRY_KEY);
         log_hook::hide(lua);
@@ -388,6 +382,17 @@ impl Sink {
             self.waiting.extend_from_slice(record);
         } else if self.waiting.is_empty() {
             self.sent = 0;
+        }
+    }
+
+    /// Sends what waits; whoever reads it has a second to make room.
+    fn finish(&mut self) {
+        for _ in 0..PATIENCE / PAUSE {
+            self.flush(date::now());
+            if self.waiting.is_empty() || matches!(self.target, Target::File(_)) {
+                break;
+            }
+            target::pause();
         }
     }
 

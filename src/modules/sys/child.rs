@@ -302,6 +302,9 @@ impl Child {
 
     /// Starts a wait of the child in argument 1. May raise.
     fn start_wait(&self, lua: Lua, timeout: Nanoseconds, keep: bool) -> Outcome {
+        if self.waiters.borrow_mut().try_reserve(1).is_err() {
+            return Err("not enough memory".into());
+        }
         let late = self.has_ended();
         let wait = lua.reserve::<Wait>(1, self.core.pointer()).fill(Wait {
             parked: Parked::new::<Wait>(),
