@@ -188,3 +188,28 @@ fn a_huge_argument_of_the_log_is_cut_without_a_copy() {
         .stdout("cut\n")
         .eco();
 }
+
+#[test]
+fn a_raw_read_that_memory_has_no_room_for_raises() {
+    if emulated() {
+        skip(
+            "read",
+            "the emulator needs more memory than the limit leaves",
+        );
+        return;
+    }
+    shell("ulimit -v 60000; ECO inner.lua")
+        .file(
+            "inner.lua",
+            "local file = require 'eco.file'
+             local sparse = io.open('sparse', 'w')
+             sparse:seek('set', 1 << 33)
+             sparse:write('x')
+             sparse:close()
+             local fd = require 'eco.internal.file'.open('sparse')
+             print(pcall(file.read, fd, 1 << 40))
+             print(#file.read(fd, 100000))",
+        )
+        .stdout("false\tnot enough memory\n100000\n")
+        .eco();
+}
