@@ -520,12 +520,20 @@ case('a coroutine that is closed in sh ends the command', function()
 end)
 
 case('exec with a limit or a group', function()
-    local process<close> = assert(sys.exec({ 'sh', '-c', 'sleep 100 & echo $!; wait', timeout = 0.2 }))
+    local process = assert(sys.exec({ 'sh', '-c', 'sleep 100 & echo $!; wait', timeout = 0.2 }))
     local inner = process:read_stdout('l')
     local _, status = process:wait(10 * T.slow)
     T.eq(status, { signaled = true, status = sys.SIGTERM })
     ends(inner)
+    process:close()
     T.raises('timeout must be a number', sys.exec, { 'true', timeout = true })
+    -- Nobody holds it any more.
+    process = assert(sys.exec({ 'sh', '-c', "sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' & wait", timeout = 0.2 }))
+    inner = process:read_stdout('l')
+    process:close()
+    process = nil
+    collectgarbage()
+    ends(inner)
 
     local group<close> = assert(sys.exec({ 'sh', '-c', "sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' & wait", group = true }))
     inner = group:read_stdout('l')

@@ -61,6 +61,8 @@ pub struct Child {
     leads: Cell<bool>,
     /// Its handle was not closed.
     is_open: Cell<bool>,
+    /// How many are about to end its group.
+    guards: Cell<u32>,
     /// It has ended, but was not waited for.
     is_zombie: Cell<bool>,
     /// -1 when there is none.
@@ -93,6 +95,7 @@ impl Child {
             collected: Cell::new(false),
             leads: Cell::new(false),
             is_open: Cell::new(true),
+            guards: Cell::new(0),
             is_zombie: Cell::new(false),
             pidfd: Cell::new(-1),
             pause: Cell::new(FIRST_PAUSE),
@@ -191,7 +194,7 @@ impl Child {
             return true;
         }
         let pid = self.pid.get();
-        let put_off = self.leads.get() && self.is_open.get();
+        let put_off = self.leads.get() && self.is_watched();
         let status = if put_off {
             process::ended(pid)
         } else {
@@ -206,6 +209,11 @@ impl Child {
             Err(_) => self.finish(lua, None),
         }
         true
+    }
+
+    /// Whether somebody may still want to end its group.
+    fn is_watched(&self) -> bool {
+        self.is_open.get() || self.guards.get() > 0
     }
 
     /// Waits for it, if that was put off.
@@ -363,7 +371,23 @@ impl Child {
         }
         this.close_streams();
         this.is_open.set(false);
-        this.bury();
+        if !this.is_watched() {
+            this.bury();
+        }
+        Ok(Returns(0))
+    }
+
+    /// `guard(begins)`: somebody is going to end its group, or is done with it.
+    fn guard(lua: Lua, this: &Child) -> Outcome {
+        let guards = this.guards.get();
+        if lua.to_bool(2) {
+            this.guards.set(guards + 1);
+        } else {
+            this.guards.set(guards.saturating_sub(1));
+            if !this.is_watched() {
+                this.bury();
+            }
+        }
         Ok(Returns(0))
     }
 
@@ -382,6 +406,7 @@ impl UserData for Child {
         wait: method(Child::wait_method),
         signal: method(Child::signal_method),
         close: method(Child::close),
+        guard: method(Child::guard),
     };
 
     fn finalise(&self, _lua: Lua) {

@@ -21,8 +21,17 @@ function process:wait(timeout)
     return pid, status
 end
 
+-- While it lasts, what is left of a group can be ended though the child has.
+local guard = { __close = function(self) self.child:guard(false) end }
+
+local function guarded(child)
+    child:guard(true)
+    return setmetatable({ child = child }, guard)
+end
+
 function process:stop(timeout)
     local child = self.child
+    local guard<close> = guarded(child)
     local sent, problem = child:signal(internal.SIGTERM)
     if not sent then
         return nil, problem
@@ -68,6 +77,7 @@ end
 
 -- In a coroutine of its own.
 local function limit(child, timeout)
+    local guard<close> = guarded(child)
     if not child:wait(timeout, true) then
         finish(child)
     end
