@@ -292,5 +292,8 @@ pub(super) fn refuse(lua: Lua, code: c_int) -> Outcome {
         return Err("attempt to yield from outside a coroutine".into());
     }
     idle(code)?;
+    if code == -libc::ENOMEM {
+        return Err(lua.out_of_memory());
+    }
     lua.fail_errno(Errno::from_raw(-code))
 }

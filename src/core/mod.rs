@@ -6,6 +6,7 @@
 //! registry; nothing here is shared between states.
 
 mod clock;
+mod memory;
 mod notifier;
 mod pool;
 mod queue;

@@ -8,7 +8,8 @@
 //!   meanwhile notwithstanding; when its coroutine is gone, the owner passes
 //!   the turn on. No turn is lost.
 //! - The scheduler still touches a waiter right after its poll, so a spent one
-//!   is freed by a later call only.
+//!   is freed when the next one is spent, or by a later call; an abandoned one
+//!   when nobody looks at the lists any more.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -16,6 +17,7 @@ use std::ffi::c_int;
 use std::ptr;
 
 use crate::abi::{Cause, Core, Host, Interest, Nanoseconds, Parked, Step};
+use crate::core::memory::boxed;
 use crate::core::runtime::Home;
 use crate::lua::{duration, ffi, Lua, Outcome, Returns};
 
@@ -117,6 +119,8 @@ pub struct Queue {
     waiting: List,
     chosen: List,
     spent: List,
+    /// Who looks at the lists, or at a waiter that is no longer needed.
+    users: Cell<u32>,
 }
 
 impl Queue {
@@ -126,6 +130,7 @@ impl Queue {
             waiting: List::new(),
             chosen: List::new(),
             spent: List::new(),
+            users: Cell::new(0),
         }
     }
 
@@ -222,6 +227,36 @@ impl Queue {
     }
 
     fn first_alive(&self) -> Option<&Waiter> {
+        self.enter();
+        let found = self.find_alive();
+        self.leave();
+        found
+    }
+
+    fn enter(&self) {
+        self.users.set(self.users.get() + 1);
+    }
+
+    fn leave(&self) {
+        self.users.set(self.users.get() - 1);
+        self.trim();
+    }
+
+    /// Frees spent waiters, unless somebody may look at them.
+    fn trim(&self) {
+        if self.users.get() > 0 {
+            return;
+        }
+        while let Some(waiter) = self.spent.first() {
+            if waiter.value.get() != ffi::LUA_NOREF {
+                // What it was sent is dropped when there is a state at hand.
+                break;
+            }
+            self.free(waiter, &self.spent);
+        }
+    }
+
+    fn find_alive(&self) -> Option<&Waiter> {
         while let Some(waiter) = self.waiting.first() {
             if self.home.is_parked(&waiter.parked) {
                 return Some(waiter);
@@ -250,7 +285,7 @@ impl Queue {
             }
             self.free(waiter, &self.spent);
         }
-        let waiter: &Waiter = Box::leak(Box::new(Waiter {
+        let waiter = boxed(Waiter {
             parked: Parked::new::<Waiter>(),
             owner: ptr::from_ref(owner),
             queue: self,
@@ -260,7 +295,11 @@ impl Queue {
             timeout: Cell::new(0),
             turn: Cell::new(Turn::Spent),
             value: Cell::new(ffi::LUA_NOREF),
-        }));
+        });
+        let Some(waiter) = waiter else {
+            lua.raise(lua.out_of_memory());
+        };
+        let waiter: &Waiter = Box::leak(waiter);
         self.spent.add(waiter);
         waiter
     }
@@ -336,6 +375,7 @@ impl Waiter {
             Turn::Chosen | Turn::Released => queue.chosen.remove(self),
             Turn::Spent => return,
         }
+        queue.trim();
         queue.spent.add(self);
     }
 
@@ -386,10 +426,14 @@ impl Waiter {
     }
 
     fn abandon(&self) {
+        let queue = self.queue();
+        queue.enter();
         let turn = self.turn.get();
         self.retire();
         if turn == Turn::Chosen {
             self.owner().pass_on(self);
         }
+        // Frees this one, too.
+        queue.leave();
     }
 }

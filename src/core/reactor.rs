@@ -127,6 +127,11 @@ impl Reactor {
         {
             return Ok(());
         }
+        if self.slots.len() <= index {
+            let more = index + 1 - self.slots.len();
+            self.slots.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+            self.slots.resize(index + 1, EMPTY);
+        }
         let edges =
             libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLPRI | libc::EPOLLET;
         match self.control(libc::EPOLL_CTL_ADD, fd, edges as u32, index as u64) {
@@ -135,9 +140,6 @@ impl Reactor {
                 self.control(libc::EPOLL_CTL_MOD, fd, edges as u32, index as u64)?
             }
             other => other?,
-        }
-        if self.slots.len() <= index {
-            self.slots.resize(index + 1, EMPTY);
         }
         self.slots[index].state = REGISTERED;
         Ok(())

@@ -6,6 +6,8 @@
 
 use std::cell::{Cell, UnsafeCell};
 
+use super::memory::filled;
+
 /// A first-in, first-out queue of small values.
 pub struct Ready<T: Copy> {
     /// Its length is a power of two. Values between `head` and `tail` are in
@@ -37,15 +39,23 @@ impl<T: Copy> Ready<T> {
         self.head.get() == self.tail.get()
     }
 
-    /// Adds a value at the end.
+    /// Adds a value at the end; false when there is no memory for it. Values
+    /// that are not to `keep` may go when it is full.
     #[inline(always)]
-    pub fn push(&self, value: T) {
+    pub fn push(&self, value: T, keep: fn(&T) -> bool) -> bool {
         // SAFETY: the ring is only borrowed inside these methods, none of which
         // calls anything else meanwhile.
-        if self.len() as usize >= unsafe { &*self.ring.get() }.len() {
-            self.grow();
+        if self.len() as usize >= unsafe { &*self.ring.get() }.len() && !self.make_room(keep) {
+            return false;
         }
-        // SAFETY: as above.
+        self.put(value);
+        true
+    }
+
+    /// Adds a value for which there is room.
+    #[inline(always)]
+    fn put(&self, value: T) {
+        // SAFETY: as in `push`.
         let ring = unsafe { &mut *self.ring.get() };
         let at = self.tail.get() as usize & (ring.len() - 1);
         // SAFETY: the mask is the length less one.
@@ -81,19 +91,32 @@ impl<T: Copy> Ready<T> {
     // It does not take the value: that would go through memory, and be read back
     // in one piece before its pieces have arrived there.
     #[inline(never)]
-    fn grow(&self) {
-        let count = self.len();
-        let mut values = vec![self.nothing; Self::SMALLEST.max(count as usize * 2)];
-        for place in &mut values {
-            match self.pop() {
-                Some(value) => *place = value,
-                None => break,
+    fn make_room(&self, keep: fn(&T) -> bool) -> bool {
+        for _ in 0..self.len() {
+            if let Some(value) = self.pop() {
+                if keep(&value) {
+                    self.put(value);
+                }
             }
         }
+        let count = self.len() as usize;
         // SAFETY: as in `push`.
-        unsafe { *self.ring.get() = values.into() };
-        self.head.set(0);
-        self.tail.set(count);
+        let size = unsafe { &*self.ring.get() }.len();
+        if count > size / 2 || size == 0 {
+            if let Some(mut values) = filled(Self::SMALLEST.max(size * 2), self.nothing) {
+                for place in &mut values[..count] {
+                    if let Some(value) = self.pop() {
+                        *place = value;
+                    }
+                }
+                // SAFETY: as above.
+                unsafe { *self.ring.get() = values };
+                self.head.set(0);
+                self.tail.set(count as u32);
+                return true;
+            }
+        }
+        count < size
     }
 }
 
@@ -109,7 +132,7 @@ mod tests {
         let (mut next, mut expected) = (0, 0);
         for round in 0..2000 {
             for _ in 0..round % 7 {
-                ready.push(next);
+                assert!(ready.push(next, |_| true));
                 next += 1;
             }
             for _ in 0..round % 5 {
@@ -123,5 +146,24 @@ mod tests {
         ready.clear();
         assert!(ready.is_empty());
         assert_eq!(ready.pop(), None);
+    }
+    #[test]
+    fn void_values_go_before_it_grows() {
+        let ready = Ready::new(0);
+        for value in 0..10_000 {
+            assert!(ready.push(value, |value| value % 100 == 0));
+        }
+        // SAFETY: nobody else borrows it.
+        assert!(unsafe { &*ready.ring.get() }.len() <= 512);
+        let mut kept = Vec::new();
+        while let Some(value) = ready.pop() {
+            if value % 100 == 0 {
+                kept.push(value);
+            }
+        }
+        assert_eq!(kept, (0..100).map(|n| n * 100).collect::<Vec<_>>());
+        ready.free();
+        assert!(ready.push(1, |_| true));
+        assert_eq!(ready.pop(), Some(1));
     }
 }

@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::memory::boxed;
+
 /// One place that the handler reports to.
 struct Listener {
     event: RawFd,
@@ -221,7 +223,7 @@ impl LoopSignals {
     ) -> Result<LoopSignals, Errno> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let event = EventFd::from_value_and_flags(0, flags)?;
-        let listener = Box::into_raw(Box::new(Listener {
+        let listener = boxed(Listener {
             event: event.as_fd().as_raw_fd(),
             // SAFETY: always succeeds.
             thread: unsafe { libc::pthread_self() },
@@ -229,7 +231,8 @@ impl LoopSignals {
             interrupt,
             context,
             next: AtomicPtr::default(),
-        }));
+        });
+        let listener = Box::into_raw(listener.ok_or(Errno::ENOMEM)?);
         let mut lock = Lock::take();
         // SAFETY: made above, and nobody else knows it yet.
         unsafe { &*listener }

@@ -9,6 +9,7 @@ use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_int;
 use std::ptr;
 
+use super::memory::filled;
 use crate::abi::Parked;
 use crate::lua::State;
 
@@ -23,6 +24,9 @@ pub const QUEUED: u8 = 2;
 pub const EXPLICIT: u8 = 4;
 /// Another thread may end its wait, which keeps the loop going.
 pub const EXPECTED: u8 = 8;
+
+/// Is to be queued when there is room.
+pub const LATE: u8 = 16;
 
 /// A coroutine.
 pub struct Task {
@@ -94,47 +98,48 @@ impl Tasks {
     }
 
     /// Index of the record that the next `claim` will take; allocates it.
-    pub fn next_free(&self) -> u32 {
+    /// None when there is no memory for it.
+    pub fn next_free(&self) -> Option<u32> {
         if self.free.get() < 0 {
-            self.grow();
+            self.grow()?;
         }
-        self.free.get() as u32
+        Some(self.free.get() as u32)
     }
 
-    fn grow(&self) {
+    fn grow(&self) -> Option<()> {
         // SAFETY: as in `get`.
         let blocks = unsafe { &mut *self.blocks.get() };
+        blocks.try_reserve(1).ok()?;
         let first = (blocks.len() * BLOCK) as c_int;
         let end = first + BLOCK as c_int;
-        blocks.push(
-            (first + 1..=end)
-                .map(|next| Task {
-                    thread: Cell::new(ptr::null_mut()),
-                    operation: Cell::new(ptr::null()),
-                    generation: Cell::new(0),
-                    index: (next - 1) as u32,
-                    mark: Cell::new(0),
-                    timer: Cell::new(NO_TIMER),
-                    fd: Cell::new(if next == end { -1 } else { next }),
-                    cause: Cell::new(0),
-                    flags: Cell::new(0),
-                    kept: Cell::new(0),
-                })
-                .collect(),
-        );
+        let mut block = Vec::new();
+        block.try_reserve_exact(BLOCK).ok()?;
+        block.extend((first + 1..=end).map(|next| Task {
+            thread: Cell::new(ptr::null_mut()),
+            operation: Cell::new(ptr::null()),
+            generation: Cell::new(0),
+            index: (next - 1) as u32,
+            mark: Cell::new(0),
+            timer: Cell::new(NO_TIMER),
+            fd: Cell::new(if next == end { -1 } else { next }),
+            cause: Cell::new(0),
+            flags: Cell::new(0),
+            kept: Cell::new(0),
+        }));
+        blocks.push(block.into_boxed_slice());
         self.free.set(first);
+        Some(())
     }
 
-    /// Takes the record named by [`Tasks::next_free`] for `thread`.
-    pub fn claim(&self, thread: State, flags: u8) -> u32 {
-        let index = self.next_free();
+    /// Takes the record `index`, which [`Tasks::next_free`] gave, for `thread`.
+    pub fn claim(&self, index: u32, thread: State, flags: u8) {
+        debug_assert_eq!(self.free.get() as u32, index);
         let task = self.get(index);
         self.free.set(task.fd.get());
         self.used.set(self.used.get() + 1);
         task.thread.set(thread);
         task.fd.set(-1);
         task.flags.set(flags);
-        index
     }
 
     /// Gives a record back; its generation moves on.
@@ -217,7 +222,7 @@ impl Tasks {
 /// grows with use. An answer counts only if the record still names the thread;
 /// as records are never freed, any may be asked.
 #[derive(Default)]
-pub struct Found(Vec<[*const Task; 2]>);
+pub struct Found(Box<[[*const Task; 2]]>);
 
 impl Found {
     const SMALLEST: usize = 32;
@@ -244,12 +249,16 @@ impl Found {
             .next_power_of_two()
             .clamp(Self::SMALLEST, Self::LARGEST);
         if self.0.len() < wanted {
-            self.0 = vec![[ptr::null(); 2]; wanted];
+            if let Some(pairs) = filled(wanted, [ptr::null(); 2]) {
+                self.0 = pairs;
+            }
         }
         let place = self.place(task.thread.get());
-        let pair = &mut self.0[place];
-        pair[1] = pair[0];
-        pair[0] = task;
+        // Without memory it remembers less.
+        if let Some(pair) = self.0.get_mut(place) {
+            pair[1] = pair[0];
+            pair[0] = task;
+        }
     }
 }
 
@@ -257,20 +266,26 @@ impl Found {
 mod tests {
     use super::*;
 
+    fn claim(tasks: &Tasks, thread: State, flags: u8) -> u32 {
+        let index = tasks.next_free().unwrap();
+        tasks.claim(index, thread, flags);
+        index
+    }
+
     #[test]
     fn records_are_reused_with_a_new_generation() {
         let tasks = Tasks::new();
         let thread = ptr::dangling_mut();
-        let first = tasks.claim(thread, OWNED);
-        let second = tasks.claim(thread, 0);
+        let first = claim(&tasks, thread, OWNED);
+        let second = claim(&tasks, thread, 0);
         assert_ne!(first, second);
         let generation = tasks.get(first).generation.get();
         tasks.release(first);
         assert_eq!(tasks.iter().count(), 1);
-        assert_eq!(tasks.claim(thread, 0), first);
+        assert_eq!(claim(&tasks, thread, 0), first);
         assert_ne!(tasks.get(first).generation.get(), generation);
         for _ in 0..1000 {
-            tasks.claim(thread, 0);
+            claim(&tasks, thread, 0);
         }
         assert_eq!(tasks.iter().count(), 1002);
     }
@@ -279,7 +294,7 @@ mod tests {
     fn blocks_behind_the_last_record_are_freed() {
         let tasks = Tasks::new();
         let claimed: Vec<u32> = (0..1000)
-            .map(|_| tasks.claim(ptr::dangling_mut(), 0))
+            .map(|_| claim(&tasks, ptr::dangling_mut(), 0))
             .collect();
         for &index in claimed.iter().filter(|&&index| index != 70) {
             tasks.release(index);
@@ -287,7 +302,7 @@ mod tests {
         tasks.shrink();
         assert_eq!((tasks.len(), tasks.used()), (128, 1));
         let mut again: Vec<u32> = (0..127)
-            .map(|_| tasks.claim(ptr::dangling_mut(), 0))
+            .map(|_| claim(&tasks, ptr::dangling_mut(), 0))
             .collect();
         assert!(tasks.is_full());
         assert_eq!(again[0], 0);
@@ -303,7 +318,7 @@ mod tests {
         let thread = |n: usize| ptr::without_provenance_mut(n * 208);
         assert!(found.get(thread(1)).is_none());
         for n in 1..1000 {
-            found.put(tasks.get(tasks.claim(thread(n), 0)), 1000);
+            found.put(tasks.get(claim(&tasks, thread(n), 0)), 1000);
         }
         let hits = (1..1000)
             .filter(|&n| found.get(thread(n)).is_some())

@@ -62,14 +62,24 @@ impl Timers {
         self.entries.first().map(|entry| entry.deadline)
     }
 
-    /// Adds an entry for an owner that has none.
-    pub fn insert(&mut self, owner: u32, deadline: Nanoseconds, positions: &impl Positions) {
+    /// Adds an entry for an owner that has none; false when there is no memory
+    /// for it.
+    #[must_use]
+    pub fn insert(
+        &mut self,
+        owner: u32,
+        deadline: Nanoseconds,
+        positions: &impl Positions,
+    ) -> bool {
         let order = self.order;
         self.order = order.wrapping_add(1);
         if self.entries.len() == self.entries.capacity() {
             // Grow by an eighth: this vector is the largest thing a sleeping
             // coroutine costs outside the Lua heap.
-            self.entries.reserve_exact(64.max(self.entries.len() / 8));
+            let more = 64.max(self.entries.len() / 8);
+            if self.entries.try_reserve_exact(more).is_err() {
+                return false;
+            }
         }
         self.entries.push(Entry {
             deadline,
@@ -77,6 +87,7 @@ impl Timers {
             owner,
         });
         self.rise(self.entries.len() - 1, positions);
+        true
     }
 
     /// Removes the entry at `position`.
@@ -180,7 +191,7 @@ mod tests {
     fn soonest_first_and_equal_in_order() {
         let (mut timers, map) = (Timers::default(), Map::default());
         for (owner, deadline) in [(0, 5), (1, 3), (2, 5), (3, 1), (4, 5)] {
-            timers.insert(owner, deadline, &map);
+            assert!(timers.insert(owner, deadline, &map));
         }
         assert_eq!(timers.next_deadline(), Some(1));
         assert_eq!(drain(&mut timers, &map), [3, 1, 0, 2, 4]);
@@ -190,7 +201,7 @@ mod tests {
     #[test]
     fn only_expired_ones_are_taken() {
         let (mut timers, map) = (Timers::default(), Map::default());
-        timers.insert(0, 10, &map);
+        assert!(timers.insert(0, 10, &map));
         assert_eq!(timers.take_expired(9, &map), None);
         assert_eq!(timers.take_expired(10, &map), Some(0));
     }
@@ -206,7 +217,7 @@ mod tests {
         let mut alive = Vec::new();
         for owner in 0..2000 {
             let deadline = i64::from(next() % 500);
-            timers.insert(owner, deadline, &map);
+            assert!(timers.insert(owner, deadline, &map));
             alive.push((deadline, owner));
             if next() % 3 == 0 {
                 let victim = alive.swap_remove(next() as usize % alive.len());
@@ -225,7 +236,7 @@ mod tests {
         let (mut timers, map) = (Timers::default(), Map::default());
         timers.order = u32::MAX - 1;
         for owner in 0..4 {
-            timers.insert(owner, 7, &map);
+            assert!(timers.insert(owner, 7, &map));
         }
         assert_eq!(drain(&mut timers, &map), [0, 1, 2, 3]);
     }

@@ -212,6 +212,14 @@ unsafe fn raise(state: State, error: Error) -> ! {
 }
 
 impl Lua {
+    /// The error of memory that Lua does not know of having run out. May raise.
+    #[cold]
+    #[inline(never)]
+    pub fn out_of_memory(self) -> Error {
+        self.push_str("not enough memory");
+        Error::raised()
+    }
+
     /// Ends a function that [`finish`] is not called for: gives the number of
     /// results, or raises as [`Lua::raise`] does.
     pub fn end_with(self, error: Error) -> c_int {

@@ -168,6 +168,9 @@ impl Timer {
         if result.is_err() {
             self.disarm(lua);
         }
+        if result == Err(Errno::ENOMEM) {
+            return Err(lua.out_of_memory());
+        }
         Ok(result)
     }
 

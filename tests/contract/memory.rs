@@ -57,3 +57,12 @@ fn errors_lose_no_memory() {
 fn values_end_with_the_collector_alone() {
     lua_file("finalised.lua").limit(60).both();
 }
+
+#[test]
+fn in_native_code_of_which_lua_does_not_know() {
+    if emulated() {
+        skip("memory.lua", "the limit would be the emulator's");
+        return;
+    }
+    lua_file("memory.lua").memory(60_000).limit(120).both();
+}

@@ -36,6 +36,7 @@ pub struct Script {
     limit: Duration,
     interrupt: Option<Duration>,
     descriptors: Option<u32>,
+    memory: Option<u32>,
     expected: Expected,
 }
 
@@ -75,6 +76,7 @@ impl Script {
             limit: Duration::from_secs(30),
             interrupt: None,
             descriptors: None,
+            memory: None,
             expected: Expected::default(),
         }
     }
@@ -125,6 +127,12 @@ impl Script {
     /// How many descriptors the process may have open.
     pub fn descriptors(mut self, count: u32) -> Script {
         self.descriptors = Some(count);
+        self
+    }
+
+    /// How many kilobytes of address space the process may have.
+    pub fn memory(mut self, kilobytes: u32) -> Script {
+        self.memory = Some(kilobytes);
         self
     }
 
@@ -193,9 +201,11 @@ impl Script {
             build_module(name, &scratch.0);
         }
         let mut words = Vec::new();
-        if let Some(count) = self.descriptors {
-            let limiter = format!("ulimit -n {count}; exec \"$@\"");
-            words.extend(["sh".to_owned(), "-c".to_owned(), limiter, "sh".to_owned()]);
+        for (option, limit) in [('n', self.descriptors), ('v', self.memory)] {
+            if let Some(limit) = limit {
+                let limiter = format!("ulimit -{option} {limit}; exec \"$@\"");
+                words.extend(["sh".to_owned(), "-c".to_owned(), limiter, "sh".to_owned()]);
+            }
         }
         words.extend_from_slice(program);
         if let Some(script) = self.write(&scratch.0) {

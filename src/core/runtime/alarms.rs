@@ -35,12 +35,15 @@ impl Runtime {
             Ok(index) => index,
             Err(errno) => return -(errno as c_int),
         };
-        if clock == Clock::Monotonic {
-            self.timers.borrow_mut().insert(index | ALARM, at, self);
-        } else {
-            self.wall_timers
-                .borrow_mut()
-                .insert(index | ALARM, at, self);
+        let timers = match clock {
+            Clock::Monotonic => &self.timers,
+            Clock::Wall => &self.wall_timers,
+        };
+        if !timers.borrow_mut().insert(index | ALARM, at, self) {
+            self.free_alarm(index);
+            return -libc::ENOMEM;
+        }
+        if clock == Clock::Wall {
             self.arm_wall_fd();
         }
         0
@@ -52,8 +55,11 @@ impl Runtime {
         match self.claim_alarm(&alarm.0, callback, Occasion::IdleTime) {
             Ok(index) => {
                 self.idle_timers.set(self.idle_timers.get() + 1);
-                self.timers.borrow_mut().insert(index | ALARM, at, self);
-                0
+                if self.timers.borrow_mut().insert(index | ALARM, at, self) {
+                    return 0;
+                }
+                self.free_alarm(index);
+                -libc::ENOMEM
             }
             Err(errno) => -(errno as c_int),
         }
@@ -86,6 +92,7 @@ impl Runtime {
             generation: 0,
             position: NO_TIMER,
             occasion,
+            late: false,
         };
         let index = if index == NO_TIMER {
             if alarms.try_reserve(1).is_err() {
@@ -198,11 +205,15 @@ impl Runtime {
     }
 
     pub(super) fn enqueue_alarm(&self, index: u32) {
-        let generation = self.alarms.borrow()[index as usize].generation;
-        self.ready.push(Entry {
+        let slot = &mut self.alarms.borrow_mut()[index as usize];
+        let entry = Entry {
             task: ptr::null(),
-            generation,
+            generation: slot.generation,
             alarm: index,
-        });
+        };
+        if !self.ready.push(entry, Entry::is_meant) {
+            slot.late = true;
+            self.late.set(true);
+        }
     }
 }

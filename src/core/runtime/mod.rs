@@ -75,6 +75,11 @@ impl Entry {
         generation: 0,
         alarm: 0,
     };
+
+    /// False for one that is void by now.
+    fn is_meant(&self) -> bool {
+        task_at(self.task).is_none_or(|task| task.generation.get() == self.generation)
+    }
 }
 
 /// What becomes of a callback.
@@ -96,6 +101,8 @@ struct AlarmSlot {
     /// Place in the heap; next free slot in a free one.
     position: u32,
     occasion: Occasion,
+    /// Is to be queued when there is room.
+    late: bool,
 }
 
 impl AlarmSlot {
@@ -112,6 +119,8 @@ pub struct Runtime {
     abi: UnsafeCell<Abi>,
     tasks: Tasks,
     ready: Ready<Entry>,
+    /// Something found no place in it.
+    late: Cell<bool>,
     timers: RefCell<Timers>,
     wall_timers: RefCell<Timers>,
     wall_fd: RefCell<Option<TimerFd>>,
@@ -234,6 +243,7 @@ impl Runtime {
             abi: UnsafeCell::new(crate::core::table::TABLE),
             tasks: Tasks::new(),
             ready: Ready::new(Entry::NONE),
+            late: Cell::new(false),
             timers: RefCell::default(),
             wall_timers: RefCell::default(),
             wall_fd: RefCell::new(None),
@@ -399,8 +409,11 @@ impl Runtime {
         if task.mark.get() != 0 {
             self.abandon(index);
         }
+        if !self.set_timer(index, delay) {
+            self.drop_foreign(lua, index);
+            return Err(lua.out_of_memory());
+        }
         self.leave_mark(lua, task);
-        self.set_timer(index, delay);
         Ok(Returns::YIELD)
     }
 
@@ -483,10 +496,8 @@ impl Runtime {
 
     /// `eco._init()`: a forked child forgets what its parent waited for.
     pub fn restart(&self, lua: Lua) {
-        let known: Vec<u32> = self.tasks.iter().map(|(index, _)| index).collect();
-        for index in known {
+        for (index, task) in self.tasks.iter() {
             self.abandon(index);
-            let task = self.tasks.get(index);
             if condition(task.thread.get()) != Condition::Active {
                 self.remove(lua, index);
             } else if task.has(OWNED) {
@@ -512,22 +523,14 @@ impl Runtime {
             // Without a descriptor left, SIGINT does what it did before the loop.
             let _ = self.listen();
         }
-        for index in self.set_alarms() {
-            self.free_alarm(index);
+        for index in 0..self.alarms.borrow().len() {
+            if !self.alarms.borrow()[index].place.is_null() {
+                self.free_alarm(index as u32);
+            }
         }
         self.holds.set(0);
         self.watchdog.set(WATCHDOG);
         self.process.set(std::process::id());
-    }
-
-    fn set_alarms(&self) -> Vec<u32> {
-        self.alarms
-            .borrow()
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| !slot.place.is_null())
-            .map(|(index, _)| index as u32)
-            .collect()
     }
 }
 

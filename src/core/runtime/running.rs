@@ -361,6 +361,9 @@ impl Runtime {
         loop {
             turn = turn.wrapping_add(1);
             self.expire();
+            if self.late.get() {
+                self.queue_late();
+            }
             loop {
                 self.pass(lua);
                 // Nothing to wait for, so nothing to look at between the passes.
@@ -379,7 +382,7 @@ impl Runtime {
             let waiting = self.reactor.borrow().waiting > 0
                 || self.holds.get() > 0
                 || !self.wall_timers.borrow().is_empty();
-            let ready = !self.ready.is_empty();
+            let ready = !self.ready.is_empty() || self.late.get();
             let next = self.timers.borrow().next_deadline();
             if !waiting && !ready && self.timers.borrow().len() <= self.idle_timers.get() {
                 return Ok(());
@@ -411,6 +414,7 @@ impl Runtime {
     #[inline(always)]
     fn only_ready(&self) -> bool {
         !self.ready.is_empty()
+            && !self.late.get()
             && !self.stop.get()
             && self.reactor.borrow().waiting == 0
             && self.timers.borrow().is_empty()
@@ -461,7 +465,12 @@ impl Runtime {
                         self.wake_task(writer, Cause::READY);
                     } else if reader != writer {
                         let wait = self.tasks.get(writer).mark.get();
-                        self.deferred.borrow_mut().push((writer, wait));
+                        let mut deferred = self.deferred.borrow_mut();
+                        if deferred.try_reserve(1).is_ok() {
+                            deferred.push((writer, wait));
+                        } else {
+                            self.wake_task(writer, Cause::READY);
+                        }
                     }
                 }
                 Event::Internal(INTERRUPT) => {

@@ -19,7 +19,7 @@ use crate::abi::{
 use crate::core::clock::monotonic_coarse;
 use crate::core::notifier::Notifier;
 use crate::core::pool::Work;
-use crate::core::tasks::{Task, EXPECTED, EXPLICIT, NO_TIMER, OWNED, QUEUED};
+use crate::core::tasks::{Task, EXPECTED, EXPLICIT, LATE, NO_TIMER, OWNED, QUEUED};
 use crate::lua::{ffi, Lua, Returns, State};
 
 /// How long a coroutine may go on calling what returns at once.
@@ -74,10 +74,14 @@ impl Runtime {
         if self.peak.get() < self.tasks.used() {
             self.peak.set(self.tasks.used());
         }
+        let Some(index) = self.tasks.next_free() else {
+            lua.raise(lua.out_of_memory());
+        };
         lua.push_value(-2);
-        lua.push_integer(i64::from(self.tasks.next_free()));
+        lua.push_integer(i64::from(index));
         lua.raw_set(-3);
-        self.tasks.claim(thread, flags)
+        self.tasks.claim(index, thread, flags);
+        index
     }
 
     /// Drops a record; the thread may be collected from now on.
@@ -122,7 +126,7 @@ impl Runtime {
         let operation = task.operation.get();
         self.detach(index);
         if task.has(QUEUED) {
-            task.clear(QUEUED | EXPLICIT);
+            task.clear(QUEUED | EXPLICIT | LATE);
             task.generation.set(task.generation.get().wrapping_add(1));
         }
         if !operation.is_null() {
@@ -165,11 +169,41 @@ impl Runtime {
     pub(super) fn enqueue_task(&self, task: &Task) {
         if !task.has(QUEUED) {
             task.set(QUEUED);
-            self.ready.push(Entry {
+            let entry = Entry {
                 task,
                 generation: task.generation.get(),
                 alarm: 0,
-            });
+            };
+            if !self.ready.push(entry, Entry::is_meant) {
+                self.queue_later(task);
+            }
+        }
+    }
+
+    /// There is no memory for its place in the queue.
+    #[cold]
+    #[inline(never)]
+    fn queue_later(&self, task: &Task) {
+        task.set(LATE);
+        self.late.set(true);
+    }
+
+    /// Queues what found no place, in no order: the queue has been emptied.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn queue_late(&self) {
+        self.late.set(false);
+        for (_, task) in self.tasks.iter() {
+            if task.has(LATE) {
+                task.clear(LATE | QUEUED);
+                self.enqueue_task(task);
+            }
+        }
+        for index in 0..self.alarms.borrow().len() {
+            let late = std::mem::take(&mut self.alarms.borrow_mut()[index].late);
+            if late {
+                self.enqueue_alarm(index as u32);
+            }
         }
     }
 
@@ -221,16 +255,20 @@ impl Runtime {
         task.operation.set(operation);
         // SAFETY: by the caller's promise.
         unsafe { (*operation).task.set(index) };
-        if timeout > 0 {
-            self.set_timer(index, timeout);
+        if timeout > 0 && !self.set_timer(index, timeout) {
+            self.detach(index);
+            self.drop_foreign(lua, index);
+            return -libc::ENOMEM;
         }
         self.leave_mark(lua, task);
         0
     }
 
-    pub(super) fn set_timer(&self, index: u32, delay: Nanoseconds) {
+    /// False when there is no memory for it.
+    #[must_use]
+    pub(super) fn set_timer(&self, index: u32, delay: Nanoseconds) -> bool {
         let deadline = monotonic().saturating_add(delay);
-        self.timers.borrow_mut().insert(index, deadline, self);
+        self.timers.borrow_mut().insert(index, deadline, self)
     }
 
     pub fn restart_timeout(&self, operation: &Parked, timeout: Nanoseconds) {
@@ -242,8 +280,9 @@ impl Runtime {
         if task.timer.get() != NO_TIMER {
             self.timers.borrow_mut().remove(task.timer.get(), self);
         }
-        if timeout > 0 {
-            self.set_timer(index, timeout);
+        if timeout > 0 && !self.set_timer(index, timeout) {
+            // Better too early than never.
+            self.wake_task(index, Cause::TIMEOUT);
         }
     }
 

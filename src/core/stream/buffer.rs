@@ -37,11 +37,13 @@ impl Buffer {
         self.bytes.borrow().len()
     }
 
-    /// Appends what fits; returns how much that was.
-    pub fn append(&self, data: &[u8]) -> usize {
+    /// Appends what fits; returns how much that was, None without the memory.
+    pub fn append(&self, data: &[u8]) -> Option<usize> {
         let count = data.len().min(self.room());
-        self.bytes.borrow_mut().extend_from_slice(&data[..count]);
-        count
+        let mut bytes = self.bytes.borrow_mut();
+        bytes.try_reserve(count).ok()?;
+        bytes.extend_from_slice(&data[..count]);
+        Some(count)
     }
 
     /// Pushes `count` bytes from `start`, or as many as there are. May raise.

@@ -22,6 +22,8 @@ use crate::system::fd::borrow;
 
 /// Bytes read ahead for lines and needles.
 const READ_AHEAD: usize = 4096;
+/// What `fill` gives when the buffer cannot grow.
+const NO_MEMORY: isize = -libc::ENOMEM as isize;
 /// Most bytes asked for in one system call.
 const LARGEST_READ: usize = 65536;
 
@@ -150,7 +152,10 @@ impl Reader {
         if buffer.capacity() == 0 {
             *buffer = std::mem::take(&mut *host.spare());
         }
-        buffer.reserve(want);
+        // Twice as much at a time, but not at the price of none.
+        if buffer.try_reserve(want).is_err() && buffer.try_reserve_exact(want).is_err() {
+            return stream.note(-libc::ENOMEM, ptr::null());
+        }
         let length = buffer.len();
         let result = self.read_once(
             buffer.spare_capacity_mut()[..want].as_mut_ptr().cast(),
@@ -313,7 +318,10 @@ impl Reader {
                     return Err(size);
                 }
                 // SAFETY: the userdata sits in a stack slot of the call.
-                let count = unsafe { &*buffer }.append(&front[..size.min(front.len())]);
+                let buffer = unsafe { &*buffer };
+                let Some(count) = buffer.append(&front[..size.min(front.len())]) else {
+                    lua.raise(lua.out_of_memory());
+                };
                 self.consume(count);
                 lua.push_integer(count as i64);
                 Ok(1)
@@ -400,6 +408,7 @@ impl Attempt for Reader {
                 // All that was there has been read before.
                 _ if goes_on && matches!(self.request.get(), Request::Some(_)) => Try::Moved,
                 0 => self.finish(lua),
+                NO_MEMORY => lua.raise(lua.out_of_memory()),
                 code => {
                     self.release();
                     self.stream.stopped(lua, code)
