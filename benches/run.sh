@@ -6,12 +6,15 @@
 #                               and what is not in the record: ubus-soak
 #
 # Contender and yardstick take turns; medians of all rounds are compared, so that a drifting machine moves both.
-# ECO_BIN and ECO_LIB say what is measured (default: target/dist/host); ROUNDS and LOAD_SECONDS how long.
+# ECO_BIN and ECO_LIB say what is measured (default: target/dist/host); ROUNDS and LOAD_SECONDS how long. ECO_BEFORE is an
+# `eco` of an earlier build: switch, resume, echo and http measure it beside.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 eco=${ECO_BIN:-$PWD/target/dist/host/bin/eco}
 export LUA_CPATH="${ECO_LIB:-$PWD/target/dist/host/lib/lua/5.4}/?.so"
+before=()
+[ -z "${ECO_BEFORE:-}" ] || before=(env "LUA_CPATH=${ECO_BEFORE%/bin/*}/lib/lua/5.4/?.so" "$ECO_BEFORE")
 rounds=${ROUNDS:-7} load_seconds=${LOAD_SECONDS:-3}
 questions=("$@")
 [ $# -gt 0 ] || questions=(switch resume sleepers echo http sleeper-memory idle-memory resident uci ubus)
@@ -26,17 +29,22 @@ mkdir -p "$build" "$record"
 started=()
 trap 'for pid in "${started[@]}"; do kill "$pid" 2> /dev/null || true; done' EXIT
 
-# The yardsticks. The bare coroutine loop gets the very Lua sources that are inside `eco`, if they are at hand.
-compile() { gcc -O2 -Wall -o "$build/$1" "benches/c/$1.c" "${@:2}"; }
+# The yardsticks. The bare coroutine loop gets the very Lua sources that are inside `eco`, if they are at hand: once as
+# cargo compiles those (.cargo/config.toml says how they jump), and once plain, with the C library's setjmp.
+compile() { gcc "${optimise:--O2}" -Wall -o "$build/$1" "benches/c/${source:-$1}.c" "${@:2}"; }
 for name in echo_server http_server echo_load hold peak spawn; do compile $name; done
 # shellcheck disable=SC2012
 sources=$(ls -d "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/lua-src-*/lua-5.4* 2> /dev/null | tail -1 || true)
+read -ra jumps < <(sed -n "s/^CFLAGS_$(uname -m)_unknown_linux_gnu = \"\(.*\)\"$/\1/p" .cargo/config.toml) || true
 if [ -n "$sources" ]; then
     # shellcheck disable=SC2046
-    compile switch -DLUA_USE_LINUX "-I$sources" $(ls "$sources"/*.c | grep -v -e '/lua\.c' -e '/luac\.c') -lm -ldl
-    bare_lua="Lua sources of $(basename "$sources"), gcc -O2"
+    set_lua() { source=switch optimise=$1 compile "$2" "${@:3}" -DLUA_USE_LINUX "-I$sources" $(ls "$sources"/*.c | grep -v -e '/lua\.c' -e '/luac\.c') -lm -ldl; }
+    set_lua -O3 switch "${jumps[@]}"
+    set_lua -O2 switch_plain
+    bare_lua="Lua sources of $(basename "$sources"), gcc -O3 ${jumps[*]}; plain: gcc -O2"
 else
     compile switch -I/usr/include/lua5.4 -llua5.4
+    cp "$build/switch" "$build/switch_plain"
     bare_lua="the distribution's liblua5.4"
 fi
 
@@ -75,6 +83,14 @@ row() {
     printf '%-44s %14s %14s %8s  %s %-5s %s\n' "$1 ($2)" "$ours" "$bare" "$ratio" "$3" "$4" "$verdict"
 }
 
+# earlier NAME COMMAND…: the same of the earlier build, if there is one to compare with.
+earlier() { [ ${#before[@]} -eq 0 ] || note "$1, over the build before" yardstick "$("${@:2}")"; }
+earlier_row() {
+    [ ${#before[@]} -gt 0 ] || return 0
+    values "$1" eco | while read -r value; do note "$1, over the build before" eco "$value"; done
+    row "$1, over the build before" "$2" min 0.98
+}
+
 # A free port for each server.
 next_port=$((20000 + RANDOM % 5000))
 serve() {
@@ -98,9 +114,14 @@ switches() {
         name="$1, $count coroutines"
         for _ in $(seq "$rounds"); do
             note "$name" yardstick "$("$build/switch" $count 20000000)"
+            note "$name, over plain Lua" yardstick "$("$build/switch_plain" $count 20000000)"
             note "$name" eco "$("$eco" "$2" $count 20000000)"
+            earlier "$name" "${before[@]}" "$2" $count 20000000
         done
+        values "$name" eco | while read -r value; do note "$name, over plain Lua" eco "$value"; done
         row "$name" switches/s min "$3"
+        row "$name, over plain Lua" switches/s min "$3"
+        earlier_row "$name" switches/s
     done
 }
 
@@ -118,27 +139,33 @@ ask_sleepers() {
 }
 
 ask_echo() {
-    local name='TCP echo' ours bare
+    local name='TCP echo' ours bare old
     serve "$eco" benches/lua/echo_server.lua; ours=$port
     serve "$build/echo_server"; bare=$port
+    [ ${#before[@]} -eq 0 ] || { serve "${before[@]}" benches/lua/echo_server.lua; old=$port; }
     for _ in $(seq "$rounds"); do
         note "$name" yardstick "$("$build/echo_load" $bare 64 64 "$load_seconds")"
         note "$name" eco "$("$build/echo_load" $ours 64 64 "$load_seconds")"
+        earlier "$name" "$build/echo_load" "${old:-}" 64 64 "$load_seconds"
     done
     row "$name" 'round trips/s' min 0.90
+    earlier_row "$name" 'round trips/s'
 }
 
 requests() { wrk -t1 -c64 "-d${load_seconds}s" "http://127.0.0.1:$1/" | awk '/Requests\/sec/ { print $2 } /Non-2xx/ { exit 1 }'; }
 
 ask_http() {
-    local name='HTTP hello world' ours bare
+    local name='HTTP hello world' ours bare old
     serve "$eco" benches/lua/http_server.lua; ours=$port
     serve "$build/http_server"; bare=$port
+    [ ${#before[@]} -eq 0 ] || { serve "${before[@]}" benches/lua/http_server.lua; old=$port; }
     for _ in $(seq "$rounds"); do
         note "$name" yardstick "$(requests $bare)"
         note "$name" eco "$(requests $ours)"
+        earlier "$name" requests "${old:-}"
     done
     row "$name" requests/s min 0.65
+    earlier_row "$name" requests/s
 }
 
 # limit NAME UNIT LIMIT: a median against a fixed number instead of a yardstick.
@@ -160,14 +187,14 @@ ask_sleeper-memory() {
 resident_pages() { awk '{ print $2 }' "/proc/$1/statm"; }
 
 ask_idle-memory() {
-    local name='memory of an idle HTTP connection' connections=5000 before after server
+    local name='memory of an idle HTTP connection' connections=5000 fresh after server
     ulimit -n 12000 2> /dev/null || true
     for _ in $(seq 3); do
         serve "$eco" benches/lua/http_server.lua; server=$pid
         # What the first requests need once is not counted.
         "$build/hold" $port 50 < /dev/null > /dev/null
         sleep 0.3
-        before=$(resident_pages $server)
+        fresh=$(resident_pages $server)
         coproc holder { "$build/hold" $port $connections; }
         read -r _ <&"${holder[0]}"
         sleep 0.3
@@ -175,7 +202,7 @@ ask_idle-memory() {
         eval "exec ${holder[1]}>&-"
         wait "$holder_PID" 2> /dev/null || true
         kill $server
-        note "$name" eco $(((after - before) * 4096 / connections))
+        note "$name" eco $(((after - fresh) * 4096 / connections))
     done
     limit "$name" bytes 6144
 }
@@ -231,7 +258,7 @@ ubus_build() {
 }
 
 ask_ubus() {
-    local load pid before=${#started[@]} one='ubus calls, 1 in flight' pinned='the same on one processor' many='ubus calls, 64 in flight'
+    local load pid running=${#started[@]} one='ubus calls, 1 in flight' pinned='the same on one processor' many='ubus calls, 64 in flight'
     ubus_build
     load=$ubus/examples/load
     ubus_start "$ubus_folder/owner" "$load" own "$ubus_socket"
@@ -245,7 +272,7 @@ ask_ubus() {
         note "$many" together "$("$load" ping "$ubus_folder/all" 64 1)"
     done
     # With one call in flight nothing runs at the same time: here nobody is moved from one processor to another meanwhile.
-    for pid in "${started[@]:before}"; do taskset -cp 0 "$pid" > /dev/null; done
+    for pid in "${started[@]:running}"; do taskset -cp 0 "$pid" > /dev/null; done
     for _ in $(seq "$rounds"); do
         note "$pinned" yardstick "$(taskset -c 0 "$load" ping "$ubus_folder/answer" 1 1)"
         note "$pinned" eco "$(taskset -c 0 "$load" call "$ubus_socket" 1 1)"
