@@ -11,7 +11,7 @@ use std::ffi::c_int;
 
 use nix::errno::Errno;
 
-use super::core::{busy_text, refuse};
+use super::codes::{busy_text, refuse};
 use super::{Cause, Core, Interest, Nanoseconds, Operation, Parked, Step};
 use crate::lua::{Lua, Outcome, Returns};
 

@@ -7,11 +7,9 @@ use std::mem::MaybeUninit;
 use nix::errno::Errno;
 
 use super::attempt::Host;
+use super::codes::{idle, refuse};
 use super::operation::NO_TASK;
-use super::table::{
-    Abi, Table, CLOSED, CLOSING, OBJECT_BUSY, OUTSIDE_COROUTINE, RAISED, READ_BUSY, REGISTRY_KEY,
-    VERSION, WRITE_BUSY,
-};
+use super::table::{Abi, Table, CLOSED, CLOSING, RAISED, REGISTRY_KEY, VERSION};
 use super::{
     Alarm, Callback, Cause, Clock, Fires, Interest, Nanoseconds, Operation, Parked, Token, Watch,
     Watches, WorkFunction,
@@ -268,32 +266,4 @@ fn done(code: c_int) -> Result<(), Errno> {
         0 => Ok(()),
         errno => Err(Errno::from_raw(-errno)),
     }
-}
-
-/// What a code says about who waits already; None for other codes.
-pub(super) fn busy_text(code: c_int) -> Option<&'static str> {
-    Some(match code {
-        READ_BUSY => "another coroutine is already waiting for read on this file descriptor",
-        WRITE_BUSY => "another coroutine is already waiting for write on this file descriptor",
-        OBJECT_BUSY => "another coroutine is already waiting on this I/O object",
-        _ => return None,
-    })
-}
-
-/// Who waits already, as an error.
-pub fn idle(code: c_int) -> Result<(), Error> {
-    busy_text(code).map_or(Ok(()), |text| Err(text.into()))
-}
-
-/// Why a coroutine could not be parked: `nil, message` for errors of the
-/// system, an error for misuse.
-pub(super) fn refuse(lua: Lua, code: c_int) -> Outcome {
-    if code == OUTSIDE_COROUTINE {
-        return Err("attempt to yield from outside a coroutine".into());
-    }
-    idle(code)?;
-    if code == -libc::ENOMEM {
-        return Err(lua.out_of_memory());
-    }
-    lua.fail_errno(Errno::from_raw(-code))
 }

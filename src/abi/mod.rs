@@ -7,6 +7,7 @@
 mod alarm;
 pub mod attempt;
 mod clock;
+mod codes;
 mod core;
 pub mod log_hook;
 mod operation;
@@ -14,10 +15,11 @@ mod stream;
 mod table;
 mod token;
 
-pub use self::core::{fair, idle, Core};
+pub use self::core::{fair, Core};
 pub use alarm::{Alarm, Callback, Fires, Slot, Watch, Watches};
 pub use attempt::{Attempt, Host};
 pub use clock::{monotonic, read, wall_clock, Clock, Nanoseconds};
+pub use codes::idle;
 pub use operation::{Cause, Interest, Operation, Parked, Step};
 pub use stream::{Reader, Stream, Transfer, Writer};
 pub use table::{ReadFunction, ReaderMethod, WorkFunction, WriteFunction, WriterMethod};

@@ -4,7 +4,7 @@
 use std::ffi::{c_int, c_void};
 use std::ops::Deref;
 
-use super::core::idle;
+use super::codes::idle;
 use super::table::{Handle, WANTS_READ, WANTS_WRITE};
 use super::{Core, Interest, ReadFunction, ReaderMethod, WriteFunction, WriterMethod};
 use crate::lua::{Error, Lua, Outcome};
