@@ -141,6 +141,9 @@ pub trait Attempt: Operation {
     /// The fd it waits for; below zero once that is closed.
     fn fd(&self) -> c_int;
 
+    /// The direction it usually waits for, which is its own meanwhile.
+    fn direction(&self) -> Interest;
+
     /// Tries once: at most one system call that moves anything. What it pushes
     /// are the results of the call. May raise.
     fn attempt(&self, lua: Lua) -> Try;
@@ -174,7 +177,7 @@ pub fn start<H: Host>(attempt: &dyn Attempt<Host = H>, lua: Lua, timeout: Nanose
     match run(attempt, lua, attempt.attempt(lua)) {
         (Try::Done(count), _) => Ok(attempt.waiting().host.settle(lua, count)),
         (Try::Again(direction), turn) => wait(attempt, lua, direction, turn),
-        (Try::Moved, _) => wait(attempt, lua, Interest::NONE, true),
+        (Try::Moved, _) => wait(attempt, lua, attempt.direction(), true),
     }
 }
 
@@ -183,11 +186,10 @@ pub fn start<H: Host>(attempt: &dyn Attempt<Host = H>, lua: Lua, timeout: Nanose
 pub fn start_later<H: Host>(
     attempt: &dyn Attempt<Host = H>,
     lua: Lua,
-    direction: Interest,
     timeout: Nanoseconds,
 ) -> Outcome {
     attempt.waiting().timeout.set(timeout);
-    wait(attempt, lua, direction, true)
+    wait(attempt, lua, attempt.direction(), true)
 }
 
 /// Parks the call; with `turn`, only until the others have run.

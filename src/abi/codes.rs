@@ -26,7 +26,7 @@ pub fn idle(code: c_int) -> Result<(), Error> {
 /// system, an error for misuse.
 pub(super) fn refuse(lua: Lua, code: c_int) -> Outcome {
     if code == OUTSIDE_COROUTINE {
-        return Err("attempt to yield from outside a coroutine".into());
+        return Err(lua.cannot_yield());
     }
     idle(code)?;
     if code == -libc::ENOMEM {

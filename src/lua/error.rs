@@ -220,6 +220,18 @@ impl Lua {
         Error::raised()
     }
 
+    /// Why the running coroutine cannot yield.
+    #[cold]
+    pub fn cannot_yield(self) -> Error {
+        let is_main = self.push_thread();
+        self.pop(1);
+        if is_main {
+            "attempt to yield from outside a coroutine".into()
+        } else {
+            "attempt to yield across a C-call boundary".into()
+        }
+    }
+
     /// Ends a function that [`finish`] is not called for: gives the number of
     /// results, or raises as [`Lua::raise`] does.
     pub fn end_with(self, error: Error) -> c_int {

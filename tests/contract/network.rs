@@ -11,3 +11,9 @@ fn streams() {
 fn datagrams_and_addresses() {
     lua_file("datagram.lua").both();
 }
+
+/// A direction that turns, a busy one, and bytes that come again at their place.
+#[test]
+fn streams_that_wait_in_the_other_direction() {
+    lua_file("directions.lua").module("contrary").both();
+}

@@ -460,3 +460,100 @@ case('a socket closed while it waits for room', function()
     for _, s in ipairs(filled) do s:close() end
     T.settle()
 end)
+
+case('cancel of a reader or writer ends accept, recvfrom and send', function()
+    local server<close>, port = listen()
+    local udp = assert(socket.listen_udp('127.0.0.1', 0))
+    local client = assert(socket.connect_tcp('127.0.0.1', port))
+    local accepted = assert(server:accept())
+    local woke = {}
+    eco.run(function() woke.accept = { server:accept() } end)
+    eco.run(function() woke.recvfrom = { udp:recvfrom(10) } end)
+    eco.run(function() woke.send = { accepted:send(('x'):rep(50000000)) } end)
+    eco.sleep(0.01)
+    T.eq(woke, {})
+    server.rd:cancel()
+    udp.rd:cancel()
+    accepted.wr:cancel()
+    T.await(function() return woke.accept and woke.recvfrom and woke.send end)
+    local canceled = { nil, 'canceled' }
+    T.eq(woke, { accept = canceled, recvfrom = canceled, send = canceled })
+    -- Nothing is left of it.
+    local again = assert(socket.connect_tcp('127.0.0.1', port))
+    local next<close> = assert(server:accept())
+    again:close()
+    client:close()
+    accepted:close()
+    udp:close()
+end)
+
+case('sockets fill buffers', function()
+    local client<close>, server = pair()
+    local buffer = eco.buffer(8)
+    client:send('one\ntwo\n')
+    T.eq(server:read2b(buffer, 3), 3)
+    T.eq(buffer:pull(), 'one')
+    local lines = require 'eco.bufio'.new(server)
+    T.eq(lines:read('l'), '')
+    T.eq(lines:read('l'), 'two')
+    T.fails('timeout', server:read2b(buffer, 3, 0.001))
+    server:close()
+    T.fails('Bad file descriptor', server:read2b(buffer, 3))
+end)
+
+case('waiting across a C call says so', function()
+    local client<close>, server = pair()
+    local function across(wait)
+        local reason
+        table.sort({ 2, 1 }, function()
+            reason = select(2, pcall(wait))
+            return true
+        end)
+        return reason
+    end
+    for _, wait in ipairs {
+        function() server:read(1) end, function() eco.sleep(0.001) end, function() eco.yield() end,
+        function() require 'eco.sync'.cond():wait() end, function() require 'eco.sys'.sh('true') end,
+    } do
+        local reason = across(wait)
+        assert(reason:find('attempt to yield across a C-call boundary', 1, true), reason)
+    end
+    server:close()
+end)
+
+case('limits of connect and sendto are options', function()
+    for _, name in ipairs { 'connect_timeout', 'sendto_timeout' } do
+        for _, wrong in ipairs { -1, 'x', 0 / 0, {} } do
+            T.raises('seconds expected', socket.socket, socket.AF_INET, socket.SOCK_DGRAM, 0, { [name] = wrong })
+        end
+    end
+    local near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    local path = T.path('full')
+    local receiver<close> = assert(socket.unix_dgram())
+    assert(receiver:bind(path))
+    local sender = assert(socket.unix_dgram())
+    assert(sender:setoption('sendto_timeout', 0.02))
+    T.took(0.02, 2, function()
+        local sent, problem
+        repeat sent, problem = sender:sendto('x', path) until not sent
+        T.eq(problem, 'timeout')
+    end)
+    sender:close()
+    near:close()
+    far:close()
+
+    -- A full backlog makes connecting wait.
+    local place = T.path('backlog')
+    local server<close> = assert(socket.listen_unix(place, { backlog = 0 }))
+    local waiting = {}
+    for i = 1, 3 do
+        local s = assert(socket.unix())
+        s:setoption('connect_timeout', 0.05)
+        waiting[i] = s
+    end
+    local answers = {}
+    for i, s in ipairs(waiting) do answers[i] = { s:connect(place) } end
+    T.eq(answers[#answers], { nil, 'timeout' })
+    for _, s in ipairs(waiting) do s:close() end
+    assert(server)
+end)

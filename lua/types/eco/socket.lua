@@ -62,6 +62,8 @@ local socket = {}
 ---@field ipv6_v6only? boolean
 ---@field mark? integer
 ---@field device? string
+---@field connect_timeout? number  seconds, 0 for none; 5 unless given
+---@field sendto_timeout? number  seconds, 0 for none; 5 unless given
 
 ---@class eco.socket.BindOptions: eco.socket.Options
 ---@field ipv6? boolean
@@ -118,6 +120,15 @@ function stream:readfull(size, timeout) end
 ---@return string? data
 ---@return true|string|nil found  or the problem
 function stream:readuntil(needle, timeout) end
+
+---Appends up to `n` bytes to a buffer.
+---@async
+---@param buffer eco.Buffer
+---@param n integer
+---@param timeout? number
+---@return integer? count
+---@return string? problem
+function stream:read2b(buffer, n, timeout) end
 
 ---Everything, in one piece.
 ---@async

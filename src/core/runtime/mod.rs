@@ -39,7 +39,7 @@ use crate::core::signals::LoopSignals;
 use crate::core::tasks::{Found, Task, Tasks, EXPLICIT, NO_TIMER, OWNED};
 use crate::core::timers::{Positions, Timers};
 use crate::lua::{ffi, Error, Functions, Lua, Outcome, Returns, State, UserData};
-pub use running::is_new;
+pub(crate) use running::is_new;
 use running::{condition, has_yielded, push_thread_of, Condition};
 pub use waiting::Home;
 
@@ -389,7 +389,7 @@ impl Runtime {
             // for a wait that never began is void.
             Some(task) if task.thread.get() == lua.state() => task,
             _ if lua.is_yieldable() => self.tasks.get(self.running_task(lua)),
-            _ => return Err("attempt to yield from outside a coroutine".into()),
+            _ => return Err(lua.cannot_yield()),
         };
         if task.mark.get() != 0 {
             self.abandon(task.index);
@@ -402,7 +402,7 @@ impl Runtime {
     /// `eco.sleep(delay)`.
     pub fn sleep(&self, lua: Lua, delay: Nanoseconds) -> Outcome {
         if !lua.is_yieldable() {
-            return Err("attempt to yield from outside a coroutine".into());
+            return Err(lua.cannot_yield());
         }
         let index = self.running_task(lua);
         let task = self.tasks.get(index);

@@ -542,7 +542,7 @@ pub(super) fn hand_over(lua: Lua, thread: State, count: c_int) -> c_int {
 }
 
 /// Whether a thread was never resumed and has nothing but its function.
-pub fn is_new(thread: State) -> bool {
+pub(crate) fn is_new(thread: State) -> bool {
     // SAFETY: callers hold the thread anchored; only its state is read.
     condition(thread) == Condition::Suspended
         && unsafe { ffi::lua_status(thread) == ffi::LUA_OK && ffi::lua_gettop(thread) == 1 }

@@ -398,6 +398,10 @@ impl Attempt for Reader {
         self.stream.fd()
     }
 
+    fn direction(&self) -> Interest {
+        Interest::READ
+    }
+
     fn attempt(&self, lua: Lua) -> Try {
         let goes_on = self.goes_on.get();
         match self.satisfy(lua) {

@@ -52,7 +52,7 @@ impl Io {
             return this.stream.refuse(lua, "closed");
         }
         this.interest.set(interest);
-        attempt::start_later(this, lua, interest, lua.stream_timeout(3))
+        attempt::start_later(this, lua, lua.stream_timeout(3))
     }
 
     fn cancel(_: Lua, this: &Io) -> Outcome {
@@ -74,6 +74,10 @@ impl Attempt for Io {
 
     fn fd(&self) -> c_int {
         self.stream.fd()
+    }
+
+    fn direction(&self) -> Interest {
+        self.interest.get()
     }
 
     fn attempt(&self, lua: Lua) -> Try {

@@ -236,6 +236,10 @@ impl Attempt for Writer {
         self.stream.fd()
     }
 
+    fn direction(&self) -> Interest {
+        Interest::WRITE
+    }
+
     fn attempt(&self, lua: Lua) -> Try {
         match self.request.get() {
             Request::Wait => {

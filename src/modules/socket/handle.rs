@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use super::incoming::Incoming;
 use super::outgoing::{self, Turns};
 use super::{address, incoming};
-use crate::abi::{Cause, Core, Host, Interest, Reader, Writer};
+use crate::abi::{Cause, Core, Host, Interest, Nanoseconds, Reader, Writer};
 use crate::functions;
 use crate::lua::{field_method, method, Error, Functions, Lua, Outcome, Returns, UserData};
 use crate::system::address::{Parts, SocketAddress};
@@ -32,6 +32,8 @@ pub struct Handle {
     family: c_int,
     streams: Cell<Option<(Reader, Writer)>>,
     pub turns: Turns,
+    /// Of each wait of `sendto`, in nanoseconds; 0 is none.
+    pub limit: Cell<Nanoseconds>,
     /// The process that bound it to a file, 0 for none, and which file that is:
     /// another one at its path stays.
     bound_by: Cell<u32>,
@@ -47,6 +49,7 @@ impl Handle {
             family,
             streams: Cell::new(None),
             turns: Turns::new(),
+            limit: Cell::new(outgoing::LIMIT),
             bound_by: Cell::new(0),
             file: Cell::new((0, 0)),
         }

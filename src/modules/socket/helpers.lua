@@ -2,7 +2,7 @@
 -- and `connect` of socket objects (which give the object itself), `sendfile`,
 -- and functions on addresses that need no system call.
 
-local raw, methods, tun_methods, handle, object, tun, set_option, numbers = ...
+local raw, methods, tun_methods, handle, object, tun, set_option, set_limit, numbers = ...
 
 local INET, INET6, UNIX, NETLINK = raw.AF_INET, raw.AF_INET6, raw.AF_UNIX, raw.AF_NETLINK
 local STREAM, DGRAM, RAW = raw.SOCK_STREAM, raw.SOCK_DGRAM, raw.SOCK_RAW
@@ -133,9 +133,25 @@ local pack_value = {
     end,
 }
 
+-- Limits are options of ours, in seconds; 0 is none.
+local function limit(self, name, value)
+    if type(value) ~= 'number' or not (value >= 0) then
+        misuse(2, 'seconds expected', 4)
+    end
+    if name == 'sendto_timeout' then
+        set_limit(self, value)
+    else
+        self.connect_timeout = value
+    end
+    return true
+end
+
 local type_names = { b = 'boolean', i = 'number', d = 'string' }
 
 local function setoption(self, name, value)
+    if name == 'sendto_timeout' or name == 'connect_timeout' and type(self) == 'table' then
+        return limit(self, name, value)
+    end
     local level, number, kind
     if type(name) == 'string' and name:find('^[%w_]+$') then
         level, number, kind = OPTIONS:match('%f[%w_]' .. name .. ' (%d+) (%d+) (%w)')
@@ -194,7 +210,13 @@ local function socket(family, kind, protocol, opts)
             return nil, reason
         end
     end
-    return object(sock)
+    local self = object(sock)
+    for _, name in ipairs { 'connect_timeout', 'sendto_timeout' } do
+        if opts and opts[name] ~= nil then
+            limit(self, name, opts[name])
+        end
+    end
+    return self
 end
 
 M.socket = socket
@@ -263,9 +285,10 @@ end
 function methods:connect(...)
     local ok, err = self.sock:connect(...)
     -- Nothing tells when a Unix socket has room again.
-    local pause, left = 0.001, 5
+    local limited = self.connect_timeout or 5
+    local pause, left = 0.001, limited
     while ok == false and err do
-        if left <= 0 then
+        if left <= 0 and limited > 0 then
             return nil, 'timeout'
         end
         require 'eco'.sleep(pause)
@@ -274,7 +297,7 @@ function methods:connect(...)
         ok, err = self.sock:connect(...)
     end
     if ok == false then
-        ok, err = self.wr:wait(5)
+        ok, err = self.wr:wait(limited)
         err = ok and self.sock:getoption('error') or err
     end
     if err then

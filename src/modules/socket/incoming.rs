@@ -65,6 +65,10 @@ impl Attempt for Handle {
         Handle::fd(self)
     }
 
+    fn direction(&self) -> Interest {
+        Interest::READ
+    }
+
     fn attempt(&self, lua: Lua) -> Try {
         match try_once(lua, self, self.incoming.size.get(), true) {
             Some(count) => Try::Done(count),

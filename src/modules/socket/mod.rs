@@ -35,8 +35,9 @@ pub fn open(lua: Lua) -> Outcome {
     lua.push_function(function(create::object), core.pointer());
     lua.push_function(function(create::tun), core.pointer());
     lua.push_field_method::<Handle>(c"sock", field_method(options::set_option), core.pointer());
+    lua.push_field_method::<Handle>(c"sock", field_method(outgoing::set_limit), core.pointer());
     options::push_numbers(lua);
-    lua.call(8, 3);
+    lua.call(9, 3);
     for field in [object::TUN, object::SOCKET] {
         lua.set_field(ffi::LUA_REGISTRYINDEX, field);
     }

@@ -46,13 +46,14 @@ fn wrap(lua: Lua, handle: &Handle, metatable: &CStr) {
 }
 
 /// How many of the methods TUN devices have.
-const STREAM_METHODS: usize = 9;
+const STREAM_METHODS: usize = 10;
 
 const METHODS: Functions = functions! {
     read: field_method(read),
     recv: field_method(read),
     readfull: field_method(read_full),
     readuntil: field_method(read_until),
+    read2b: field_method(read_to_buffer),
     send: field_method(outgoing::send),
     write: field_method(outgoing::send),
     getfd: field_method(handle::getfd),
@@ -77,6 +78,10 @@ fn read_full(lua: Lua, handle: &Handle) -> Outcome {
 
 fn read_until(lua: Lua, handle: &Handle) -> Outcome {
     read_with(lua, handle, ReaderMethod::ReadUntil)
+}
+
+fn read_to_buffer(lua: Lua, handle: &Handle) -> Outcome {
+    read_with(lua, handle, ReaderMethod::ReadToBuffer)
 }
 
 /// Leaves reading to the reader.

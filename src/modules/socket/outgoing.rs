@@ -19,8 +19,8 @@ use crate::lua::{ffi, Error, Functions, Lua, Outcome, Returns, UserData};
 use crate::system::address::SocketAddress;
 use crate::system::socket as system;
 
-/// Limit of each wait of `sendto`.
-const LIMIT: Nanoseconds = 5_000_000_000;
+/// Limit of each wait of `sendto`, unless an option says another.
+pub const LIMIT: Nanoseconds = 5_000_000_000;
 
 /// What is left to do.
 #[derive(Clone, Copy)]
@@ -113,6 +113,10 @@ impl Attempt for Outgoing {
 
     fn fd(&self) -> c_int {
         self.handle().fd()
+    }
+
+    fn direction(&self) -> Interest {
+        Interest::WRITE
     }
 
     fn attempt(&self, lua: Lua) -> Try {
@@ -291,7 +295,20 @@ pub fn sendto(lua: Lua, handle: &Handle) -> Outcome {
         }
     }
     let request = Request::Message(data);
-    run(lua, handle, request, data.len(), LIMIT, &address)
+    run(
+        lua,
+        handle,
+        request,
+        data.len(),
+        handle.limit.get(),
+        &address,
+    )
+}
+
+/// `set_limit(s, seconds)` of `sendto`, 0 for none.
+pub fn set_limit(lua: Lua, handle: &Handle) -> Outcome {
+    handle.limit.set(handle.core().timeout(lua, 2));
+    Ok(Returns(0))
 }
 
 /// `mutex:lock([timeout])` -> true, or nil and a message.

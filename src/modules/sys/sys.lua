@@ -130,7 +130,8 @@ function sys.sh(cmd, timeout, options)
         return nil, nil, 'timeout'
     end
     if not coroutine.isyieldable() then
-        error('attempt to yield from outside a coroutine', 2)
+        local _, reason = pcall(eco.sleep, 0)
+        error(reason, 2)
     end
     local self<close>, problem = start(table.move(cmd, 1, #cmd, 1, { group = true }))
     if not self then

@@ -9,7 +9,7 @@ use super::pump::{Event, Goal, Phase, Pump};
 use super::request;
 use super::settings::Shared;
 use crate::abi::attempt::{self, Attempt, End, Try, Waiting};
-use crate::abi::{Core, Nanoseconds};
+use crate::abi::{Core, Interest, Nanoseconds};
 use crate::lua::{ffi, Error, Lua, Outcome, Returns};
 
 /// User values: what keeps reader and writer alive.
@@ -53,6 +53,10 @@ impl Attempt for Connection {
 
     fn fd(&self) -> c_int {
         self.pump.reader.fd()
+    }
+
+    fn direction(&self) -> Interest {
+        self.pump.direction.get()
     }
 
     fn attempt(&self, lua: Lua) -> Try {

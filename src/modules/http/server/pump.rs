@@ -298,9 +298,9 @@ impl Pump {
             Goal::Flush => {
                 exchange.streamed = true;
                 self.write(exchange)?;
-                return Ok(Event::Done);
+                Ok(Event::Done)
             }
-            Goal::File => return self.send_file(exchange),
+            Goal::File => self.send_file(exchange),
             Goal::Discard => loop {
                 exchange.received.clear();
                 if !self.pull(exchange, BODY, Phase::Body)? {
