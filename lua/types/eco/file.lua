@@ -81,6 +81,8 @@ function object:flock(operation, timeout) end
 
 function object:close() end
 
+---Opens a file. To write to a FIFO the coroutine waits until somebody reads it.
+---@async
 ---@param path string
 ---@param flags? integer
 ---@param mode? integer  of a file it creates

@@ -326,6 +326,8 @@ function socket.connect_udp(ip, port, options) end
 ---@return string? problem
 function socket.listen_unix(path, options) end
 
+---Waits for room in the listener's backlog, at most 5 seconds.
+---@async
 ---@param path string
 ---@param local_path? string
 ---@return eco.socket.Socket? socket
