@@ -8,7 +8,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use nix::errno::Errno;
 
@@ -43,9 +43,9 @@ pub fn open_signalfd(set: &libc::sigset_t) -> Result<c_int, Errno> {
     Errno::result(unsafe { libc::signalfd(-1, set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) })
 }
 
-/// Who listens: thread and signal, 0 for nobody. What one state leaves here at
+/// Who listens: thread (22 bits) and signal (8 bits), 0 for nobody. What one state leaves here at
 /// worst makes the handler send a signal to a thread that is gone.
-static LISTENERS: [AtomicU64; 128] = [const { AtomicU64::new(0) }; 128];
+static LISTENERS: [AtomicU32; 128] = [const { AtomicU32::new(0) }; 128];
 /// The process they are of: a forked child has none.
 static PROCESS: AtomicI32 = AtomicI32::new(0);
 /// Handlers at work.
@@ -57,10 +57,15 @@ fn process() -> i32 {
 }
 
 /// The entry of this thread.
-fn entry(signal: c_int) -> u64 {
+fn entry(signal: c_int) -> u32 {
     // SAFETY: takes nothing, and always succeeds.
     let thread = unsafe { libc::syscall(libc::SYS_gettid) };
-    (thread as u64) << 32 | signal as u64
+    (thread as u32) << 8 | signal as u32
+}
+
+/// Whether an entry is of that signal.
+fn is_of(entry: u32, signal: c_int) -> bool {
+    entry & 0xff == signal as u32
 }
 
 extern "C" fn pass_on(signal: c_int) {
@@ -71,9 +76,9 @@ extern "C" fn pass_on(signal: c_int) {
         let here = entry(signal);
         for listener in &LISTENERS {
             let listener = listener.load(Ordering::SeqCst);
-            if listener as u32 == signal as u32 && listener != here {
+            if is_of(listener, signal) && listener != here {
                 // SAFETY: async-signal-safe; fails for a thread that is gone.
-                unsafe { libc::syscall(libc::SYS_tgkill, own, (listener >> 32) as i32, signal) };
+                unsafe { libc::syscall(libc::SYS_tgkill, own, (listener >> 8) as i32, signal) };
             }
         }
         HANDLING.fetch_sub(1, Ordering::SeqCst);
@@ -117,7 +122,7 @@ pub fn listen(signal: c_int) -> Result<(), Errno> {
         }
     }
     let own = entry(signal);
-    let take = |place: &AtomicU64| {
+    let take = |place: &AtomicU32| {
         place
             .compare_exchange(0, own, Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()
@@ -134,7 +139,7 @@ pub fn listen(signal: c_int) -> Result<(), Errno> {
 /// its way is dropped.
 pub fn leave(signal: c_int) {
     let own = entry(signal);
-    let leave = |place: &AtomicU64| {
+    let leave = |place: &AtomicU32| {
         place
             .compare_exchange(own, 0, Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()
@@ -142,7 +147,7 @@ pub fn leave(signal: c_int) {
     if !LISTENERS.iter().any(leave) {
         return;
     }
-    let listens = |place: &AtomicU64| place.load(Ordering::SeqCst) as u32 == signal as u32;
+    let listens = |place: &AtomicU32| is_of(place.load(Ordering::SeqCst), signal);
     if !LISTENERS.iter().any(listens) {
         // To ignore a signal is to drop it where it waits.
         if replace(signal, handler(), libc::SIG_IGN) {
