@@ -368,7 +368,7 @@ fn timerfd_create(lua: Lua) -> Outcome {
     match TimerFd::new(clock, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK) {
         Ok(timer) => {
             let fd = OwnedFd::from(timer).into_raw_fd();
-            Core::of(lua).fd_reset(fd);
+            Core::of_any(lua).fd_reset(fd);
             lua.push_integer(i64::from(fd));
             Ok(Returns(1))
         }

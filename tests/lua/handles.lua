@@ -426,3 +426,30 @@ case('operations that never block are fair', function()
     eco.sleep(0.01)
     file.close(fd)
 end)
+
+case('what is read first may cancel a write that is ready in the same moment', function()
+    local socket = require 'eco.socket'
+    for _ = 1, 5 do
+        local one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM, 0)
+        local fd = one:getfd()
+        local reader, writer = eco.reader(fd), eco.writer(fd)
+        local order = {}
+        local group = T.gather()
+        group:run(function()
+            local sent, message = writer:write(('x'):rep(10000000), 10)
+            order[#order + 1] = tostring(message or sent)
+        end)
+        group:run(function()
+            order[#order + 1] = reader:read(1, 10)
+            writer:cancel()
+        end)
+        -- Both directions become ready before the loop looks.
+        T.eq(other:send('r'), 1)
+        local got = 0
+        while got < 100000 do got = got + #other:read(65536) end
+        group:wait()
+        T.eq(order, { 'r', 'canceled' })
+        one:close()
+        other:close()
+    end
+end)

@@ -490,9 +490,7 @@ impl Runtime {
 
     /// Wakes the deferred writers that still wait.
     pub(super) fn wake_deferred(&self) {
-        loop {
-            let next = self.deferred.borrow_mut().pop();
-            let Some((writer, wait)) = next else { break };
+        for (writer, wait) in self.deferred.borrow_mut().drain(..) {
             if self.tasks.get(writer).mark.get() == wait {
                 self.wake_task(writer, Cause::READY);
             }

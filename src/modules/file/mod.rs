@@ -108,7 +108,7 @@ fn integer(lua: Lua, result: Result<i64, Errno>) -> Outcome {
 /// Ends with a new fd, or `nil, message`.
 fn opened(lua: Lua, result: Result<i32, Errno>) -> Outcome {
     if let Ok(fd) = result {
-        Core::of(lua).fd_reset(fd);
+        Core::of_any(lua).fd_reset(fd);
     }
     integer(lua, result.map(i64::from))
 }
@@ -180,7 +180,7 @@ fn expect(lua: Lua) -> Outcome {
 fn close(lua: Lua) -> Outcome {
     let fd = lua.int(1)?;
     let closed = fd::close(fd);
-    Core::of(lua).fd_reset(fd);
+    Core::of_any(lua).fd_reset(fd);
     done(lua, closed)
 }
 

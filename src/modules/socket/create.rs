@@ -64,7 +64,7 @@ pub fn tun(lua: Lua) -> Outcome {
     }
     match system::open_tun(&mut request) {
         Ok(fd) => {
-            Core::of(lua).fd_reset(fd);
+            Core::of_any(lua).fd_reset(fd);
             lua.push_integer(i64::from(fd));
             lua.push_bytes(&request);
             Ok(Returns(2))

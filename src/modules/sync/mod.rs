@@ -47,7 +47,7 @@ fn eventfd(lua: Lua) -> Outcome {
     match EventFd::from_value_and_flags(value, flags) {
         Ok(event) => {
             let fd = OwnedFd::from(event).into_raw_fd();
-            Core::of(lua).fd_reset(fd);
+            Core::of_any(lua).fd_reset(fd);
             lua.push_integer(i64::from(fd));
             Ok(Returns(1))
         }

@@ -224,7 +224,7 @@ fn signalfd(lua: Lua) -> Outcome {
     let mut set = signal::no_signals();
     match add_signals(lua, 1, &mut set)?.and_then(|()| signal::open_signalfd(&set)) {
         Ok(fd) => {
-            Core::of(lua).fd_reset(fd);
+            Core::of_any(lua).fd_reset(fd);
             lua.push_integer(i64::from(fd));
             Ok(Returns(1))
         }
@@ -317,7 +317,7 @@ fn close(lua: Lua) -> Outcome {
         reader.close();
     }
     let _ = fd::close(fd);
-    Core::of(lua).fd_reset(fd);
+    Core::of_any(lua).fd_reset(fd);
     Ok(Returns(0))
 }
 
