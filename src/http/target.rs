@@ -1,5 +1,4 @@
-//! Request targets (RFC 9112, 3.2): their forms, the one normalisation of paths,
-//! and the pairs of a query.
+//! Request targets (RFC 9112, 3.2): their forms, and the one normalisation of paths.
 
 use super::percent;
 
@@ -161,15 +160,6 @@ pub fn normalise(path: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// Undecoded names and values of a query; pairs without `=` or name are no pairs.
-pub fn pairs(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    query.split(|&byte| byte == b'&').filter_map(|pair| {
-        let at = pair.iter().position(|&byte| byte == b'=')?;
-        let (name, value) = (pair.get(..at)?, pair.get(at + 1..)?);
-        (!name.is_empty()).then_some((name, value))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,14 +292,5 @@ mod tests {
                 assert_eq!(text(&again), found);
             }
         }
-    }
-
-    #[test]
-    fn query_pairs() {
-        let found: Vec<_> = pairs(b"a=b=c&&x&=y&e=&%20=%21").collect();
-        assert_eq!(
-            found,
-            [(&b"a"[..], &b"b=c"[..]), (b"e", b""), (b"%20", b"%21")]
-        );
     }
 }

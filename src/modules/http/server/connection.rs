@@ -132,7 +132,7 @@ impl Connection {
         let mut event = event;
         if let Event::Request = event {
             match request::push(&self.pump, lua)? {
-                None => return Ok(Try::Done(1)),
+                None => return Ok(Try::Done(2)),
                 Some(status) => event = self.pump.refuse(status),
             }
         }

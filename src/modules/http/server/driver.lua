@@ -5,7 +5,7 @@ local native, methods = ...
 local eco = require 'eco'
 local log = require 'eco.log'
 local socket = require 'eco.socket'
-local connection, next_request, remaining = native.connection, native.next_request, native.remaining
+local connection, next_request = native.connection, native.next_request
 local debugging = native.debugging
 local metatable = { __index = methods }
 local traceback = native.report
@@ -112,11 +112,13 @@ return function(ipaddr, port, options, handler)
     -- is worth telling.
     local function converse(con, peer)
         local verbose = debugging()
-        local req, problem = next_request(con, true)
+        -- Length of the body, if there is one; at last, why it ended.
+        local req, left = next_request(con, true)
+        local had_body
         while req do
-            local left = remaining(con)
-            if left ~= con.body_remain then
+            if left or had_body then
                 con.body_remain = left
+                had_body = left
             end
             local ok, result = xpcall(handler, traceback, con, req)
             if not ok then
@@ -125,9 +127,9 @@ return function(ipaddr, port, options, handler)
             if verbose then
                 log.debug(('%s"%s %s HTTP/1.%d %d'):format(prefix(peer), req.method, req.raw_path:match('^[^?]*'), req.minor_version, con.resp.code))
             end
-            req, problem = next_request(con, ok, result)
+            req, left = next_request(con, ok, result)
         end
-        return problem
+        return left
     end
 
     local function serve(sock, peer)

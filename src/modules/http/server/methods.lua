@@ -14,8 +14,9 @@ local describe, header_lines, set_reason = take 'describe', take 'header_lines',
 local read_body, discard_body, remaining = take 'read_body', methods.discard_body, take 'remaining'
 local start_form, next_part = take 'start_form', take 'next_part'
 local open_file, answer_file, send_opened = take 'open_file', take 'answer_file', take 'send_opened'
+local complete = native.complete
 local add_header, set_status = methods.add_header, methods.set_status
-native.next_request, native.remaining = take 'next_request', remaining
+native.next_request = take 'next_request'
 
 -- Content types and the suffixes they stand for.
 local types = [[
@@ -186,6 +187,52 @@ function methods:serve_file(req)
     end
     return send_opened(self)
 end
+
+local function unescape(text)
+    return (text:gsub('%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+-- The fields of a request that are made when they are asked for.
+local later = {
+    form = function() return {} end,
+    query = function(req)
+        local query = {}
+        for name, value in req.query_string:gmatch('%f[^&\0]([^&=]+)=([^&]*)') do
+            query[unescape(name)] = unescape(value)
+        end
+        return query
+    end,
+}
+for name in ('headers raw_path query_string major_version minor_version'):gmatch('%S+') do
+    later[name] = function(req)
+        complete(req)
+        return rawget(req, name)
+    end
+end
+
+local requests = {}
+
+function requests.__index(req, name)
+    local make = later[name]
+    if make then
+        local value = make(req)
+        rawset(req, name, value)
+        return value
+    end
+end
+
+function requests.__pairs(req)
+    for name in pairs(later) do
+        local _ = req[name]
+    end
+    return function(_, name)
+        local value
+        repeat name, value = next(req, name) until name ~= 1
+        return name, value
+    end
+end
+
+native.set_request_metatable(requests)
 
 -- What most requests leave as it is.
 methods.formed = false

@@ -8,7 +8,6 @@ mod methods;
 mod pump;
 mod request;
 mod settings;
-mod texts;
 
 use connection::Connection;
 
@@ -24,6 +23,8 @@ const NATIVE: Functions = functions! {
     report: function(report),
     connection: function(connection::new),
     settings: function(settings::new),
+    complete: function(request::complete),
+    set_request_metatable: function(request::set_metatable),
 };
 
 /// Pushes the module's table.

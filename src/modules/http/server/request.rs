@@ -1,31 +1,45 @@
-//! What a handler is told of a request. What needs memory of our own is done
-//! before Lua is asked for anything; pushing is one protected call.
+//! What a handler is told of a request: method and path at once, the rest when it
+//! is asked for, from the head that the table keeps.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, CStr};
 use std::mem::take;
 
 use super::pump::Pump;
-use super::texts::{begin_text, end_text, take_text};
 use crate::http::body::Framing;
 use crate::http::request::{self, slots, Request};
-use crate::http::{percent, target};
-use crate::lua::{Error, Lua};
+use crate::http::target;
+use crate::lua::{ffi, Error, Lua, Outcome, Returns};
 
 /// Most heads have no more lines than this; room for more is made when needed.
 const FEW: usize = 24;
 
-/// All a request is made of.
+/// Registry field of the metatable of requests.
+const METATABLE: &CStr = c"eco.http.request";
+
+/// Index of the head in the table of a request.
+const HEAD: i64 = 1;
+
+/// What is pushed at once.
 struct Parts<'a> {
     request: &'a Request<'a>,
-    headers: &'a [httparse::Header<'a>],
-    /// Normal path; the same slice as that of the target when it is its own.
+    /// Names in lower case.
+    head: &'a [u8],
+    /// In its normal form.
     path: &'a [u8],
-    /// Decoded names and values, as `texts` keeps them.
-    pairs: &'a [u8],
+    /// Length of the body, when there is one.
+    body: u64,
 }
 
-/// Push the table for the head in the exchange's received bytes; gives a status
-/// instead (and pushes nothing) when the request is to be refused. May raise.
+/// `set_request_metatable(metatable)`, for the Lua side.
+pub fn set_metatable(lua: Lua) -> Outcome {
+    lua.set_top(1);
+    lua.set_field(ffi::LUA_REGISTRYINDEX, METATABLE);
+    Ok(Returns(0))
+}
+
+/// Push the table for the head in the exchange's received bytes, and the length of
+/// its body or nil; gives a status instead (and pushes nothing) when the request is
+/// to be refused. May raise.
 pub fn push(pump: &Pump, lua: Lua) -> Result<Option<u16>, Error> {
     // Nothing runs between here and the end that could take the exchange away.
     let (mut head, mut decoded) = match pump.exchange() {
@@ -70,8 +84,8 @@ fn push_head<'b>(
     slots: &mut [httparse::Header<'b>],
     decoded: &mut Vec<u8>,
 ) -> Result<Option<u16>, Error> {
-    let (request, headers) = match request::parse(head, slots) {
-        Ok(parsed) => parsed,
+    let request = match request::parse(head, slots) {
+        Ok((request, _)) => request,
         Err(status) => return Ok(Some(status)),
     };
     if matches!(request.framing, Framing::Length(length) if length > pump.settings.max_body as u64)
@@ -79,28 +93,26 @@ fn push_head<'b>(
         return Ok(Some(413));
     }
     let mut path = request.target.path;
-    let mut start = 0;
     if !target::is_normal(path) {
         if !target::normalise(path, decoded) {
             return Ok(Some(403));
         }
-        start = decoded.len();
+        path = decoded;
     }
-    decode_pairs(request.target.query, decoded);
-    let (normal, pairs) = decoded.split_at_checked(start).unwrap_or((b"", b""));
-    if start > 0 {
-        path = normal;
-    }
-    if let Some(mut exchange) = pump.exchange() {
-        exchange.begin(&request);
-    }
+    let body = match pump.exchange() {
+        Some(mut exchange) => {
+            exchange.begin(&request);
+            exchange.remaining()
+        }
+        None => 0,
+    };
     let parts = Parts {
         request: &request,
-        headers,
+        head,
         path,
-        pairs,
+        body,
     };
-    lua.protect(1, &parts, push_values).map(|()| None)
+    lua.protect(2, &parts, push_values).map(|()| None)
 }
 
 /// Header names are looked up in lower case.
@@ -112,56 +124,46 @@ fn lower_names(head: &mut [u8]) {
     }
 }
 
-/// Append every name and value of a query, decoded.
-fn decode_pairs(query: &[u8], out: &mut Vec<u8>) {
-    for (name, value) in target::pairs(query) {
-        for text in [name, value] {
-            let start = begin_text(out);
-            percent::unescape(text, out);
-            end_text(start, out);
-        }
+/// Body of the protected call: owns nothing.
+fn push_values(lua: Lua, parts: &Parts) {
+    lua.push_table(0, 4);
+    lua.set_bytes(1, c"method", parts.request.method);
+    lua.set_bytes(1, c"path", parts.path);
+    lua.push_bytes(parts.head);
+    lua.raw_set_index(1, HEAD);
+    lua.get_field(ffi::LUA_REGISTRYINDEX, METATABLE);
+    lua.set_metatable(1);
+    if parts.body > 0 {
+        lua.push_integer(parts.body.min(i64::MAX as u64) as i64);
     }
 }
 
-/// Body of the protected call: owns nothing.
-fn push_values(lua: Lua, parts: &Parts) {
-    let request = parts.request;
-    lua.push_table(0, 9);
-    lua.set_bytes(1, c"method", request.method);
-    lua.push_bytes(request.raw_target);
-    if parts.path.len() == request.raw_target.len() && parts.path == request.raw_target {
-        lua.push_value(2);
-    } else {
-        lua.push_bytes(parts.path);
-    }
-    lua.set_field(1, c"path");
-    lua.set_field(1, c"raw_path");
+/// `complete(req)`: fills in what the head says besides.
+pub fn complete(lua: Lua) -> Outcome {
+    lua.expect(1, ffi::LUA_TTABLE)?;
+    lua.set_top(1);
+    lua.raw_get_index(1, HEAD);
+    // Nothing here has a destructor: Lua may raise.
+    let mut room = slots::<{ request::HEADERS }>();
+    let Ok((request, headers)) = request::parse(lua.bytes(2).unwrap_or(b""), &mut room) else {
+        return Ok(Returns(0));
+    };
+    lua.set_bytes(1, c"raw_path", request.raw_target);
     lua.set_bytes(1, c"query_string", request.target.query);
-
-    lua.push_table(0, 0);
-    let mut pairs = parts.pairs;
-    while let (Some(name), Some(value)) = (take_text(&mut pairs), take_text(&mut pairs)) {
-        lua.push_bytes(name);
-        lua.push_bytes(value);
-        lua.raw_set(2);
-    }
-    lua.set_field(1, c"query");
-
-    lua.push_table(0, parts.headers.len() as c_int);
-    for header in parts.headers {
+    lua.set_integer(1, c"major_version", 1);
+    lua.set_integer(1, c"minor_version", i64::from(request.minor));
+    lua.push_table(0, headers.len() as c_int);
+    for header in headers {
         lua.push_str(header.name);
         // The target tells the host when it has one.
         lua.push_bytes(match request.target.authority {
             Some(authority) if header.name == "host" => authority,
             _ => header.value,
         });
-        lua.raw_set(2);
+        lua.raw_set(3);
     }
     lua.set_field(1, c"headers");
-    lua.push_table(0, 0);
-    lua.set_field(1, c"form");
-    lua.set_integer(1, c"major_version", 1);
-    lua.set_integer(1, c"minor_version", i64::from(request.minor));
+    Ok(Returns(0))
 }
 
 #[cfg(test)]
@@ -173,14 +175,5 @@ mod tests {
         let mut head = b"GET /A HTTP/1.1\r\nHost: A:B\r\nX-Y:Z\r\n\r\n".to_vec();
         lower_names(&mut head);
         assert_eq!(head, b"GET /A HTTP/1.1\r\nhost: A:B\r\nx-y:Z\r\n\r\n");
-    }
-
-    #[test]
-    fn pairs_survive() {
-        let mut out = Vec::new();
-        decode_pairs(b"a%20b=c%3d&d=", &mut out);
-        let mut rest = &out[..];
-        let texts: Vec<_> = std::iter::from_fn(|| take_text(&mut rest)).collect();
-        assert_eq!(texts, [&b"a b"[..], b"c=", b"d", b""]);
     }
 }
