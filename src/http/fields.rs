@@ -7,30 +7,40 @@ use std::ops::Range;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// The bytes of tokens, a bit for each below 128.
-const TOKEN: [u32; 4] = {
-    let mut bits = [0u32; 4];
-    let mut byte = 0u8;
-    while byte < 128 {
-        if byte.is_ascii_alphanumeric()
-            || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
-        {
-            bits[byte as usize >> 5] |= 1 << (byte & 31);
-        }
-        byte += 1;
-    }
-    bits
-};
+/// Letters, digits and these others.
+pub struct Bytes([u32; 4]);
 
-/// Whether a byte may be part of a token, which names and methods are.
-pub fn is_token(byte: u8) -> bool {
-    let bits = TOKEN.get(usize::from(byte >> 5));
-    bits.is_some_and(|bits| bits >> (byte & 31) & 1 != 0)
+impl Bytes {
+    /// A set of ASCII bytes.
+    pub const fn new(others: &[u8]) -> Bytes {
+        let mut bits = [0; 4];
+        let mut byte = 0u8;
+        while byte < 128 {
+            if byte.is_ascii_alphanumeric() {
+                bits[byte as usize >> 5] |= 1 << (byte & 31);
+            }
+            byte += 1;
+        }
+        let mut at = 0;
+        while at < others.len() {
+            bits[others[at] as usize >> 5] |= 1 << (others[at] & 31);
+            at += 1;
+        }
+        Bytes(bits)
+    }
+
+    pub fn has(&self, byte: u8) -> bool {
+        let bits = self.0.get(usize::from(byte >> 5));
+        bits.is_some_and(|bits| bits >> (byte & 31) & 1 != 0)
+    }
 }
+
+/// What tokens are made of.
+pub static TOKEN: Bytes = Bytes::new(b"!#$%&'*+-.^_`|~");
 
 /// Refuse what is no token.
 pub fn check_name(name: &[u8]) -> Result<(), Malformed> {
-    match !name.is_empty() && name.iter().all(|&byte| is_token(byte)) {
+    match !name.is_empty() && name.iter().all(|&byte| TOKEN.has(byte)) {
         true => Ok(()),
         false => Err(Malformed),
     }
@@ -97,7 +107,7 @@ mod tests {
     fn tokens() {
         for byte in 0..=255u8 {
             let expected = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-            assert_eq!(is_token(byte), expected, "{byte}");
+            assert_eq!(TOKEN.has(byte), expected, "{byte}");
         }
         assert_eq!(check_name(b""), Err(Malformed));
     }

@@ -1,7 +1,8 @@
 //! Where the head of a message ends in a growing buffer (RFC 9112, 2), and the
 //! status to refuse it with when it never will.
 
-use super::fields::is_token;
+use super::fields::TOKEN;
+use super::text::position;
 
 /// What a head may cost; more is answered 414 or 431.
 #[derive(Clone, Copy)]
@@ -40,10 +41,7 @@ impl Scanner {
 
     /// Look at what was appended to `buffer` since the last call.
     pub fn scan(&mut self, buffer: &[u8], limits: &Limits) -> Scan {
-        while let Some(length) = buffer
-            .get(self.seen..)
-            .and_then(|new| new.iter().position(|&byte| byte == b'\n'))
-        {
+        while let Some(length) = buffer.get(self.seen..).and_then(|new| position(new, b'\n')) {
             let end = self.seen + length;
             self.seen = end + 1;
             let line = buffer.get(self.line..end).unwrap_or(b"");
@@ -95,7 +93,7 @@ impl Scanner {
 }
 
 fn begins_head(first: Option<&u8>) -> bool {
-    first.is_none_or(|&first| first == b'\r' || is_token(first))
+    first.is_none_or(|&first| first == b'\r' || TOKEN.has(first))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! boundary.
 
 use super::percent;
-use super::text::put;
+use super::text::{position, put};
 
 /// Longest boundary the standard allows.
 const BOUNDARY: usize = 70;
@@ -158,10 +158,7 @@ impl Multipart {
     fn content(&self, rest: &[u8]) -> (usize, bool) {
         let window = rest.get(..PIECE + self.delimiter.len()).unwrap_or(rest);
         let mut from = 0;
-        while let Some(at) = window
-            .get(from..)
-            .and_then(|tail| tail.iter().position(|&byte| byte == b'\r'))
-        {
+        while let Some(at) = window.get(from..).and_then(|tail| position(tail, b'\r')) {
             let at = from + at;
             let tail = window.get(at..).unwrap_or(b"");
             if tail.starts_with(&self.delimiter) {

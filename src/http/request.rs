@@ -5,6 +5,7 @@
 use super::body::Framing;
 use super::fields::{check_name, has_token, items, number};
 use super::target::{self, Target};
+use super::text::position;
 
 /// Most header lines any server accepts, whatever its options say.
 pub const HEADERS: usize = 100;
@@ -36,7 +37,7 @@ pub fn parse<'b, 's>(
     head: &'b [u8],
     slots: &'s mut [httparse::Header<'b>],
 ) -> Result<(Request<'b>, &'s [httparse::Header<'b>]), u16> {
-    let end = head.iter().position(|&byte| byte == b'\n').unwrap_or(0);
+    let end = position(head, b'\n').unwrap_or(0);
     let (line, fields) = head.split_at_checked(end).ok_or(400u16)?;
     let line = line.strip_suffix(b"\r").ok_or(400u16)?;
     let (method, raw_target, minor) = request_line(line)?;
@@ -112,17 +113,20 @@ fn unknown_coding(list: &[u8]) -> u16 {
     }
 }
 
+/// The first word and what follows the spaces behind it.
+fn word(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (word, mut rest) = line.split_at_checked(position(line, b' ')?)?;
+    while let [b' ', tail @ ..] = rest {
+        rest = tail;
+    }
+    Some((word, rest))
+}
+
 /// Method, target and minor version; one or more spaces lie between them.
 fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], u8), u16> {
-    let mut words = line
-        .split(|&byte| byte == b' ')
-        .filter(|word| !word.is_empty());
-    let (Some(method), Some(target), Some(version), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return Err(400);
-    };
-    if !line.ends_with(version) || check_name(method).is_err() {
+    let (method, rest) = word(line).ok_or(400u16)?;
+    let (target, version) = word(rest).ok_or(400u16)?;
+    if check_name(method).is_err() {
         return Err(400);
     }
     let numbers = version.strip_prefix(b"HTTP/").ok_or(400u16)?;

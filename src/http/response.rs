@@ -18,9 +18,51 @@ pub struct Context<'a> {
     pub head_only: bool,
     /// The connection ends after this response, whatever the handler says.
     pub close: bool,
-    /// Seconds an idle connection is kept.
-    pub keepalive: u32,
-    pub date: &'a [u8; date::LENGTH],
+    pub prepared: &'a Prepared,
+}
+
+/// What many heads have in common, made once.
+pub struct Prepared {
+    /// `Server` and `Date`, behind the status line of a 200.
+    opening: Vec<u8>,
+    /// The line that says how long an idle connection is kept.
+    keepalive: Vec<u8>,
+    second: i64,
+}
+
+/// The status line that most responses have.
+const USUAL: &[u8] = b"HTTP/1.1 200 OK\r\n";
+
+impl Prepared {
+    /// For connections that are kept that many seconds.
+    pub fn new(keepalive: u32) -> Prepared {
+        let mut line = b"Keep-Alive: timeout=".to_vec();
+        put_number(&mut line, keepalive.into());
+        put(&mut line, b"\r\n");
+        Prepared {
+            opening: Vec::new(),
+            keepalive: line,
+            second: -1,
+        }
+    }
+
+    /// Tell the time, in seconds since 1970.
+    pub fn refresh(&mut self, now: i64) {
+        if self.second != now {
+            self.second = now;
+            self.opening.clear();
+            for text in [USUAL, SERVER_LINE, b"Date: ", &date::format(now), b"\r\n"] {
+                put(&mut self.opening, text);
+            }
+        }
+    }
+
+    /// The line of the date.
+    fn date(&self) -> &[u8] {
+        self.opening
+            .get(USUAL.len() + SERVER_LINE.len()..)
+            .unwrap_or(b"")
+    }
 }
 
 /// Fields that mean something to the server itself.
@@ -251,29 +293,13 @@ impl Response {
             _ => {}
         }
 
-        put(
-            out,
-            if context.minor == 0 {
-                b"HTTP/1.0 "
-            } else {
-                b"HTTP/1.1 "
-            },
-        );
-        put_number(out, code.into());
-        if self.reason.is_empty() {
-            status::write_reason(code, out);
+        let prepared = context.prepared;
+        let defaults = Known::Server as u8 | Known::Date as u8;
+        let usual = code == 200 && context.minor > 0 && self.reason.is_empty();
+        if usual && self.replaced & defaults == 0 {
+            put(out, &prepared.opening);
         } else {
-            put(out, b" ");
-            put(out, &self.reason);
-        }
-        put(out, b"\r\n");
-        if self.replaced & Known::Server as u8 == 0 {
-            put(out, SERVER_LINE);
-        }
-        if self.replaced & Known::Date as u8 == 0 {
-            put(out, b"Date: ");
-            put(out, context.date);
-            put(out, b"\r\n");
+            self.open(context, out);
         }
 
         if let Some(length) = self.length {
@@ -294,9 +320,7 @@ impl Response {
         if code != 101 {
             if !self.close {
                 if self.replaced & Known::KeepAlive as u8 == 0 {
-                    put(out, b"Keep-Alive: timeout=");
-                    put_number(out, context.keepalive.into());
-                    put(out, b"\r\n");
+                    put(out, &prepared.keepalive);
                 }
             } else if self.replaced & Known::Connection as u8 == 0 {
                 put(out, b"Connection: close\r\n");
@@ -310,6 +334,32 @@ impl Response {
         }
         if self.bodyless {
             self.chunked = false;
+        }
+    }
+
+    /// Write the status line, server and date.
+    fn open(&self, context: &Context, out: &mut Vec<u8>) {
+        put(
+            out,
+            if context.minor == 0 {
+                b"HTTP/1.0 "
+            } else {
+                b"HTTP/1.1 "
+            },
+        );
+        put_number(out, self.code.into());
+        if self.reason.is_empty() {
+            status::write_reason(self.code, out);
+        } else {
+            put(out, b" ");
+            put(out, &self.reason);
+        }
+        put(out, b"\r\n");
+        if self.replaced & Known::Server as u8 == 0 {
+            put(out, SERVER_LINE);
+        }
+        if self.replaced & Known::Date as u8 == 0 {
+            put(out, context.prepared.date());
         }
     }
 
@@ -381,12 +431,16 @@ mod tests {
     use super::*;
 
     fn context() -> Context<'static> {
+        static PREPARED: std::sync::LazyLock<Prepared> = std::sync::LazyLock::new(|| {
+            let mut prepared = Prepared::new(30);
+            prepared.refresh(0);
+            prepared
+        });
         Context {
             minor: 1,
             head_only: false,
             close: false,
-            keepalive: 30,
-            date: b"Thu, 01 Jan 1970 00:00:00 GMT",
+            prepared: &PREPARED,
         }
     }
 

@@ -1,4 +1,5 @@
-//! Writing text into a buffer without the machinery of `format!`.
+//! Writing text into a buffer without the machinery of `format!`, and finding bytes
+//! in it by words.
 
 /// Append: one call instead of the whole of `extend_from_slice` in every place.
 #[inline(never)]
@@ -50,9 +51,41 @@ pub fn put_hex(out: &mut Vec<u8>, number: u64) {
     }
 }
 
+/// Where a byte is: looks at a word at a time, without a library of vector code.
+pub fn position(bytes: &[u8], wanted: u8) -> Option<usize> {
+    const SIZE: usize = size_of::<usize>();
+    const LOW: usize = usize::MAX / 255;
+    let (words, tail) = bytes.as_chunks::<SIZE>();
+    for (at, word) in words.iter().enumerate() {
+        let word = usize::from_le_bytes(*word) ^ (LOW * wanted as usize);
+        // The lowest byte that was zero has its highest bit set here.
+        let zeros = word.wrapping_sub(LOW) & !word & (LOW << 7);
+        if zeros != 0 {
+            return Some(at * SIZE + zeros.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = tail.iter().position(|&byte| byte == wanted)?;
+    Some(words.len() * SIZE + at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_found_wherever_they_are() {
+        for length in 0..40 {
+            for at in 0..length {
+                for (wanted, other) in [(b'\n', b'\r'), (0, 1), (255, 254), (128, 0), (b'a', 0xe1)]
+                {
+                    let mut bytes = vec![other; length];
+                    assert_eq!(position(&bytes, wanted), None);
+                    bytes[at..].fill(wanted);
+                    assert_eq!(position(&bytes, wanted), Some(at));
+                }
+            }
+        }
+    }
 
     #[test]
     fn numbers() {

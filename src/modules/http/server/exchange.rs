@@ -198,8 +198,7 @@ impl Exchange {
             minor: self.minor,
             head_only: self.head_only,
             close: self.close || settings.keepalive == 0 || unread,
-            keepalive: settings.keepalive as u32,
-            date: &settings.date(),
+            prepared: &settings.prepared(),
         };
         self.response.build(&context, &mut self.out);
     }

@@ -240,7 +240,7 @@ impl Pump {
             if over && exchange.body.finished() && self.reader.buffered().is_empty() {
                 return Ok(Event::Ended);
             }
-            if over || !self.drain(exchange)? {
+            if over || (!exchange.body.finished() && !self.drain(exchange)?) {
                 drop(slot);
                 return self.last();
             }

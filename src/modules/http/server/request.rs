@@ -8,6 +8,7 @@ use super::pump::Pump;
 use crate::http::body::Framing;
 use crate::http::request::{self, slots, Request};
 use crate::http::target;
+use crate::http::text::position;
 use crate::lua::{ffi, Error, Lua, Outcome, Returns};
 
 /// Most heads have no more lines than this; room for more is made when needed.
@@ -117,10 +118,18 @@ fn push_head<'b>(
 
 /// Header names are looked up in lower case.
 fn lower_names(head: &mut [u8]) {
-    for line in head.split_mut(|&byte| byte == b'\n').skip(1) {
-        for byte in line.iter_mut().take_while(|byte| **byte != b':') {
-            byte.make_ascii_lowercase();
+    let mut at = 0;
+    while let Some(rest) = head.get_mut(at..) {
+        let Some(end) = position(rest, b'\n') else {
+            return;
+        };
+        // Not the request line, which is the first.
+        if at > 0 {
+            for byte in rest.iter_mut().take_while(|byte| **byte != b':') {
+                byte.make_ascii_lowercase();
+            }
         }
+        at += end + 1;
     }
 }
 

@@ -1,7 +1,7 @@
 //! What all connections of one listener share: limits, the current date as
 //! text, and the working memory of requests that are not being served now.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::ffi::CStr;
 use std::rc::Rc;
 
@@ -9,7 +9,8 @@ use nix::time::{clock_gettime, ClockId};
 
 use super::exchange::Exchange;
 use crate::abi::Core;
-use crate::http::{date, head, request};
+use crate::http::response::Prepared;
+use crate::http::{head, request};
 use crate::lua::{ffi, Functions, Lua, Outcome, Returns, UserData};
 
 /// Working memory kept for the next request; busier servers allocate.
@@ -25,7 +26,7 @@ macro_rules! settings {
             pub limits: head::Limits,
             /// Bytes of bodies held now.
             pub held: Cell<usize>,
-            date: Cell<(i64, [u8; date::LENGTH])>,
+            prepared: RefCell<Prepared>,
             // Boxes, because they move between here and connections.
             #[allow(clippy::vec_box)]
             spare: RefCell<Vec<Box<Exchange>>>,
@@ -43,7 +44,7 @@ macro_rules! settings {
                     },
                     $($name: number(lua, $field),)*
                     held: Cell::new(0),
-                    date: Cell::new((-1, [0; date::LENGTH])),
+                    prepared: RefCell::new(Prepared::new(number(lua, c"keepalive") as u32)),
                     spare: RefCell::default(),
                 }
             }
@@ -108,16 +109,10 @@ impl Settings {
         clock_gettime(ClockId::CLOCK_REALTIME_COARSE).map_or(0, |now| i64::from(now.tv_sec()))
     }
 
-    /// The date as text, made anew each second.
-    pub fn date(&self) -> [u8; date::LENGTH] {
-        let now = Settings::now();
-        let (second, text) = self.date.get();
-        if second == now {
-            return text;
-        }
-        let text = date::format(now);
-        self.date.set((now, text));
-        text
+    /// What responses of this second have in common.
+    pub fn prepared(&self) -> Ref<'_, Prepared> {
+        self.prepared.borrow_mut().refresh(Settings::now());
+        self.prepared.borrow()
     }
 
     /// Working memory for a request.
