@@ -523,7 +523,9 @@ impl Runtime {
             // Without a descriptor left, SIGINT does what it did before the loop.
             let _ = self.listen();
         }
-        for index in 0..self.alarms.borrow().len() {
+        // A borrow in the head of the loop would last as long as that.
+        let count = self.alarms.borrow().len();
+        for index in 0..count {
             if !self.alarms.borrow()[index].place.is_null() {
                 self.free_alarm(index as u32);
             }
