@@ -71,18 +71,25 @@ fn is_of(entry: u32, signal: c_int) -> bool {
 extern "C" fn pass_on(signal: c_int) {
     let errno = Errno::last_raw();
     let own = process();
+    let mut is_heard = false;
     if PROCESS.load(Ordering::SeqCst) == own {
         HANDLING.fetch_add(1, Ordering::SeqCst);
         let here = entry(signal);
         for listener in &LISTENERS {
             let listener = listener.load(Ordering::SeqCst);
-            if is_of(listener, signal) && listener != here {
-                // SAFETY: async-signal-safe; fails for a thread that is gone.
-                unsafe { libc::syscall(libc::SYS_tgkill, own, (listener >> 8) as i32, signal) };
+            if is_of(listener, signal) {
+                is_heard = true;
+                if listener != here {
+                    let thread = (listener >> 8) as i32;
+                    // SAFETY: async-signal-safe; fails for a thread that is gone.
+                    unsafe { libc::syscall(libc::SYS_tgkill, own, thread, signal) };
+                }
             }
         }
         HANDLING.fetch_sub(1, Ordering::SeqCst);
-    } else {
+    }
+    if !is_heard {
+        // Left over from the listeners of a parent, for example.
         // SAFETY: both are async-signal-safe; the signal comes when we return.
         unsafe {
             libc::signal(signal, libc::SIG_DFL);
@@ -139,23 +146,25 @@ pub fn listen(signal: c_int) -> Result<(), Errno> {
 /// its way is dropped.
 pub fn leave(signal: c_int) {
     let own = entry(signal);
-    let leave = |place: &AtomicU32| {
-        place
-            .compare_exchange(own, 0, Ordering::SeqCst, Ordering::SeqCst)
-            .is_ok()
+    let is_others = |place: &AtomicU32| {
+        let listener = place.load(Ordering::SeqCst);
+        is_of(listener, signal) && listener != own
     };
-    if !LISTENERS.iter().any(leave) {
-        return;
-    }
-    let listens = |place: &AtomicU32| is_of(place.load(Ordering::SeqCst), signal);
-    if !LISTENERS.iter().any(listens) {
-        // To ignore a signal is to drop it where it waits.
-        if replace(signal, handler(), libc::SIG_IGN) {
-            while HANDLING.load(Ordering::SeqCst) > 0 {
-                std::thread::yield_now();
-            }
-            replace(signal, libc::SIG_IGN, libc::SIG_IGN);
-            replace(signal, libc::SIG_IGN, libc::SIG_DFL);
+    // To ignore a signal is to drop it where it waits.
+    let is_ignored = !LISTENERS.iter().any(is_others) && replace(signal, handler(), libc::SIG_IGN);
+    if is_ignored {
+        while HANDLING.load(Ordering::SeqCst) > 0 {
+            std::thread::yield_now();
         }
+        replace(signal, libc::SIG_IGN, libc::SIG_IGN);
+    }
+    for place in &LISTENERS {
+        let left = place.compare_exchange(own, 0, Ordering::SeqCst, Ordering::SeqCst);
+        if left.is_ok() {
+            break;
+        }
+    }
+    if is_ignored {
+        replace(signal, libc::SIG_IGN, libc::SIG_DFL);
     }
 }

@@ -72,6 +72,8 @@ struct Sink {
     waiting: Vec<u8>,
     /// Bytes of the first that are written.
     sent: usize,
+    /// Whose records wait: a forked child leaves them to its parent.
+    process: u32,
 }
 
 /// Opens the module. May raise.
@@ -313,6 +315,7 @@ impl Sink {
             stamp: Stamp::new(0, RECORD_DATE),
             waiting: Vec::new(),
             sent: 0,
+            process: 0,
         }
     }
 
@@ -380,6 +383,7 @@ impl Sink {
             self.waiting
                 .extend_from_slice(&(record.len() as u32).to_ne_bytes());
             self.waiting.extend_from_slice(record);
+            self.process = std::process::id();
         } else if self.waiting.is_empty() {
             self.sent = 0;
         }
@@ -398,6 +402,12 @@ impl Sink {
 
     /// Sends what waits, as much as there is room for.
     fn flush(&mut self, now: Seconds) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        if self.process != std::process::id() {
+            (self.waiting, self.sent) = (Vec::new(), 0);
+        }
         let mut rest = &self.waiting[..];
         while let Some((length, after)) = rest.split_first_chunk() {
             let Some((record, after)) =
