@@ -1,6 +1,6 @@
 //! States that close: what still runs then, and what other states keep.
 
-use crate::support::{build_host, emulated, lua, modules_folder, raw, skip, Scratch};
+use crate::support::{build_host, emulated, lua, modules_folder, raw, sanitized, skip, Scratch};
 use std::process::Command;
 
 #[test]
@@ -167,11 +167,8 @@ fn a_forked_child_has_signals_of_its_own() {
 /// A process with two Lua states in two threads, made by `tests/c/threads.c`.
 #[test]
 fn two_states_in_two_threads_share_signals() {
-    if emulated() {
-        skip(
-            "threads.c",
-            "the C host is not built for the emulated machine",
-        );
+    if emulated() || sanitized() {
+        skip("threads.c", "the C host is not built for what is tested");
         return;
     }
     let scratch = Scratch::new();

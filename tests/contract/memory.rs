@@ -4,13 +4,13 @@
 //! needs; the script must end in a Lua error, the state stay usable, and closing it give every descriptor back.
 
 use crate::support::{
-    build_host, emulated, folder_of_tests, lua_file, modules_folder, skip, Scratch,
+    build_host, emulated, folder_of_tests, lua_file, modules_folder, raw, sanitized, skip, Scratch,
 };
 use std::process::Command;
 
 fn starve(script: &str, mode: &str) {
-    if emulated() {
-        skip(script, "the C host is not built for the emulated machine");
+    if emulated() || sanitized() {
+        skip(script, "the C host is not built for what is tested");
         return;
     }
     let scratch = Scratch::new();
@@ -65,4 +65,23 @@ fn in_native_code_of_which_lua_does_not_know() {
         return;
     }
     lua_file("memory.lua").memory(60_000).limit(120).both();
+}
+
+/// Where memory is watched, mistakes end the process: tests that pass there say something.
+#[test]
+fn mistakes_are_noticed() {
+    if !sanitized() {
+        return;
+    }
+    for (mistake, complaint, status) in [
+        ("use_after_free", "heap-use-after-free", 99),
+        ("lose", "detected memory leaks", 99),
+        ("misuse", "invalid new top", 134),
+    ] {
+        raw(&format!("require 'trespass'.{mistake}()"))
+            .module("trespass")
+            .stderr_has(complaint)
+            .status(status)
+            .eco();
+    }
 }

@@ -1,10 +1,10 @@
 //! Children, and the signals and descriptors they start with.
 
-use crate::support::{emulated, raw, skip, Script};
+use crate::support::{emulated, raw, sanitized, skip, Script};
 
 #[test]
 fn starting_a_program_does_not_copy_a_large_parent() {
-    if emulated() {
+    if emulated() || sanitized() {
         skip("exec", "the emulator starts every child by fork");
         return;
     }

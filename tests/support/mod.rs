@@ -7,7 +7,7 @@ mod target;
 
 pub use native::build_host;
 pub use script::{command, lua, lua_file, raw, Script};
-pub use target::{emulated, folder_of_tests, modules_folder, skip, workspace};
+pub use target::{emulated, folder_of_tests, modules_folder, sanitized, skip, workspace};
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -11,7 +11,8 @@
 --   T.settle()                           gives other coroutines time to end
 --   T.scratch, T.path(name)              a folder of its own
 --   T.interpreter                        the words that start the interpreter, for scripts that start another
---   T.emulated, T.slow                   whether the machine is emulated; a factor for upper bounds of time
+--   T.emulated, T.slow                   whether the machine is emulated; a factor for upper bounds of time, above 1
+--                                        also where the memory is watched
 --   T.watchdog                           the watchdog's timeout in these tests
 --   T.plain                              whether the host is the stock lua5.4
 --   case('what must hold', function() … end)   runs the function and counts what it left behind
@@ -27,7 +28,7 @@ local T = {
     scratch = os.getenv('TEST_SCRATCH'),
     interpreter = {},
 }
-T.slow = T.emulated and 20 or 1
+T.slow = os.getenv('TEST_SLOW') == '1' and 20 or 1
 T.musl = require 'eco.sys'.strerror(9999):find('^No error information') ~= nil
 
 for word in (os.getenv('TEST_INTERPRETER') or ''):gmatch('[^\n]+') do
@@ -250,7 +251,7 @@ function T.case(what, f)
 end
 
 -- An emulator on a busy machine takes seconds for what the watchdog of the real one would rightly report.
-T.watchdog = T.emulated and 0 or 5000
+T.watchdog = T.slow > 1 and 0 or 5000
 
 function T.main(script)
     eco.set_watchdog_timeout(T.watchdog)

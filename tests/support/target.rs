@@ -39,9 +39,9 @@ pub fn modules_folder() -> PathBuf {
     existing("ECO_LIB", "target/dist/host/lib/lua/5.4")
 }
 
-/// The search path of C modules; empty under an emulator, where all modules are inside the interpreter.
+/// The search path of C modules; empty where all modules are inside the interpreter.
 pub fn module_path() -> String {
-    if emulated() {
+    if emulated() || sanitized() {
         return String::new();
     }
     let folder: &Path = &modules_folder();
@@ -56,6 +56,20 @@ fn runner() -> Vec<String> {
 /// Whether the interpreter is built for another processor.
 pub fn emulated() -> bool {
     !runner().is_empty()
+}
+
+/// Whether the interpreter watches its own memory (`cargo xtask sanitize`): it is slower, and the only host.
+pub fn sanitized() -> bool {
+    std::env::var_os("ECO_SANITIZED").is_some()
+}
+
+/// How much longer than on this machine at its own speed things may take.
+pub fn slowness() -> u32 {
+    if emulated() || sanitized() {
+        10
+    } else {
+        1
+    }
 }
 
 /// Says on the real standard error, past the capture of the test harness, that something is not tested here.

@@ -16,6 +16,7 @@ mod musl;
 #[cfg(test)]
 mod openwrt;
 mod run;
+mod sanitize;
 mod setup;
 mod shared;
 mod size;
@@ -133,6 +134,12 @@ const COMMANDS: &[Command] = &[
         arguments: "",
         help: "load every module into the dynamic eco on emulated mipsel",
         job: dlopen::command,
+    },
+    Command {
+        name: "sanitize",
+        arguments: "[FILTER…]",
+        help: "run the tests with AddressSanitizer and a Lua that checks every use of its API",
+        job: sanitize::command,
     },
     Command {
         name: "shared-test",
