@@ -53,6 +53,12 @@ fn arguments() {
     lua_file("arguments.lua").both();
 }
 
+/// How many values each function gives.
+#[test]
+fn results() {
+    lua_file("results.lua").limit(60).both();
+}
+
 #[test]
 fn bufio() {
     lua_file("bufio.lua").both();

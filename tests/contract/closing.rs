@@ -156,7 +156,7 @@ fn a_forked_child_has_signals_of_its_own() {
             sys.kill(sys.getpid(), sys.SIGINT)
             eco.sleep(20)
             os.exit(3)
-        end)
+        end, true)
         local _, status = process:wait(10 * T.slow)
         T.eq(status and status.status, 0)
         eco.sleep(0.01)

@@ -86,9 +86,10 @@ function sys.sh(cmd, timeout, options) end
 
 ---Runs a function in a forked child.
 ---@param f fun()
+---@param with_process? boolean
 ---@return integer? pid
----@return eco.sys.Process|string process  without streams; or the problem
-function sys.spawn(f) end
+---@return eco.sys.Process|string|nil process  when asked for, without streams; or the problem
+function sys.spawn(f, with_process) end
 
 ---@class eco.sys.Listener
 ---@field signum integer

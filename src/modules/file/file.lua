@@ -5,12 +5,16 @@ local file = setmetatable({}, { __index = internal })
 local object = {}
 object.__index = object
 
--- No tail calls where it waits: the frame keeps the file open.
+-- Passes on the results of a call that is no tail call then: where it waits,
+-- the frame keeps the file open.
+local function exactly(...)
+    return ...
+end
+
 local function forward(field, name)
     object[name] = function(self, ...)
         local stream = self[field]
-        local result, more = stream[name](stream, ...)
-        return result, more
+        return exactly(stream[name](stream, ...))
     end
 end
 
@@ -33,8 +37,10 @@ function object:flock(operation, timeout)
     local pause = 0.001
     while true do
         local locked, problem, busy = parts.flock(self.fd, operation)
-        if not busy or timeout and timeout <= 0 then
-            return locked, problem
+        if locked then
+            return true
+        elseif not busy or timeout and timeout <= 0 then
+            return nil, problem
         end
         local time = pause * (1 + os.clock() % 0.001 * 200)
         if timeout then
@@ -219,18 +225,20 @@ watcher.__index = watcher
 
 function watcher:add(path, mask)
     local wd, problem = internal.inotify_add_watch(self.fd, path, mask or internal.IN_ALL_EVENTS)
-    if wd then
-        self.watchs[wd] = path
+    if not wd then
+        return nil, problem
     end
-    return wd, problem
+    self.watchs[wd] = path
+    return wd
 end
 
 function watcher:del(wd)
     local ok, problem = internal.inotify_rm_watch(self.fd, wd)
-    if ok then
-        self.watchs[wd] = nil
+    if not ok then
+        return nil, problem
     end
-    return ok, problem
+    self.watchs[wd] = nil
+    return true
 end
 
 -- The next queued event as the script sees it.

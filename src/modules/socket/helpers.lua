@@ -384,14 +384,17 @@ local function connected(kind, ip, port, opts)
     return check(s, s:connect(ip, port))
 end
 
+-- No tail calls: errors name the place of the caller.
+local function exactly(...)
+    return ...
+end
+
 function M.connect_tcp(ip, port, opts)
-    local s, err = connected(STREAM, ip, port, opts)
-    return s, err
+    return exactly(connected(STREAM, ip, port, opts))
 end
 
 function M.connect_udp(ip, port, opts)
-    local s, err = connected(DGRAM, ip, port, opts)
-    return s, err
+    return exactly(connected(DGRAM, ip, port, opts))
 end
 
 function M.listen_unix(path, opts)

@@ -5,20 +5,22 @@ local sys = setmetatable({}, { __index = internal })
 local process = {}
 process.__index = process
 
--- No tail calls where it waits: the frame keeps the process, and with it the pipes.
+-- Passes on the results of a call that is no tail call then: where it waits,
+-- the frame keeps the process, and with it the pipes.
+local function exactly(...)
+    return ...
+end
+
 function process:read_stdout(...)
-    local data, problem = self.stdout_rd:read(...)
-    return data, problem
+    return exactly(self.stdout_rd:read(...))
 end
 
 function process:read_stderr(...)
-    local data, problem = self.stderr_rd:read(...)
-    return data, problem
+    return exactly(self.stderr_rd:read(...))
 end
 
 function process:wait(timeout)
-    local pid, status = self.child:wait(timeout)
-    return pid, status
+    return exactly(self.child:wait(timeout))
 end
 
 -- While it lasts, what is left of a group can be ended though the child has.
@@ -201,7 +203,7 @@ end
 -- Listeners of a signal share a signalfd; the source of each, by number.
 local sources = {}
 
-function sys.spawn(f)
+function sys.spawn(f, with_process)
     if type(f) ~= 'function' then
         error("bad argument #1 to 'spawn' (function expected)", 2)
     end
@@ -210,6 +212,9 @@ function sys.spawn(f)
     if pid ~= 0 then
         if not child then
             return nil, pid
+        end
+        if not with_process then
+            return pid
         end
         return pid, setmetatable({ child = child, pid = pid }, process)
     end
