@@ -13,6 +13,7 @@
 --   T.interpreter                        the words that start the interpreter, for scripts that start another
 --   T.emulated, T.slow                   whether the machine is emulated; a factor for upper bounds of time, above 1
 --                                        also where the memory is watched
+--   T.sanitized                          whether memory is watched: then what was freed is kept for a while
 --   T.watchdog                           the watchdog's timeout in these tests
 --   T.plain                              whether the host is the stock lua5.4
 --   case('what must hold', function() … end)   runs the function and counts what it left behind
@@ -25,6 +26,7 @@ local time = require 'eco.time'
 local T = {
     plain = plain,
     emulated = os.getenv('TEST_EMULATED') == '1',
+    sanitized = os.getenv('TEST_SANITIZED') == '1',
     scratch = os.getenv('TEST_SCRATCH'),
     interpreter = {},
 }

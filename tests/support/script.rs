@@ -289,6 +289,7 @@ impl Script {
             .env("TEST_SCRATCH", folder)
             .env("TEST_INTERPRETER", interpreter().join("\n"))
             .env("TEST_EMULATED", if emulated() { "1" } else { "" })
+            .env("TEST_SANITIZED", if sanitized() { "1" } else { "" })
             .env("TEST_SLOW", if slowness() > 1 { "1" } else { "" })
             .env("TZ", "UTC")
             .env("LC_ALL", "C")

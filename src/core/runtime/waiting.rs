@@ -199,7 +199,8 @@ impl Runtime {
                 self.enqueue_task(task);
             }
         }
-        for index in 0..self.alarms.borrow().len() {
+        let slots = self.alarms.borrow().len();
+        for index in 0..slots {
             let late = std::mem::take(&mut self.alarms.borrow_mut()[index].late);
             if late {
                 self.enqueue_alarm(index as u32);
