@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use super::codes::{busy_text, refuse};
 use super::{Cause, Core, Interest, Nanoseconds, Operation, Parked, Step};
 use crate::lua::{Lua, Outcome, Returns};
+use crate::system::fd;
 
 /// What a try came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,10 +175,17 @@ pub trait Attempt: Operation {
 #[inline(never)]
 pub fn start<H: Host>(attempt: &dyn Attempt<Host = H>, lua: Lua, timeout: Nanoseconds) -> Outcome {
     attempt.waiting().timeout.set(timeout);
-    match run(attempt, lua, attempt.attempt(lua)) {
-        (Try::Done(count), _) => Ok(attempt.waiting().host.settle(lua, count)),
-        (Try::Again(direction), turn) => wait(attempt, lua, direction, turn),
-        (Try::Moved, _) => wait(attempt, lua, attempt.direction(), true),
+    let mut first = attempt.attempt(lua);
+    loop {
+        match run(attempt, lua, first) {
+            (Try::Done(count), _) => return Ok(attempt.waiting().host.settle(lua, count)),
+            (Try::Again(direction), turn) => return wait(attempt, lua, direction, turn),
+            (Try::Moved, _) if lua.is_yieldable() => {
+                return wait(attempt, lua, attempt.direction(), true)
+            }
+            // There are no others to have their turn.
+            (Try::Moved, _) => first = Try::Moved,
+        }
     }
 }
 
@@ -200,10 +208,11 @@ fn wait<H: Host>(
     turn: bool,
 ) -> Outcome {
     let waiting = attempt.waiting();
-    let fd = if direction == Interest::NONE {
-        -1
-    } else {
-        attempt.fd()
+    // A file cannot be waited for, only the turn.
+    let (fd, direction) = match direction {
+        Interest::NONE => (-1, direction),
+        _ if turn && fd::is_file(attempt.fd()) => (-1, Interest::NONE),
+        _ => (attempt.fd(), direction),
     };
     waiting.direction.set(direction);
     waiting.fresh.set(false);

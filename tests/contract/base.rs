@@ -152,6 +152,18 @@ fn blocking_outside_a_coroutine_raises_and_leaves_no_mark() {
 }
 
 #[test]
+fn large_files_outside_coroutines() {
+    raw(r#"
+        local eco, file = require 'eco', require 'eco.file'
+        local text = ('x'):rep(10000000)
+        assert(file.open('large', file.O_WRONLY | file.O_CREAT, 420):write(text) == #text)
+        assert(file.open('large'):read('a') == text)
+        assert(file.open('large'):read(#text) == text)
+    "#)
+    .lua54();
+}
+
+#[test]
 fn two_loops_one_after_the_other() {
     raw(r#"
         local eco = require 'eco'

@@ -399,6 +399,26 @@ case('read gives as many bytes as there are', function()
     T.fails('eof', f:read(100000))
 end)
 
+case('large files are read and written in turns with others', function()
+    local path = T.path('large')
+    local text = ('0123456789abcdef'):rep(1 << 20)
+    local ticks, stop = 0, false
+    local group = T.gather()
+    group:run(function() while not stop do eco.sleep(0) ticks = ticks + 1 end end)
+    do
+        local f<close> = assert(file.open(path, file.O_WRONLY | file.O_CREAT | file.O_TRUNC, 420))
+        T.eq(f:write(text), #text)
+    end
+    for _, format in ipairs { 'a', #text, 'L' } do
+        local f<close> = assert(file.open(path))
+        local data = f:read(format)
+        T.eq(data == text or format == 'L' and data == nil, true)
+    end
+    stop = true
+    group:wait()
+    assert(ticks > 3, ticks)
+end)
+
 case('read of a pipe gives what is in it', function()
     local path = fifo()
     local input<close> = assert(file.open(path))
