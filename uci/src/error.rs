@@ -29,7 +29,7 @@ pub enum Error {
     Syntax,
     /// A file that is no configuration.
     Parse {
-        /// The file.
+        /// The file; empty for a text that is in none.
         file: PathBuf,
         /// Where, and why.
         error: ParseError,
@@ -54,7 +54,8 @@ impl Error {
             Error::NotFound { .. } => Kind::NotFound,
             Error::Invalid { .. } => Kind::Invalid,
             Error::Duplicate { .. } => Kind::Duplicate,
-            Error::Syntax | Error::Parse { .. } => Kind::Parse,
+            Error::Syntax => Kind::Parse,
+            Error::Parse { error, .. } => error.kind(),
             Error::Io { .. } => Kind::Io,
         }
     }
@@ -77,6 +78,7 @@ impl fmt::Display for Error {
                 write!(formatter, "{kind}: {what}")
             }
             Error::Syntax => kind.fmt(formatter),
+            Error::Parse { file, error } if file.as_os_str().is_empty() => error.fmt(formatter),
             Error::Parse { file, error } => write!(formatter, "{}: {error}", file.display()),
             Error::Io { path, error } => {
                 write!(formatter, "{kind}: {}: {error}", path.display())
@@ -142,12 +144,22 @@ pub struct ParseError {
     pub byte: usize,
 }
 
+impl ParseError {
+    /// What kind of error it is.
+    pub fn kind(&self) -> Kind {
+        match self.reason {
+            Reason::PackageTwice => Kind::Duplicate,
+            _ => Kind::Parse,
+        }
+    }
+}
+
 impl fmt::Display for ParseError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
             "{} ({}) at line {}, byte {}",
-            Kind::Parse,
+            self.kind(),
             self.reason.text(),
             self.line,
             self.byte
@@ -181,6 +193,8 @@ pub enum Reason {
     NoSection,
     /// A section without a package, in a text that may hold several.
     NoPackage,
+    /// A package that the text has named before, in a text that may hold several.
+    PackageTwice,
     /// A section of this name exists and is of another type.
     TypeConflict,
     /// The text ends inside `'`.
@@ -189,6 +203,8 @@ pub enum Reason {
     OpenDoubleQuote,
     /// A NUL byte, which no value can hold.
     NulByte,
+    /// A control character, which no file of pending changes can hold.
+    BadValue,
 }
 
 impl Reason {
@@ -204,13 +220,15 @@ impl Reason {
             Reason::BadType => "invalid character in type field",
             Reason::SurplusArgument => "too many arguments",
             Reason::NoSection => "option/list command found before the first section",
-            Reason::NoPackage => "config command found before the first package",
+            Reason::NoPackage => "attempting to import a file without a package name",
+            Reason::PackageTwice => "package named twice",
             Reason::TypeConflict => {
                 "section of different type overwrites prior section with same name"
             }
             Reason::OpenSingleQuote => "EOF with unterminated '",
             Reason::OpenDoubleQuote => "EOF with unterminated \"",
             Reason::NulByte => "NUL byte",
+            Reason::BadValue => "invalid character in value",
         }
     }
 }

@@ -30,7 +30,7 @@ pub use error::{Error, Kind, ParseError, Reason};
 pub use lexer::Statements;
 pub use lookup::{position, Lookup, SectionKey};
 pub use package::Package;
-pub use parse::import;
+pub use parse::{import, import_leniently};
 pub use pending::{changes, replay, Count};
 pub use section::{Entry, Section};
 pub use value::Value;

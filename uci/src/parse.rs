@@ -30,7 +30,7 @@ impl Package {
     }
 
     /// Reads what is right in a text, and returns all that is wrong with it. Options below a wrong `config` line are
-    /// wrong, too.
+    /// wrong, too. Surplus arguments are left out, and a section that goes on with another type gets that.
     pub fn parse_leniently(name: &str, text: &[u8]) -> (Package, Vec<ParseError>) {
         let (mut package, mut errors) = (Package::new(name), Vec::new());
         let _ = package.read(text, Some(&mut errors));
@@ -51,57 +51,191 @@ impl Package {
         text: &[u8],
         errors: Option<&mut Vec<ParseError>>,
     ) -> Result<(), ParseError> {
-        Reader::new(text, self, &mut |_, _| {}).read(errors)
+        let mut loading = Loading {
+            package: self,
+            section: None,
+        };
+        read(text, &mut loading, errors)
     }
 }
 
-/// Reads a text that holds packages, each behind a `package` line: what [`Package::export`] writes.
+/// Reads a text that holds packages, each behind a `package` line of its own: what [`Package::export`] writes.
 ///
 /// # Errors
 /// The first thing in it that is wrong.
 pub fn import(text: &[u8]) -> Result<Vec<Package>, ParseError> {
-    let mut packages: Vec<Package> = Vec::new();
-    let mut current = Package::new("");
-    let mut change = |current: &mut Package, name: &str| {
-        let known = packages.iter().position(|package| package.name() == name);
-        let next = known.map_or_else(|| Package::new(name), |known| packages.remove(known));
-        let last = std::mem::replace(current, next);
-        if !last.name().is_empty() {
-            packages.push(last);
-        }
-    };
-    Reader::new(text, &mut current, &mut change).read(None)?;
-    if !current.name().is_empty() {
-        packages.push(current);
+    let mut importing = Importing::default();
+    read(text, &mut importing, None)?;
+    Ok(importing.packages)
+}
+
+/// Reads what is right in such a text, and returns all that is wrong with it.
+///
+/// # Errors
+/// A package that is named twice.
+pub fn import_leniently(text: &[u8]) -> Result<(Vec<Package>, Vec<ParseError>), ParseError> {
+    let (mut importing, mut errors) = (Importing::default(), Vec::new());
+    read(text, &mut importing, Some(&mut errors))?;
+    Ok((importing.packages, errors))
+}
+
+/// Where the statements of a text go.
+pub(crate) trait Target {
+    /// Why a statement of this kind cannot stand here.
+    fn obstacle(&self, statement: Statement) -> Option<Reason>;
+
+    /// A `package` line.
+    fn package(&mut self, name: &str) -> Result<(), Reason>;
+
+    /// Options that follow belong to nothing.
+    fn close_section(&mut self);
+
+    /// A `config` line; the name may be empty. A section that exists with another type gets this one, or is refused.
+    fn open_section(&mut self, kind: &str, name: &str, retype: bool) -> Result<(), Reason>;
+
+    /// An `option` or `list` line of the open section.
+    fn option(&mut self, name: &str, value: &[u8], list: bool) -> Result<(), Reason>;
+}
+
+/// Statements make up a package, whatever `package` lines say.
+struct Loading<'a> {
+    package: &'a mut Package,
+    section: Option<SectionId>,
+}
+
+impl Target for Loading<'_> {
+    fn obstacle(&self, statement: Statement) -> Option<Reason> {
+        no_section(statement, self.section.is_some())
     }
-    Ok(packages)
+
+    fn package(&mut self, _: &str) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    fn close_section(&mut self) {
+        self.section = None;
+    }
+
+    fn open_section(&mut self, kind: &str, name: &str, retype: bool) -> Result<(), Reason> {
+        let name = (!name.is_empty()).then_some(name);
+        let known = name.and_then(|name| self.package.find_given(name));
+        let id = known.unwrap_or_else(|| self.package.append(name, kind));
+        let section = self.package.sections.at(id);
+        if section.kind() != kind {
+            if !retype {
+                return Err(Reason::TypeConflict);
+            }
+            section.kind = kind.into();
+        }
+        self.section = Some(id);
+        Ok(())
+    }
+
+    fn option(&mut self, name: &str, value: &[u8], list: bool) -> Result<(), Reason> {
+        let section = self
+            .section
+            .and_then(|id| self.package.sections.get_mut(id));
+        let section = section.ok_or(Reason::NoSection)?;
+        if list {
+            section.value_or_new(name).push(value);
+        } else if !value.is_empty() {
+            *section.value_or_new(name) = Value::Single(value.into());
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn no_section(statement: Statement, open: bool) -> Option<Reason> {
+    let needed = matches!(statement, Statement::Option | Statement::List);
+    (needed && !open).then_some(Reason::NoSection)
+}
+
+/// Statements make up the package that the last `package` line names.
+#[derive(Default)]
+struct Importing {
+    packages: Vec<Package>,
+    section: Option<SectionId>,
+}
+
+impl Importing {
+    /// Does something with the last package.
+    fn load(&mut self, job: impl FnOnce(&mut Loading) -> Result<(), Reason>) -> Result<(), Reason> {
+        let mut loading = Loading {
+            package: self.packages.last_mut().ok_or(Reason::NoPackage)?,
+            section: self.section,
+        };
+        let result = job(&mut loading);
+        self.section = loading.section;
+        result
+    }
+}
+
+impl Target for Importing {
+    fn obstacle(&self, statement: Statement) -> Option<Reason> {
+        let orphan = statement == Statement::Config && self.packages.is_empty();
+        match orphan {
+            true => Some(Reason::NoPackage),
+            false => no_section(statement, self.section.is_some()),
+        }
+    }
+
+    fn package(&mut self, name: &str) -> Result<(), Reason> {
+        if self.packages.iter().any(|package| package.name() == name) {
+            return Err(Reason::PackageTwice);
+        }
+        self.packages.push(Package::new(name));
+        self.section = None;
+        Ok(())
+    }
+
+    fn close_section(&mut self) {
+        self.section = None;
+    }
+
+    fn open_section(&mut self, kind: &str, name: &str, retype: bool) -> Result<(), Reason> {
+        self.load(|loading| loading.open_section(kind, name, retype))
+    }
+
+    fn option(&mut self, name: &str, value: &[u8], list: bool) -> Result<(), Reason> {
+        self.load(|loading| loading.option(name, value, list))
+    }
+}
+
+/// Hands the statements of a text to a target. Errors are added to `errors` and passed over, if there is such a list.
+pub(crate) fn read(
+    text: &[u8],
+    target: &mut dyn Target,
+    errors: Option<&mut Vec<ParseError>>,
+) -> Result<(), ParseError> {
+    let mut reader = Reader {
+        lexer: Lexer::new(text),
+        target,
+        errors,
+        first: Vec::new(),
+        second: Vec::new(),
+        surplus: Vec::new(),
+    };
+    if let Some(at) = text.iter().position(|&byte| byte == 0) {
+        // It would cut a value or a line short when it is read by others.
+        let error = reader.lexer.error_anywhere(Reason::NulByte, at);
+        return reader.pass_over(error);
+    }
+    reader.read()
 }
 
 /// The state of reading.
 struct Reader<'a> {
-    text: &'a [u8],
     lexer: Lexer<'a>,
-    package: &'a mut Package,
-    /// What a `package` line does.
-    change: &'a mut dyn FnMut(&mut Package, &str),
-    section: Option<SectionId>,
+    target: &'a mut dyn Target,
+    errors: Option<&'a mut Vec<ParseError>>,
     /// The arguments of the statement, and one too many.
     first: Vec<u8>,
     second: Vec<u8>,
     surplus: Vec<u8>,
 }
 
-fn pass_over(
-    error: ParseError,
-    errors: &mut Option<&mut Vec<ParseError>>,
-) -> Result<(), ParseError> {
-    let errors = errors.as_deref_mut().ok_or(error)?;
-    errors.push(error);
-    Ok(())
-}
-
 #[derive(Clone, Copy, PartialEq)]
-enum Statement {
+pub(crate) enum Statement {
     Package,
     Config,
     Option,
@@ -116,42 +250,34 @@ const COMMANDS: [(&[u8], Statement, Reason); 4] = [
     (b"list", Statement::List, Reason::OptionWithoutName),
 ];
 
-impl<'a> Reader<'a> {
-    fn new(
-        text: &'a [u8],
-        package: &'a mut Package,
-        change: &'a mut dyn FnMut(&mut Package, &str),
-    ) -> Reader<'a> {
-        Reader {
-            text,
-            lexer: Lexer::new(text),
-            package,
-            change,
-            section: None,
-            first: Vec::new(),
-            second: Vec::new(),
-            surplus: Vec::new(),
-        }
-    }
-
-    fn read(&mut self, mut errors: Option<&mut Vec<ParseError>>) -> Result<(), ParseError> {
-        if let Some(at) = self.text.iter().position(|&byte| byte == 0) {
-            // It would cut a value or a line short when it is read by others.
-            let error = self.lexer.error_anywhere(Reason::NulByte, at);
-            return pass_over(error, &mut errors);
-        }
+impl Reader<'_> {
+    fn read(&mut self) -> Result<(), ParseError> {
         loop {
             match self.lexer.next() {
                 Next::End => return Ok(()),
                 Next::Comment => {}
                 Next::Statement => {
                     if let Err(error) = self.statement() {
-                        pass_over(error, &mut errors)?;
+                        self.pass_over(error)?;
                         self.lexer.skip_line();
                     }
                 }
             }
         }
+    }
+
+    fn pass_over(&mut self, error: ParseError) -> Result<(), ParseError> {
+        match &mut self.errors {
+            Some(errors) if error.reason != Reason::PackageTwice => errors.push(error),
+            _ => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The same for one at the reader's place, which does not end the statement.
+    fn forgive(&mut self, reason: Reason) -> Result<(), ParseError> {
+        let error = self.wrong(reason);
+        self.pass_over(error)
     }
 
     fn statement(&mut self) -> Result<(), ParseError> {
@@ -163,19 +289,45 @@ impl<'a> Reader<'a> {
         let Some(&(_, statement, unfinished)) = known else {
             return Err(self.lexer.error(Reason::UnknownCommand, start));
         };
+        if let Some(reason) = self.target.obstacle(statement) {
+            let error = self.lexer.error(reason, start);
+            // Its value may go on in lines that are no statements.
+            while self.lexer.argument(&mut self.surplus) == Ok(true) {}
+            return Err(error);
+        }
         if self.lexer.at_end() {
             return Err(self.lexer.error(unfinished, start));
         }
-        let result = self.run(statement);
-        let at = self.lexer.at();
-        result.map_err(|reason| self.lexer.error(reason, at))
+        if statement == Statement::Config {
+            self.target.close_section();
+        }
+        let arguments = self.arguments(statement);
+        if arguments.map_err(|reason| self.wrong(reason))? {
+            self.forgive(Reason::SurplusArgument)?;
+        }
+        let (first, second) = (text(&self.first), text(&self.second));
+        let result = match statement {
+            Statement::Package => self.target.package(first),
+            Statement::Config => self.target.open_section(first, second, false),
+            Statement::Option => self.target.option(first, &self.second, false),
+            Statement::List => self.target.option(first, &self.second, true),
+        };
+        if result == Err(Reason::TypeConflict) {
+            self.forgive(Reason::TypeConflict)?;
+            let (first, second) = (text(&self.first), text(&self.second));
+            let result = self.target.open_section(first, second, true);
+            return result.map_err(|reason| self.wrong(reason));
+        }
+        result.map_err(|reason| self.wrong(reason))
     }
 
-    fn run(&mut self, statement: Statement) -> Result<(), Reason> {
-        if statement == Statement::Config {
-            // Options below a line with an error belong to nothing.
-            self.section = None;
-        }
+    /// An error at the reader's place.
+    fn wrong(&mut self, reason: Reason) -> ParseError {
+        self.lexer.error(reason, self.lexer.at())
+    }
+
+    /// Reads the arguments of a statement; true if there is one too many. An empty one ends the statement as `;` does.
+    fn arguments(&mut self, statement: Statement) -> Result<bool, Reason> {
         self.lexer.argument(&mut self.first)?;
         if self.first.is_empty() {
             return Err(Reason::MissingArgument);
@@ -196,43 +348,7 @@ impl<'a> Reader<'a> {
         if statement == Statement::Config && named && !is_name(&self.second) {
             return Err(Reason::BadName);
         }
-        let first = text(&self.first);
-        if self.lexer.argument(&mut self.surplus)? {
-            return Err(Reason::SurplusArgument);
-        }
-        match statement {
-            Statement::Package => {
-                (self.change)(self.package, first);
-                return Ok(());
-            }
-            Statement::Config => return self.config(),
-            Statement::Option | Statement::List => {}
-        }
-        let section = self
-            .section
-            .and_then(|id| self.package.sections.get_mut(id));
-        let section = section.ok_or(Reason::NoSection)?;
-        if statement == Statement::List {
-            section.value_or_new(first).push(&self.second);
-        } else if named {
-            *section.value_or_new(first) = Value::Single(self.second.as_slice().into());
-        }
-        Ok(())
-    }
-
-    fn config(&mut self) -> Result<(), Reason> {
-        if self.package.name().is_empty() {
-            return Err(Reason::NoPackage);
-        }
-        let (kind, name) = (text(&self.first), text(&self.second));
-        let name = (!name.is_empty()).then_some(name);
-        let known = name.and_then(|name| self.package.find_given(name));
-        let id = known.unwrap_or_else(|| self.package.append(name, kind));
-        let section = self.package.sections.get(id);
-        if section.is_none_or(|section| section.kind() != kind) {
-            return Err(Reason::TypeConflict);
-        }
-        self.section = Some(id);
-        Ok(())
+        self.lexer.argument(&mut self.surplus)?;
+        Ok(!self.surplus.is_empty())
     }
 }

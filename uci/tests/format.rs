@@ -161,8 +161,9 @@ fn places_of_errors() {
         ("config t\noption a-b c\n", (BadName, 2, 11)),
         ("config 'a b'\n", (BadType, 1, 13)),
         ("config \u{fc}\n", (BadType, 1, 10)),
-        ("option a b\n", (NoSection, 1, 11)),
-        ("list a b\n", (NoSection, 1, 9)),
+        ("option a b\n", (NoSection, 1, 0)),
+        ("\t list a b\n", (NoSection, 1, 2)),
+        ("option", (NoSection, 0, 0)),
         ("config t n\nconfig u n\n", (TypeConflict, 2, 11)),
         ("config t n\noption a \\\nb c\n", (SurplusArgument, 3, 15)),
         ("config t\noption a b\0c\n", (NulByte, 2, 10)),
@@ -227,6 +228,62 @@ fn lenient_reading_keeps_what_is_right() {
     );
 }
 
+/// An empty argument too many ends the statement, as `;` does.
+#[test]
+fn an_empty_argument_too_many() {
+    let package = parse("config a lan ''\noption x 1 \"\"\nlist l 1 '' option y 2\n");
+    let names: Vec<&str> = package
+        .section("lan")
+        .expect("lan")
+        .entries()
+        .map(|entry| entry.name())
+        .collect();
+    assert_eq!(names, ["x", "l", "y"]);
+    assert_eq!(parse("package p ''\nconfig a '' ''\n").len(), 1);
+    assert_eq!(
+        error("config a lan '' ''\n"),
+        (Reason::UnknownCommand, 1, 16)
+    );
+    assert_eq!(error("config a '' x\n"), (Reason::SurplusArgument, 1, 14));
+}
+
+/// What strict reading would take of a statement is kept, however it goes on.
+#[test]
+fn lenient_reading_loses_nothing_that_is_right() {
+    for (text, kept, reasons) in [
+        (
+            "config a lan x\noption x 1 2\nlist l 1 2\n",
+            "\nconfig a 'lan'\n\toption x '1'\n\tlist l '1'\n\n",
+            &[Reason::SurplusArgument; 3][..],
+        ),
+        (
+            "config a lan\noption x 1 2 option y 3\n",
+            "\nconfig a 'lan'\n\toption x '1'\n\toption y '3'\n\n",
+            &[Reason::SurplusArgument],
+        ),
+        (
+            "config a lan\noption x 1\nconfig b lan\noption y 2\n",
+            "\nconfig b 'lan'\n\toption x '1'\n\toption y '2'\n\n",
+            &[Reason::TypeConflict],
+        ),
+        (
+            "option x 'a\nconfig b'\nconfig a lan\n",
+            "\nconfig a 'lan'\n\n",
+            &[Reason::NoSection],
+        ),
+    ] {
+        let (package, errors) = Package::parse_leniently("p", text.as_bytes());
+        assert_eq!(
+            String::from_utf8_lossy(&package.to_text()),
+            kept,
+            "{text:?}"
+        );
+        let found: Vec<Reason> = errors.iter().map(|error| error.reason).collect();
+        assert_eq!(found, reasons, "{text:?}");
+        assert_eq!(error(text).0, reasons[0]);
+    }
+}
+
 #[test]
 fn canonical_form() {
     let text = "\nconfig demo 's1'\n\toption foo 'it'\\''s'\n\tlist arr 'x'\n\tlist arr 'y'\n\nconfig demo\n\toption k 'two\nlines'\n\n";
@@ -269,19 +326,31 @@ fn a_given_name_that_looks_generated() {
 
 #[test]
 fn import_tells_packages_apart() {
-    let packages = uci::import(
-        b"package a\nconfig t x\npackage b\nconfig u\npackage a\nconfig t x\noption o 1\n",
-    )
-    .expect("two");
+    let text = b"package a\nconfig t x\npackage b\nconfig t x\noption o 1\n";
+    let packages = uci::import(text).expect("two");
     let names: Vec<&str> = packages.iter().map(Package::name).collect();
-    assert_eq!(names, ["b", "a"]);
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(packages[0].get("x", "o"), None);
     assert_eq!(packages[1].get("x", "o").and_then(Value::as_str), Some("1"));
+    let reason = |text: &[u8]| uci::import(text).err().map(|error| error.reason);
+    assert_eq!(reason(b"config t\n"), Some(Reason::NoPackage));
+    assert_eq!(reason(b"package a\noption o 1\n"), Some(Reason::NoSection));
+    // Options do not go on in another package.
     assert_eq!(
-        uci::import(b"config t\n").err().map(|error| error.reason),
-        Some(Reason::NoPackage)
+        reason(b"package a\nconfig t\npackage b\noption o 1\n"),
+        Some(Reason::NoSection)
     );
-    assert!(uci::import(b"package a\noption o 1\n").is_err());
+    assert_eq!(
+        reason(b"package a\npackage b\npackage a\n"),
+        Some(Reason::PackageTwice)
+    );
     assert!(uci::import(b"\n").is_ok_and(|packages| packages.is_empty()));
+    let (packages, errors) =
+        uci::import_leniently(b"config t\npackage a\noption o 1\nconfig t\n").expect("one");
+    assert_eq!((packages.len(), packages[0].len()), (1, 1));
+    let reasons: Vec<Reason> = errors.iter().map(|error| error.reason).collect();
+    assert_eq!(reasons, [Reason::NoPackage, Reason::NoSection]);
+    assert!(uci::import_leniently(b"package a\npackage a\n").is_err());
 }
 
 /// Every truncation is read or refused, and what is read can be written.
