@@ -61,7 +61,7 @@ fn make(edit: &mut Edit, change: &Change) -> Result<(), uci::Error> {
         (Command::Remove, Some(option)) => edit.remove(change.section(), option),
         (Command::Rename, None) => edit.rename_section(change.section(), &text),
         (Command::Rename, Some(option)) => edit.rename(change.section(), option, &text),
-        (Command::Reorder, _) => edit.reorder(change.section(), number),
+        (Command::Reorder, _) => edit.reorder(change.section(), uci::leading_number(value).unwrap_or(0)),
         (Command::Append, option) => edit.append(change.section(), option.unwrap_or_default(), value),
         (Command::RemoveValue, option) => {
             edit.remove_value(change.section(), option.unwrap_or_default(), value)

@@ -2,7 +2,7 @@
 //!
 //! Making a change and replaying it are the same code, so that what was recorded leads to what was seen.
 
-use crate::lookup::{leading_number, position};
+use crate::lookup::leading_number;
 use crate::name::{is_name, is_type, is_value, looks_generated, text};
 use crate::package::Package;
 use crate::section::SectionId;
@@ -208,7 +208,9 @@ impl Change {
                 });
             }
             Command::Reorder => {
-                package.sections.move_to(id, position(value));
+                let position = leading_number(value).unwrap_or(0);
+                let position = usize::try_from(position).unwrap_or(0);
+                package.sections.move_to(id, position);
             }
             Command::Add | Command::Append | Command::RemoveValue => return None,
         }
@@ -229,13 +231,10 @@ impl Change {
             }
             Command::Set => *section.value_or_new(option) = Value::Single(value.into()),
             Command::Append => section.value_or_new(option).push(value),
-            Command::Remove => match (section.value_mut(option)?, &self.value) {
-                (Value::List(items), Some(position)) => {
-                    let position = match leading_number(position) {
-                        Some((number, [])) => usize::try_from(number).unwrap_or(usize::MAX),
-                        _ => usize::MAX,
-                    };
-                    if position < items.len() {
+            Command::Remove => match section.value_mut(option)? {
+                Value::List(items) if !value.is_empty() => {
+                    let position = leading_number(value).and_then(|at| usize::try_from(at).ok());
+                    if let Some(position) = position.filter(|&at| at < items.len()) {
                         items.remove(position);
                     }
                 }

@@ -10,7 +10,7 @@ use crate::lookup::SectionKey;
 use crate::name::{generated, is_package_name, is_recordable};
 use crate::package::Package;
 use crate::pending::{marker, Count, Pending};
-use crate::store::{Access, Locked, Replacement};
+use crate::store::{Access, Locked, Replacement, Stamp};
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::Path;
@@ -39,11 +39,38 @@ impl Cursor {
         if loaded.changes.is_empty() {
             return Ok(());
         }
-        let config = Locked::open(self.path_of(&loaded.address), Access::Shared)?;
+        let mut config = Locked::lock(self.path_of(&loaded.address), Access::Shared)?;
+        if self.stamps(&loaded.address) == loaded.stamps && self.append_to_known(loaded)? {
+            return Ok(());
+        }
+        if let Some(config) = &mut config {
+            config.read()?;
+        }
         let text = config.as_ref().map_or(&[][..], |config| &config.content);
         self.settle(&loaded.address, text)?;
         let mut saved = self.open_saved(loaded)?;
+        saved.read()?;
         self.append_changes(loaded, text, &mut saved)
+    }
+
+    /// Writes the unsaved changes to a file that need not be read, because nobody has changed it since this cursor read it
+    /// or wrote to it. False if somebody has, meanwhile.
+    fn append_to_known(&self, loaded: &mut Loaded) -> Result<bool, Error> {
+        let saved = self.open_saved(loaded)?;
+        let Some(known) = loaded.stamps.last_mut() else {
+            return Ok(false);
+        };
+        let unchanged = match known {
+            Some(known) => *known == saved.stamp,
+            None => saved.stamp.length == 0,
+        };
+        if unchanged {
+            let text = lines(loaded.package.name(), &loaded.changes);
+            append_at(&saved, saved.stamp.length, &text)?;
+            loaded.changes.clear();
+            *known = saved.file.metadata().ok().as_ref().map(Stamp::of);
+        }
+        Ok(unchanged)
     }
 
     /// Removes changes that a commit has left because it was killed when all was done but this. The comment behind them
@@ -51,7 +78,7 @@ impl Cursor {
     fn settle(&self, address: &str, config: &[u8]) -> Result<(), Error> {
         for folder in self.all_change_dirs() {
             let pending = self.read_pending(folder, address, config)?;
-            if !pending.is_some_and(|pending| pending.has_done()) {
+            if !pending.is_some_and(|(pending, _)| pending.has_done()) {
                 continue;
             }
             if let Some(file) = Locked::open(folder.join(address), Access::Exclusive)? {
@@ -96,10 +123,7 @@ impl Cursor {
             self.apply_all(&mut now, &loaded.address, config, Some(saved))?;
             rename_added(loaded, &now);
         }
-        let mut text = Vec::new();
-        for change in &loaded.changes {
-            change.write(loaded.package.name(), &mut text);
-        }
+        let text = lines(loaded.package.name(), &loaded.changes);
         append(saved, loaded.package.name(), &text)?;
         loaded.changes.clear();
         Ok(())
@@ -118,7 +142,9 @@ impl Cursor {
             let pending = match (same(folder, self.save_dir()), saved) {
                 (true, Some(saved)) => Some(Pending::read(package.name(), &saved.content, config)),
                 (true, None) => None,
-                (false, _) => self.read_pending(folder, address, config)?,
+                (false, _) => self
+                    .read_pending(folder, address, config)?
+                    .map(|(pending, _)| pending),
             };
             if let Some(pending) = pending {
                 count += pending.apply(package);
@@ -150,7 +176,8 @@ impl Cursor {
     }
 
     fn commit_loaded(&self, loaded: &mut Loaded) -> Result<Count, Error> {
-        let config = Locked::create(self.path_of(&loaded.address), 0o600)?;
+        let mut config = Locked::create(self.path_of(&loaded.address), 0o600)?;
+        config.read()?;
         let old = &config.content;
         self.settle(&loaded.address, old)?;
         let saved = if loaded.changes.is_empty() {
@@ -158,6 +185,7 @@ impl Cursor {
             Locked::open(path, Access::Exclusive)?
         } else {
             let mut saved = self.open_saved(loaded)?;
+            saved.read()?;
             self.append_changes(loaded, old, &mut saved)?;
             Some(saved)
         };
@@ -239,40 +267,28 @@ impl Cursor {
     /// # Errors
     /// [`Error::Invalid`] for an impossible name, [`Error::Io`].
     pub fn replace(&mut self, package: &Package) -> Result<(), Error> {
-        self.rewrite(package, |_, _| Ok(package.to_text()))
-    }
-
-    /// Adds a package to its configuration file as if its text stood behind the other: named sections go on, lists grow.
-    /// Pending changes stay pending.
-    ///
-    /// # Errors
-    /// As for [`Cursor::replace`]; [`Error::Parse`] for an error in the file, [`Error::Duplicate`] if it has a section of
-    /// the same name and another type.
-    pub fn merge(&mut self, package: &Package) -> Result<(), Error> {
-        self.rewrite(package, |cursor, old| {
-            let (mut whole, _) = cursor.parse(package.name(), old)?;
-            // All that can be wrong with it now is that a section is of another type.
-            let merged = whole.merge(&package.to_text());
-            merged.map_err(|_| Error::Duplicate { what: "section" })?;
-            Ok(whole.to_text())
-        })
-    }
-
-    fn rewrite(
-        &mut self,
-        package: &Package,
-        new: impl FnOnce(&Cursor, &[u8]) -> Result<Vec<u8>, Error>,
-    ) -> Result<(), Error> {
         let address = package.name();
         if !is_package_name(address.as_bytes()) {
             return Err(Error::Invalid { what: "package" });
         }
-        let config = Locked::create(self.path_of(address), 0o600)?;
-        self.settle(address, &config.content)?;
-        config.replace(&new(self, &config.content)?)?;
+        let mut config = Locked::create(self.path_of(address), 0o600)?;
+        if !is_direct(address) {
+            config.read()?;
+            self.settle(address, &config.content)?;
+        }
+        config.replace(&package.to_text())?;
         self.unload(address);
         Ok(())
     }
+}
+
+/// The lines of changes in the file of pending changes of a package.
+fn lines(package: &str, changes: &[Change]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for change in changes {
+        change.write(package, &mut text);
+    }
+    text
 }
 
 /// Adds text to a file of pending changes. If that fails, the file is as it was.
@@ -283,15 +299,20 @@ fn append(saved: &mut Locked, package: &str, text: &[u8]) -> Result<(), Error> {
         added.push(b'\n');
     }
     added.extend_from_slice(text);
-    let written = saved
-        .file
-        .write_all_at(&added, end as u64)
-        .map_err(Error::io(&saved.path));
+    let written = append_at(saved, end as u64, &added);
     saved.content.truncate(end);
     if written.is_ok() {
         saved.content.append(&mut added);
     }
-    written.and(saved.set_len(saved.content.len()))
+    written
+}
+
+/// The same, where the text is known to end.
+fn append_at(saved: &Locked, end: u64, text: &[u8]) -> Result<(), Error> {
+    let written = saved.file.write_all_at(text, end);
+    let length = if written.is_ok() { text.len() } else { 0 };
+    let cut = saved.set_len(end as usize + length);
+    written.map_err(Error::io(&saved.path)).and(cut)
 }
 
 /// Replaces a configuration by one that holds all saved changes, which do not count from that moment on.

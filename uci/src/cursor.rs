@@ -9,7 +9,7 @@ use crate::error::{Error, ParseError};
 use crate::name::is_package_name;
 use crate::package::Package;
 use crate::pending::Pending;
-use crate::store::{Access, Locked};
+use crate::store::{Access, Locked, Stamp};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -63,6 +63,8 @@ pub(crate) struct Loaded {
     pub changes: Vec<Change>,
     /// The errors that lenient reading passed over.
     pub passed_over: Vec<ParseError>,
+    /// What this is read from, and what it has been saved to since.
+    pub stamps: Vec<Option<Stamp>>,
 }
 
 impl Default for Cursor {
@@ -195,6 +197,15 @@ impl Cursor {
         found.map(|index| self.packages.remove(index)).is_some()
     }
 
+    /// Whether a package is loaded and, as far as the times and lengths of its files tell, nobody else has changed them
+    /// since. If not, [`Cursor::load`] tells what is in them now.
+    pub fn is_current(&self, package: &str) -> bool {
+        self.find(package).is_some_and(|index| {
+            let loaded = &self.packages[index];
+            loaded.stamps == self.stamps(&loaded.address)
+        })
+    }
+
     /// Changes a package in memory; it is loaded if it is not.
     ///
     /// # Errors
@@ -221,7 +232,7 @@ impl Cursor {
         if !is_direct(address) {
             let config = self.read_config(address)?;
             for folder in self.all_change_dirs() {
-                if let Some(pending) = self.read_pending(folder, address, &config.content)? {
+                if let Some((pending, _)) = self.read_pending(folder, address, &config.content)? {
                     all.extend(pending.changes().cloned());
                 }
             }
@@ -262,11 +273,14 @@ impl Cursor {
     fn read_package(&self, address: Box<str>) -> Result<Loaded, Error> {
         let config = self.read_config(&address)?;
         let (mut package, passed_over) = self.parse(&address, &config.content)?;
+        let mut stamps = vec![Some(config.stamp)];
         if !is_direct(&address) {
             for folder in self.all_change_dirs() {
-                if let Some(pending) = self.read_pending(folder, &address, &config.content)? {
+                let pending = self.read_pending(folder, &address, &config.content)?;
+                if let Some((pending, _)) = &pending {
                     pending.apply(&mut package);
                 }
+                stamps.push(pending.map(|(_, stamp)| stamp));
             }
         }
         Ok(Loaded {
@@ -274,7 +288,18 @@ impl Cursor {
             package,
             changes: Vec::new(),
             passed_over,
+            stamps,
         })
+    }
+
+    /// The files of a package as they are now: the configuration, then the pending changes of each folder.
+    pub(crate) fn stamps(&self, address: &str) -> Vec<Option<Stamp>> {
+        let mut stamps = vec![Stamp::at(&self.path_of(address))];
+        if !is_direct(address) {
+            let folders = self.all_change_dirs();
+            stamps.extend(folders.map(|folder| Stamp::at(&folder.join(address))));
+        }
+        stamps
     }
 
     /// The file of a package.
@@ -299,24 +324,31 @@ impl Cursor {
         }
     }
 
-    /// The file of pending changes in a folder, if there is one that may be read.
+    /// The file of pending changes in a folder, if there is one that may be read. Its stamp is none that a file can have
+    /// if somebody left it so that it must be put in order before changes are added.
     pub(crate) fn read_pending(
         &self,
         folder: &Path,
         address: &str,
         configuration: &[u8],
-    ) -> Result<Option<Pending>, Error> {
-        match Locked::open(folder.join(address), Access::Shared) {
+    ) -> Result<Option<(Pending, Stamp)>, Error> {
+        let file = match Locked::open(folder.join(address), Access::Shared) {
             // Users who may read the configuration need not know about changes that are only pending.
-            Err(Error::Io { error, .. }) if error.kind() == ErrorKind::PermissionDenied => Ok(None),
-            other => Ok(
-                other?.map(|file| Pending::read(name_of(address), &file.content, configuration))
-            ),
-        }
+            Err(Error::Io { error, .. }) if error.kind() == ErrorKind::PermissionDenied => None,
+            other => other?,
+        };
+        Ok(file.map(|file| {
+            let pending = Pending::read(name_of(address), &file.content, configuration);
+            let stamp = match pending.is_plain(&file.content) {
+                true => file.stamp,
+                false => Stamp::default(),
+            };
+            (pending, stamp)
+        }))
     }
 
     /// Where the file of a package is.
-    pub(crate) fn path_of(&self, address: &str) -> PathBuf {
+    pub fn path_of(&self, address: &str) -> PathBuf {
         if is_direct(address) {
             return address.into();
         }

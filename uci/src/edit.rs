@@ -1,6 +1,7 @@
 //! Changes a package and records how.
 //!
-//! Every change is checked before anything happens, made at once in memory, and recorded unless it changed nothing.
+//! Every change is checked before anything happens, made at once in memory, and recorded; a value, a type or a position
+//! that is so already is not.
 
 use crate::change::{Aliases, Change, Command};
 use crate::error::Error;
@@ -29,8 +30,8 @@ use crate::value::Value;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Edit<'a> {
-    package: &'a mut Package,
-    changes: &'a mut Vec<Change>,
+    pub(crate) package: &'a mut Package,
+    pub(crate) changes: &'a mut Vec<Change>,
 }
 
 impl<'a> Edit<'a> {
@@ -91,7 +92,8 @@ impl<'a> Edit<'a> {
     /// Sets an option, where it stands or at the end of its section. An empty value removes it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a missing section, an impossible option name, or control characters in the value.
+    /// [`Error::NotFound`] for a missing section; [`Error::Invalid`] for an impossible option name, or control characters
+    /// in the value.
     pub fn set(
         &mut self,
         section: &str,
@@ -132,7 +134,7 @@ impl<'a> Edit<'a> {
     fn set_items(&mut self, section: &str, option: &str, items: &[&[u8]]) -> Result<(), Error> {
         check_option(option, b"")?;
         check(items.iter().all(|item| is_value(item)), "value")?;
-        let name = self.holder(section)?;
+        let name = self.existing(section)?;
         let old = self.package.get(&name, option);
         if old.is_some_and(|old| old.is_list() && old.items().eq(items.iter().copied())) {
             return Ok(());
@@ -169,7 +171,8 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
-    /// Removes every item that equals this one from a list. It is no error if there is none.
+    /// Removes every item that equals this one from a list. It is no error if there is none; a list is recorded as
+    /// changed all the same, for it may hold the item by the time the change is committed.
     ///
     /// # Errors
     /// As for [`Edit::set`].
@@ -181,8 +184,7 @@ impl<'a> Edit<'a> {
     ) -> Result<(), Error> {
         let item = item.as_ref();
         let name = self.holder_of(section, option, item)?;
-        let old = self.package.get(&name, option);
-        if old.is_some_and(|old| old.is_list() && old.items().any(|other| other == item)) {
+        if self.package.get(&name, option).is_some_and(Value::is_list) {
             self.make(Command::RemoveValue, &name, Some(option), Some(item));
         }
         Ok(())
@@ -248,9 +250,6 @@ impl<'a> Edit<'a> {
         if other.is_some() && other != id {
             return Err(Error::Duplicate { what: "section" });
         }
-        if other.is_some() {
-            return Ok(());
-        }
         self.make(Command::Rename, &name, None, Some(new_name.as_bytes()));
         Ok(())
     }
@@ -258,15 +257,11 @@ impl<'a> Edit<'a> {
     /// Renames an option where it stands.
     ///
     /// # Errors
-    /// As for [`Edit::rename_section`]; [`Error::Invalid`] if the section does not exist.
+    /// As for [`Edit::rename_section`].
     pub fn rename(&mut self, section: &str, option: &str, new_name: &str) -> Result<(), Error> {
-        self.holder(section)?;
         let name = self.existing_option(section, option)?;
         check(is_name(new_name.as_bytes()), "name")?;
-        if new_name == option {
-            return Ok(());
-        }
-        if self.package.get(&name, new_name).is_some() {
+        if new_name != option && self.package.get(&name, new_name).is_some() {
             return Err(Error::Duplicate { what: "option" });
         }
         self.make(
@@ -278,15 +273,17 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
-    /// Moves a section to a position among all, from 0; too large means last.
+    /// Moves a section to a position among all, from 0; too large means last, negative first. The position is recorded as
+    /// it is given, unless the section stands there.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the section does not exist.
-    pub fn reorder(&mut self, section: &str, position: usize) -> Result<(), Error> {
-        let name = self.holder(section)?;
+    /// As for [`Edit::remove_section`].
+    pub fn reorder(&mut self, section: &str, position: i32) -> Result<(), Error> {
+        let name = self.existing(section)?;
         let id = self.find(&name)?;
-        let position = position.min(self.package.len().saturating_sub(1));
-        if id.and_then(|id| self.package.sections.position(id)) != Some(position) {
+        let last = self.package.len().saturating_sub(1);
+        let place = usize::try_from(position).unwrap_or(0).min(last);
+        if id.and_then(|id| self.package.sections.position(id)) != Some(place) {
             let position = position.to_string();
             self.make(Command::Reorder, &name, None, Some(position.as_bytes()));
         }
@@ -318,18 +315,10 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// The same, for changes inside the section: without it they make no sense.
-    fn holder(&self, section: &str) -> Result<String, Error> {
-        self.existing(section).map_err(|error| match error {
-            Error::NotFound { what } => Error::Invalid { what },
-            other => other,
-        })
-    }
-
     /// The same, where an option may get a value.
     fn holder_of(&self, section: &str, option: &str, value: &[u8]) -> Result<String, Error> {
         check_option(option, value)?;
-        self.holder(section)
+        self.existing(section)
     }
 
     fn existing_option(&self, section: &str, option: &str) -> Result<String, Error> {

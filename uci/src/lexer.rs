@@ -213,6 +213,63 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')
 }
 
+/// Finds where logical lines end, in text that comes in pieces: line feeds in quotes and behind a backslash do not count.
+///
+/// ```
+/// let mut end = uci::LineEnd::default();
+/// assert_eq!(end.find(b"set network.lan.text='two"), None);
+/// assert_eq!(end.find(b"\nlines' # isn't it\ncommit\n"), Some(19));
+/// assert_eq!(end.find(b"commit\n"), Some(7));
+/// ```
+#[derive(Default)]
+pub struct LineEnd {
+    state: State,
+}
+
+/// Where in a logical line the reader is.
+#[derive(Clone, Copy, Default)]
+enum State {
+    #[default]
+    Plain,
+    Single,
+    Double,
+    Comment,
+    /// Behind a backslash, inside of double quotes or not.
+    Escape(bool),
+    /// The same, and behind a carriage return.
+    EscapedReturn(bool),
+}
+
+impl LineEnd {
+    /// How many bytes of the next piece belong to the logical line, if it ends there.
+    pub fn find(&mut self, piece: &[u8]) -> Option<usize> {
+        let end = piece.iter().position(|&byte| self.step(byte))?;
+        self.state = State::Plain;
+        Some(end + 1)
+    }
+
+    fn step(&mut self, byte: u8) -> bool {
+        let inside = |double| if double { State::Double } else { State::Plain };
+        self.state = match (self.state, byte) {
+            (State::Escape(double), b'\r') => State::EscapedReturn(double),
+            (State::Escape(double), _) | (State::EscapedReturn(double), b'\n') => inside(double),
+            (State::EscapedReturn(double), _) => {
+                self.state = inside(double);
+                return self.step(byte);
+            }
+            (State::Plain | State::Comment, b'\n') => return true,
+            (State::Plain, b'\'') => State::Single,
+            (State::Plain, b'"') => State::Double,
+            (State::Plain, b'#') => State::Comment,
+            (State::Plain, b'\\') => State::Escape(false),
+            (State::Double, b'\\') => State::Escape(true),
+            (State::Single, b'\'') | (State::Double, b'"') => State::Plain,
+            (state, _) => state,
+        };
+        false
+    }
+}
+
 /// Splits text into statements and their words, unquoted, by the rules of configuration files: what `uci batch` reads.
 ///
 /// ```

@@ -65,7 +65,7 @@ fn index(number: &[u8]) -> Option<i32> {
     if number.is_empty() {
         return Some(0);
     }
-    let (value, rest) = leading_number(number)?;
+    let (value, rest) = split_number(number)?;
     rest.is_empty().then_some(value)
 }
 
@@ -73,7 +73,7 @@ fn index(number: &[u8]) -> Option<i32> {
 const LARGE: i32 = 100_000_000;
 
 /// The number at the beginning of a text, with blanks and a sign before it, and what follows.
-pub(crate) fn leading_number(text: &[u8]) -> Option<(i32, &[u8])> {
+fn split_number(text: &[u8]) -> Option<(i32, &[u8])> {
     let text = text.trim_ascii_start();
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -94,10 +94,9 @@ pub(crate) fn leading_number(text: &[u8]) -> Option<(i32, &[u8])> {
     Some((if negative { -value } else { value }, rest))
 }
 
-/// A position as users give it: leading digits count, anything else is 0, and what is negative comes first.
-pub fn position(text: &[u8]) -> usize {
-    let number = leading_number(text).map_or(0, |(number, _)| number);
-    usize::try_from(number).unwrap_or(0)
+/// The decimal number at the beginning of a text, with blanks and a sign before it: a position as users give it.
+pub fn leading_number(text: &[u8]) -> Option<i32> {
+    split_number(text).map(|(number, _)| number)
 }
 
 /// An address: `package[.section[.option]][=value]`.
@@ -117,8 +116,8 @@ impl<'a> Lookup<'a> {
     /// Reads an address.
     ///
     /// # Errors
-    /// [`Error::Syntax`] if it has more than three parts, an impossible option name, or control characters in the value;
-    /// [`Error::Invalid`] if the package or the section cannot be called so.
+    /// [`Error::Syntax`] if it has more than three parts, an impossible package or option name, or control characters in
+    /// the value; [`Error::Invalid`] if the section cannot be called so.
     ///
     /// ```
     /// use uci::{Lookup, SectionKey};
@@ -139,11 +138,8 @@ impl<'a> Lookup<'a> {
             return Err(Error::Syntax);
         }
         let (package, rest) = split_package(path);
-        if !is_type(package) {
-            return Err(Error::Invalid { what: "package" });
-        }
         let mut lookup = Lookup {
-            package: text(package),
+            package: name_of_package(package)?,
             section: None,
             option: None,
             value,
@@ -162,6 +158,22 @@ impl<'a> Lookup<'a> {
             lookup.section = Some(SectionKey::parse(section)?);
         }
         Ok(lookup)
+    }
+
+    /// Reads only which package an address is about, whatever follows.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] if no package can be called so.
+    pub fn package(address: &'a [u8]) -> Result<&'a str, Error> {
+        let path = split(address, 0, b'=').map_or(address, |(path, _)| path);
+        name_of_package(split_package(path).0)
+    }
+}
+
+fn name_of_package(name: &[u8]) -> Result<&str, Error> {
+    match is_type(name) {
+        true => Ok(text(name)),
+        false => Err(Error::Syntax),
     }
 }
 

@@ -104,6 +104,12 @@ impl Pending {
         self.done
     }
 
+    /// Whether nothing has to be done before lines are added behind the last one.
+    pub fn is_plain(&self, file: &[u8]) -> bool {
+        let ends = file.last().is_none_or(|&byte| byte == b'\n');
+        !self.done && ends && self.end(file) == file.len()
+    }
+
     /// The changes that count.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
         self.lines.iter().filter_map(|line| match &line.content {

@@ -6,7 +6,7 @@
 use crate::error::Error;
 use crate::name::push_hex;
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{fchown, MetadataExt, OpenOptionsExt};
@@ -24,21 +24,48 @@ pub(crate) enum Access {
     Create(u32),
 }
 
+/// Tells a file, as it is, from every other file and from itself after a change.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(crate) struct Stamp {
+    file: (u64, u64),
+    changed: (i64, i64),
+    pub length: u64,
+}
+
+impl Stamp {
+    /// That of an open file.
+    pub fn of(metadata: &Metadata) -> Stamp {
+        Stamp {
+            file: (metadata.dev(), metadata.ino()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            length: metadata.len(),
+        }
+    }
+
+    /// That of the file that a path names now, if there is one.
+    pub fn at(path: &Path) -> Option<Stamp> {
+        fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata))
+    }
+}
+
 /// A locked file, and what it holds.
 pub(crate) struct Locked {
     pub path: PathBuf,
     pub file: File,
+    pub stamp: Stamp,
+    /// Empty where the file has been locked only.
     pub content: Vec<u8>,
 }
 
 impl Locked {
-    /// Opens a regular file, waits for its lock, and reads it; nothing if it is missing.
-    pub fn open(path: PathBuf, access: Access) -> Result<Option<Locked>, Error> {
-        match open(&path, access).and_then(|file| Ok((read(&file)?, file))) {
-            Ok((content, file)) => Ok(Some(Locked {
+    /// Opens a regular file and waits for its lock; nothing if it is missing.
+    pub fn lock(path: PathBuf, access: Access) -> Result<Option<Locked>, Error> {
+        match open(&path, access) {
+            Ok((file, stamp)) => Ok(Some(Locked {
                 path,
                 file,
-                content,
+                stamp,
+                content: Vec::new(),
             })),
             Err(error) => match error.kind() {
                 ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(None),
@@ -47,12 +74,27 @@ impl Locked {
         }
     }
 
-    /// The same for a file that is created if it is missing.
+    /// The same, and reads it.
+    pub fn open(path: PathBuf, access: Access) -> Result<Option<Locked>, Error> {
+        let mut locked = Locked::lock(path, access)?;
+        if let Some(locked) = &mut locked {
+            locked.read()?;
+        }
+        Ok(locked)
+    }
+
+    /// Opens a file, which is created if it is missing, and waits for its lock.
     pub fn create(path: PathBuf, mode: u32) -> Result<Locked, Error> {
-        match Locked::open(path.clone(), Access::Create(mode))? {
+        match Locked::lock(path.clone(), Access::Create(mode))? {
             Some(locked) => Ok(locked),
             None => Err(Error::io(&path)(ErrorKind::NotFound.into())),
         }
+    }
+
+    /// Reads it.
+    pub fn read(&mut self) -> Result<(), Error> {
+        self.content = read(&self.file).map_err(Error::io(&self.path))?;
+        Ok(())
     }
 
     pub fn set_len(&self, length: usize) -> Result<(), Error> {
@@ -79,7 +121,7 @@ impl Locked {
     }
 }
 
-fn open(path: &Path, access: Access) -> io::Result<File> {
+fn open(path: &Path, access: Access) -> io::Result<(File, Stamp)> {
     let mut options = OpenOptions::new();
     options.read(true);
     if access != Access::Shared {
@@ -99,7 +141,9 @@ fn open(path: &Path, access: Access) -> io::Result<File> {
         // Whoever had the lock may have put another file in place.
         let own = file.metadata()?;
         match fs::metadata(path) {
-            Ok(other) if own.dev() == other.dev() && own.ino() == other.ino() => return Ok(file),
+            Ok(other) if own.dev() == other.dev() && own.ino() == other.ino() => {
+                return Ok((file, Stamp::of(&own)));
+            }
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }

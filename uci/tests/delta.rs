@@ -44,6 +44,8 @@ fn every_sign() {
     assert!(applied("-p.s1.arr='0'").contains("\tlist arr 'b'\n\tlist arr 'a'\n"));
     assert_eq!(applied("-p.s1.arr='9'"), applied(""));
     assert_eq!(applied("-p.s1.arr='x'"), applied(""));
+    assert_eq!(applied("-p.s1.arr='1x'"), applied("-p.s1.arr='1'"));
+    assert!(!applied("-p.s1.arr=''").contains("arr"));
     assert!(!applied("-p.s1.foo='7'").contains("foo"));
     assert!(applied("@p.s1='new'").contains("config demo 'new'\n\toption foo"));
     assert!(applied("@p.cfg02a18a='new'").contains("config demo 'new'\n\nconfig demo 's3'"));

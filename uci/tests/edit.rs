@@ -98,7 +98,11 @@ fn what_is_recorded() {
         lines(|edit| edit.remove_value("s1", "arr", "a")),
         "~p.s1.arr='a'\n"
     );
-    assert_eq!(lines(|edit| edit.remove_value("s1", "arr", "z")), "");
+    assert_eq!(
+        lines(|edit| edit.remove_value("s1", "arr", "z")),
+        "~p.s1.arr='z'\n"
+    );
+    assert_eq!(lines(|edit| edit.remove_value("s1", "foo", "x")), "");
     assert_eq!(lines(|edit| edit.remove_value("s1", "none", "z")), "");
     assert_eq!(lines(|edit| edit.remove_section("@[0]")), "-p.s1\n");
     assert_eq!(lines(|edit| edit.remove("s1", "arr")), "-p.s1.arr\n");
@@ -115,15 +119,24 @@ fn what_is_recorded() {
         lines(|edit| edit.rename_section("@[1]", "new")),
         "@p.cfg02a18a='new'\n"
     );
-    assert_eq!(lines(|edit| edit.rename_section("s1", "s1")), "");
+    assert_eq!(
+        lines(|edit| edit.rename_section("s1", "s1")),
+        "@p.s1='s1'\n"
+    );
     assert_eq!(
         lines(|edit| edit.rename("s1", "foo", "bar")),
         "@p.s1.foo='bar'\n"
     );
-    assert_eq!(lines(|edit| edit.rename("s1", "foo", "foo")), "");
+    assert_eq!(
+        lines(|edit| edit.rename("s1", "foo", "foo")),
+        "@p.s1.foo='foo'\n"
+    );
     assert_eq!(lines(|edit| edit.reorder("s1", 1)), "^p.s1='1'\n");
     assert_eq!(lines(|edit| edit.reorder("s1", 0)), "");
+    assert_eq!(lines(|edit| edit.reorder("s1", 99)), "^p.s1='99'\n");
+    assert_eq!(lines(|edit| edit.reorder("s3", -7)), "^p.s3='-7'\n");
     assert_eq!(lines(|edit| edit.reorder("s3", 99)), "");
+    assert_eq!(lines(|edit| edit.reorder("s1", -7)), "");
 }
 
 #[test]
@@ -139,19 +152,21 @@ fn positions_are_kept() {
 #[test]
 fn what_is_refused() {
     use Kind::*;
-    for what in [
-        "", "a-b", "@demo", "@demo[x]", "@demo[9]", "@a b[0]", "none",
+    for (what, kind) in [
+        ("", Invalid),
+        ("a-b", Invalid),
+        ("@demo", Invalid),
+        ("@demo[x]", Invalid),
+        ("@a b[0]", Invalid),
+        ("@demo[9]", NotFound),
+        ("none", NotFound),
     ] {
-        assert_eq!(
-            refused(|edit| edit.set(what, "o", "v")),
-            Invalid,
-            "{what:?}"
-        );
-        assert_eq!(refused(|edit| edit.append(what, "o", "v")), Invalid);
-        assert_eq!(refused(|edit| edit.remove_value(what, "o", "v")), Invalid);
-        assert_eq!(refused(|edit| edit.set_list(what, "o", &["v"])), Invalid);
-        assert_eq!(refused(|edit| edit.reorder(what, 1)), Invalid);
-        assert_eq!(refused(|edit| edit.rename(what, "o", "v")), Invalid);
+        assert_eq!(refused(|edit| edit.set(what, "o", "v")), kind, "{what:?}");
+        assert_eq!(refused(|edit| edit.append(what, "o", "v")), kind);
+        assert_eq!(refused(|edit| edit.remove_value(what, "o", "v")), kind);
+        assert_eq!(refused(|edit| edit.set_list(what, "o", &["v"])), kind);
+        assert_eq!(refused(|edit| edit.reorder(what, 1)), kind);
+        assert_eq!(refused(|edit| edit.rename(what, "o", "v")), kind);
         if what != "none" {
             assert_eq!(refused(|edit| edit.set_section(what, "t")), Invalid);
         }

@@ -9,6 +9,7 @@ mod examples;
 mod format;
 mod power;
 mod properties;
+mod reference;
 mod scale;
 mod support;
 mod tool;

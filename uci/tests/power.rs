@@ -41,16 +41,20 @@ fn strace(options: &[&str], output: &Path, router: &Router, words: &[&str]) -> E
 }
 
 /// A router before the run.
-fn fresh() -> Router {
+fn fresh(words: &[&str]) -> Router {
     let router = Router::with("p", OLD);
     router.write("save/p", CHANGES);
-    router.write("input", "package p\nconfig t imported\n");
+    let input = match words.contains(&"batch") {
+        true => "set p.s3.o=v\nset p.s3.q=w\n",
+        false => "package p\nconfig t imported\n",
+    };
+    router.write("input", input);
     router
 }
 
 /// All system calls of a run, in order, with the first at or after which the tool deals with our files.
 fn calls(words: &[&str]) -> (Vec<Call>, usize) {
-    let router = fresh();
+    let router = fresh(words);
     let log = router.path("log");
     assert!(strace(&[], &log, &router, words).success());
     let (mut counts, mut calls, mut first) = (HashMap::<String, usize>::new(), Vec::new(), None);
@@ -83,7 +87,7 @@ fn each(
             continue;
         }
         for how in how {
-            let router = fresh();
+            let router = fresh(words);
             let inject = format!("inject={name}:{how}:when={number}");
             let trace = format!("trace={name}");
             let log = router.path("log");
@@ -209,5 +213,54 @@ fn an_import_killed_or_failing_at_every_system_call() {
     };
     let kills = each(&["import"], &["signal=KILL"], true, check);
     let failures = each(&["import"], &["error=EIO", "error=ENOSPC"], false, check);
+    println!("{kills} kills, {failures} failures");
+}
+
+/// The second line does not read again what the first has written.
+#[test]
+fn a_batch_killed_or_failing_at_every_system_call() {
+    if emulated() {
+        return;
+    }
+    let lines = ["p.s3.o='v'\n", "p.s3.q='w'\n"];
+    let check = |router: &Router, status: ExitStatus, how: &str| {
+        let saved = router.read("save/p");
+        let made = saved.strip_prefix(CHANGES).expect("the changes of others");
+        let all = lines.concat();
+        assert!(
+            ["", lines[0], lines[1], &all].contains(&made),
+            "{how}: {saved}"
+        );
+        // A batch tells of a command that failed, and goes on.
+        assert!(status.signal().is_none() || made != lines[1], "{how}");
+        assert_eq!(router.read("config/p"), OLD, "{how}");
+    };
+    let kills = each(&["batch"], &["signal=KILL"], true, check);
+    let failures = each(
+        &["batch"],
+        &["error=EIO", "error=ENOSPC", "error=EINTR"],
+        false,
+        check,
+    );
+    println!("{kills} kills, {failures} failures");
+    assert!(kills > 60, "{kills}");
+}
+
+#[test]
+fn a_merging_import_killed_or_failing_at_every_system_call() {
+    if emulated() {
+        return;
+    }
+    let line = "p.imported='t'\n";
+    let check = |router: &Router, status: ExitStatus, how: &str| {
+        let saved = router.read("save/p");
+        let all = format!("{CHANGES}{line}");
+        assert!(saved == CHANGES || saved == all, "{how}: {saved}");
+        assert!(!status.success() || saved == all, "{how}");
+        assert_eq!(router.read("config/p"), OLD, "{how}");
+    };
+    let words = ["-m", "import", "p"];
+    let kills = each(&words, &["signal=KILL"], true, check);
+    let failures = each(&words, &["error=EIO", "error=ENOSPC"], false, check);
     println!("{kills} kills, {failures} failures");
 }

@@ -40,7 +40,7 @@ enum Step {
     RemoveItem(usize, usize, usize),
     Remove(usize, Option<usize>),
     Rename(usize, Option<usize>, String),
-    Reorder(usize, usize),
+    Reorder(usize, i32),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -60,7 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(at, option)| Step::Remove(at, option)),
         (number(), proptest::option::of(number()), name())
             .prop_map(|(at, option, name)| Step::Rename(at, option, name)),
-        (number(), number()).prop_map(|(at, to)| Step::Reorder(at, to)),
+        (number(), -2..9i32).prop_map(|(at, to)| Step::Reorder(at, to)),
     ]
 }
 
@@ -148,5 +148,58 @@ proptest! {
         let strict = Package::parse("p", text.as_bytes());
         prop_assert_eq!(strict.is_ok(), errors.is_empty());
         prop_assert!(Package::parse("p", &package.to_text()).is_ok_and(|read| read == package));
+    }
+
+    /// Text that comes in pieces is split into the statements that the whole has.
+    #[test]
+    fn lines_of_pieces_have_the_statements_of_the_whole(
+        pieces in vec("(a| |\t|\n|\r|'|\"|\\\\|#|;|\\\\\r\n|\\\\\n){0,12}", 0..8)
+    ) {
+        let whole = pieces.concat();
+        let (mut end, mut line, mut lines) = (uci::LineEnd::default(), Vec::new(), Vec::new());
+        for piece in &pieces {
+            let mut rest = piece.as_bytes();
+            while let Some(length) = end.find(rest) {
+                line.extend_from_slice(&rest[..length]);
+                lines.push(std::mem::take(&mut line));
+                rest = &rest[length..];
+            }
+            line.extend_from_slice(rest);
+        }
+        lines.push(line);
+        prop_assert_eq!(lines.concat(), whole.as_bytes());
+        let words = |text: &[u8]| -> Vec<_> {
+            uci::Statements::new(text).map(|words| words.map_err(|error| error.reason)).collect()
+        };
+        let split: Vec<_> = lines.iter().flat_map(|line| words(line)).collect();
+        prop_assert_eq!(split, words(whole.as_bytes()));
+    }
+
+    /// What a text adds to a package, it adds to its pending changes.
+    #[test]
+    fn merged_texts_are_recorded(before in vec(step(), 0..20), added in vec(step(), 0..20)) {
+        let (a, _) = edited(&Package::new("p"), &before);
+        let a = Package::parse("p", &a.to_text()).expect("our own text");
+        let (text, _) = edited(&Package::new("other"), &added);
+        let (mut merged, mut changes) = (a.clone(), Vec::new());
+        let result = Edit::new(&mut merged, &mut changes).merge(&text.export());
+        let mut expected = a.clone();
+        match expected.merge(&text.export()) {
+            Ok(()) => {
+                prop_assert!(result.is_ok());
+                prop_assert_eq!(merged.to_text(), expected.to_text());
+            }
+            Err(error) => {
+                prop_assert_eq!(result, Err(error));
+                prop_assert!(merged == a && changes.is_empty());
+            }
+        }
+        let mut lines = Vec::new();
+        for change in &changes {
+            change.write("p", &mut lines);
+        }
+        let mut replayed = a;
+        prop_assert_eq!(uci::replay(&mut replayed, &lines).ignored, 0);
+        prop_assert!(replayed == merged);
     }
 }

@@ -1,5 +1,6 @@
 //! Large and hostile inputs: nothing takes time that grows with the square of their size.
 
+use crate::support::{emulated, Router};
 use std::time::{Duration, Instant};
 use uci::{Edit, Package};
 
@@ -7,7 +8,7 @@ use uci::{Edit, Package};
 const LIMIT: Duration = Duration::from_secs(40);
 
 fn size() -> usize {
-    if crate::support::emulated() {
+    if emulated() {
         10_000
     } else {
         100_000
@@ -16,11 +17,15 @@ fn size() -> usize {
 
 /// Runs a job and checks how long it took.
 fn quickly(what: &str, job: impl FnOnce()) {
+    within(LIMIT, what, job);
+}
+
+fn within(limit: Duration, what: &str, job: impl FnOnce()) {
     let start = Instant::now();
     job();
     let took = start.elapsed();
     println!("{what}: {} ms", took.as_millis());
-    assert!(took < LIMIT, "{what} took {took:?}");
+    assert!(took < limit, "{what} took {took:?}");
 }
 
 #[test]
@@ -117,5 +122,48 @@ fn hostile_texts() {
             let _ = uci::changes("p", text.as_bytes());
             let _ = uci::Lookup::parse(text.as_bytes());
         });
+    }
+}
+
+/// Every line is saved as it comes, and the next one sees it; yet no line reads again what the others have saved.
+#[test]
+fn batches_of_3000_lines() {
+    let limit = match emulated() {
+        true => LIMIT,
+        false => Duration::from_secs(3),
+    };
+    let many = "config k\n\toption a 'x'\n\tlist l 'y'\n".repeat(2000);
+    for others in ["", &many] {
+        for (what, line, lines, saved) in [
+            ("new options", "set p.s.oN=N\n", 3000, 3000),
+            ("one option", "set p.s.o=N\n", 3000, 3000),
+            (
+                "sections",
+                "add p t\nset p.@t[-1].o=N\nadd_list p.@t[-1].l=N\n",
+                1000,
+                3000,
+            ),
+            (
+                "answers",
+                "set p.sN=t\nset p.sN.o=v\nget p.sN.o\n",
+                1000,
+                2000,
+            ),
+        ] {
+            let router = Router::with("p", format!("config t s\n{others}"));
+            let text: String = (1..=lines)
+                .map(|number| line.replace('N', &number.to_string()))
+                .collect();
+            let run = router.uci(&["batch"]).stdin(text);
+            within(
+                limit,
+                &format!("{what}, {} bytes of others", others.len()),
+                || {
+                    let output = run.output();
+                    assert!(output.status.success() && output.stderr.is_empty());
+                },
+            );
+            assert_eq!(router.read("save/p").lines().count(), saved, "{what}");
+        }
     }
 }

@@ -131,10 +131,18 @@ impl Run {
 
     /// The usual end of a command that fails.
     pub fn fails(self, message: &str) {
-        self.stderr(&format!("uci: {message}\n")).status(1).ok();
+        self.fails_with(1, message);
     }
 
-    fn start(&self) -> Child {
+    /// The end of a command that fails with a status of its own.
+    pub fn fails_with(self, status: i32, message: &str) {
+        self.stderr(&format!("uci: {message}\n"))
+            .status(status)
+            .ok();
+    }
+
+    /// Starts the tool.
+    pub fn start(&self) -> Child {
         program(tool())
             .args(&self.words)
             .stdin(Stdio::piped())

@@ -1,9 +1,10 @@
-//! The commands of the tool. Each change is saved at once; a batch runs many commands over one view.
+//! The commands of the tool. Each change is saved at once, and each command sees the files as they are, in a batch too.
 
 use crate::options::Options;
 use crate::output::{self, Form};
 use crate::Failure;
-use std::io::{Read, Write};
+use std::io::Write;
+use std::path::Path;
 use uci::{Edit, Error, Lookup, Package, ParseError, Section, Statements, Value};
 
 type Outcome = Result<(), Failure>;
@@ -15,11 +16,16 @@ enum Found<'a> {
     Option(&'a Section, &'a str, &'a Value),
 }
 
+/// How many words a command of a batch may have.
+const WORDS: usize = 3;
+
 /// The tool at work.
 pub struct Tool {
     options: Options,
     /// What has not been printed yet.
     text: Vec<u8>,
+    /// The package in memory that was addressed by its path: it would stand in the way of another of its name.
+    direct: Option<String>,
 }
 
 impl Tool {
@@ -27,12 +33,16 @@ impl Tool {
         Tool {
             options,
             text: Vec::new(),
+            direct: None,
         }
     }
 
     pub fn run(&mut self) -> Outcome {
         let words = std::mem::take(&mut self.options.words);
-        self.command(&words)
+        match is_command(&words, b"batch") {
+            true => self.batch(),
+            false => self.command(&words),
+        }
     }
 
     /// Prints what commands had to say.
@@ -46,8 +56,11 @@ impl Tool {
 
     fn command(&mut self, words: &[Vec<u8>]) -> Outcome {
         let (name, arguments) = words.split_first().ok_or(Failure::Usage)?;
-        match (&name[..], arguments) {
-            (b"batch", []) => self.batch(),
+        match (&name.to_ascii_lowercase()[..], arguments) {
+            (b"help", _) => {
+                Failure::Help.report(false);
+                Ok(())
+            }
             (b"import", [] | [_]) => self.import(arguments.first()),
             (b"export", _) => self.each(arguments, Tool::export),
             (b"changes", _) => self.each(arguments, Tool::changes),
@@ -55,52 +68,74 @@ impl Tool {
             (b"show", []) => self.each(&[], |tool, name| tool.show(name.as_bytes())),
             (b"show", [address]) => self.show(address),
             (b"get", [address]) => self.get(address),
-            (b"add", [package, kind]) => self.add(package, kind),
+            (b"add", [package, kind]) => self.add(package, kind).map_err(|failure| match failure {
+                Failure::Uci(error) => Failure::Numbered(error),
+                other => other,
+            }),
             (b"revert", [address]) => self.revert(address),
             (b"set", [address]) => self.edit(address, set),
             (b"add_list", [address]) => self.edit(address, add_list),
             (b"del_list", [address]) => self.edit(address, del_list),
             (b"delete" | b"del", [address]) => self.edit(address, delete),
-            (b"rename", [address]) => self.edit(address, rename),
+            (b"rename" | b"ren", [address]) => self.edit(address, rename),
             (b"reorder", [address]) => self.edit(address, reorder),
             _ => Err(Failure::Usage),
         }
     }
 
-    /// Does something with the package that is given, or with all of them: then an error with one does not keep the
-    /// others from their turn.
+    /// Does something with the package that is given, or with all of them: then an error with one is told, and that is
+    /// all there is to it.
     fn each(&mut self, arguments: &[Vec<u8>], job: fn(&mut Tool, &str) -> Outcome) -> Outcome {
         match arguments {
             [] => {
-                let mut last = Ok(());
                 for name in self.options.cursor.list_configs()? {
                     if let Err(failure) = job(self, &name) {
-                        if let Err(earlier) = std::mem::replace(&mut last, Err(failure)) {
-                            earlier.report(self.options.quiet);
-                        }
+                        failure.report(self.options.quiet);
                     }
                 }
-                last
+                Ok(())
             }
-            [address] => job(self, Lookup::parse(address)?.package),
+            [address] => {
+                let package = self.find(address)?.package;
+                job(self, package)
+            }
             _ => Err(Failure::Usage),
         }
     }
 
-    /// Loads a package, and tells which errors in it are passed over.
+    /// A package as it is now. It is loaded, and the errors in it that are passed over are told, unless that has been done
+    /// and nobody has changed its files since.
     fn open(&mut self, package: &str) -> Result<&Package, Error> {
-        let known = self.options.cursor.package(package).is_some();
-        self.options.cursor.open(package)?;
-        if !known {
-            self.warn(self.options.cursor.passed_over(package));
+        let cursor = &mut self.options.cursor;
+        if let Some(other) = self.direct.take_if(|direct| direct != package) {
+            cursor.unload(&other);
+        }
+        if package.starts_with(['/', '.']) && self.direct.is_none() {
+            cursor.unload(package.rsplit('/').next().unwrap_or_default());
+            self.direct = Some(package.to_owned());
+        }
+        if !cursor.is_current(package) {
+            cursor.load(package)?;
+            let errors = self.options.cursor.passed_over(package);
+            self.warn(&self.options.cursor.path_of(package), errors);
         }
         self.options.cursor.open(package)
     }
 
-    fn warn(&self, errors: &[ParseError]) {
+    /// Reads an address, and opens its package: a missing one is told before a section that cannot be.
+    fn find<'a>(&mut self, address: &'a [u8]) -> Result<Lookup<'a>, Error> {
+        let lookup = Lookup::parse(address);
+        if !matches!(lookup, Err(Error::Syntax)) {
+            self.open(Lookup::package(address)?)?;
+        }
+        lookup
+    }
+
+    fn warn(&self, file: &Path, errors: &[ParseError]) {
         if !self.options.quiet {
-            for error in errors {
-                let _ = writeln!(std::io::stderr(), "uci: {error}");
+            for &error in errors {
+                let file = file.to_owned();
+                let _ = writeln!(std::io::stderr(), "{}", Error::Parse { file, error });
             }
         }
     }
@@ -116,9 +151,7 @@ impl Tool {
     }
 
     fn get(&mut self, address: &[u8]) -> Outcome {
-        if Lookup::parse(address)?.section.is_none() {
-            return Err(Error::Invalid { what: "section" }.into());
-        }
+        refuse_value(&self.find(address)?)?;
         self.read(address, |form, _, found, text| match found {
             Found::Package => {}
             Found::Section(section) => {
@@ -131,8 +164,7 @@ impl Tool {
 
     /// Finds what an address names and prints it.
     fn read(&mut self, address: &[u8], print: fn(&Form, &Package, Found, &mut Vec<u8>)) -> Outcome {
-        let lookup = Lookup::parse(address)?;
-        self.open(lookup.package)?;
+        let lookup = self.find(address)?;
         let options = &mut self.options;
         let form = Form {
             delimiter: &options.delimiter,
@@ -174,6 +206,9 @@ impl Tool {
 
     fn commit(&mut self, name: &str) -> Outcome {
         self.open(name)?;
+        if self.options.no_commit {
+            return Ok(());
+        }
         let count = self.options.cursor.commit(name)?;
         if count.made > 0 && count.ignored > 0 && !self.options.quiet {
             let _ = writeln!(
@@ -182,21 +217,24 @@ impl Tool {
                 count.ignored
             );
         }
+        // Sections without a name get new ones now.
+        self.options.cursor.unload(name);
         Ok(())
     }
 
     fn revert(&mut self, address: &[u8]) -> Outcome {
-        let lookup = Lookup::parse(address)?;
-        self.open(lookup.package)?;
+        let lookup = self.find(address)?;
+        refuse_value(&lookup)?;
         let key = lookup.section.map(|key| key.to_string());
         let cursor = &mut self.options.cursor;
         Ok(cursor.revert(lookup.package, key.as_deref(), lookup.option)?)
     }
 
     fn add(&mut self, package: &[u8], kind: &[u8]) -> Outcome {
-        let name = Lookup::parse(package)?.package;
-        let kind = std::str::from_utf8(kind).map_err(|_| Error::Invalid { what: "type" })?;
+        // The whole word is the name.
+        let name = std::str::from_utf8(package).map_err(|_| Error::Invalid { what: "package" })?;
         self.open(name)?;
+        let kind = std::str::from_utf8(kind).map_err(|_| Error::Invalid { what: "type" })?;
         let cursor = &mut self.options.cursor;
         cursor.edit(name)?.add_section(kind)?;
         self.save(name)?;
@@ -215,11 +253,10 @@ impl Tool {
         address: &[u8],
         change: fn(&mut Edit, &str, &Lookup) -> Result<(), Error>,
     ) -> Outcome {
-        let lookup = Lookup::parse(address)?;
-        self.open(lookup.package)?;
-        let key = lookup.section.ok_or(Error::Invalid { what: "section" })?;
+        let lookup = self.find(address)?;
+        let key = lookup.section.map(|key| key.to_string());
         let mut edit = self.options.cursor.edit(lookup.package)?;
-        change(&mut edit, &key.to_string(), &lookup)?;
+        change(&mut edit, &key.unwrap_or_default(), &lookup)?;
         self.save(lookup.package)
     }
 
@@ -233,69 +270,114 @@ impl Tool {
     }
 
     fn import(&mut self, name: Option<&Vec<u8>>) -> Outcome {
-        let input = self.input()?;
+        if name.is_none() && self.options.merge {
+            return Err(Failure::Usage);
+        }
+        let input = self.options.input.rest()?;
+        let file = self.options.input.path().to_owned();
         let wrong = |error| Error::Parse {
-            file: self.options.file.clone().unwrap_or_default(),
+            file: file.clone(),
             error,
         };
-        let packages = match name {
-            None => uci::import(&input).map_err(wrong)?,
-            Some(address) => {
-                let name = Lookup::parse(address)?.package;
-                if self.options.lenient {
-                    let (package, errors) = Package::parse_leniently(name, &input);
-                    self.warn(&errors);
-                    vec![package]
-                } else {
-                    vec![Package::parse(name, &input).map_err(wrong)?]
+        let lenient = self.options.lenient;
+        let (packages, errors) = match name {
+            None if lenient => uci::import_leniently(&input).map_err(wrong)?,
+            None => (uci::import(&input).map_err(wrong)?, Vec::new()),
+            Some(name) => {
+                // The whole word is the name.
+                let name = std::str::from_utf8(name).unwrap_or_default();
+                if !uci::name::is_package_name(name.as_bytes()) {
+                    return Err(Error::Invalid { what: "package" }.into());
                 }
+                if self.options.merge && self.exists(name)? {
+                    let mut edit = self.options.cursor.edit(name)?;
+                    let errors = match lenient {
+                        true => edit.merge_leniently(&input),
+                        false => edit.merge(&input).map(|()| Vec::new()).map_err(wrong)?,
+                    };
+                    self.warn(&file, &errors);
+                    return self.save(name);
+                }
+                let (package, errors) = match lenient {
+                    true => Package::parse_leniently(name, &input),
+                    false => (Package::parse(name, &input).map_err(wrong)?, Vec::new()),
+                };
+                (vec![package], errors)
             }
         };
+        self.warn(&file, &errors);
         for package in &packages {
-            match self.options.merge {
-                true => self.options.cursor.merge(package)?,
-                false => self.options.cursor.replace(package)?,
-            }
+            self.options.cursor.replace(package)?;
         }
         Ok(())
     }
 
-    /// Runs the commands of a text. A command that fails is reported, and the next one runs.
+    /// Opens a package, if there is one.
+    fn exists(&mut self, package: &str) -> Result<bool, Error> {
+        match self.open(package) {
+            Err(Error::NotFound { .. }) => Ok(false),
+            other => other.map(|_| true),
+        }
+    }
+
+    /// Runs the commands of the input, each as soon as its line is there. One that fails is reported, and the next one
+    /// runs.
     fn batch(&mut self) -> Outcome {
-        let input = self.input()?;
-        for statement in Statements::new(&input) {
-            let words = statement.map_err(|error| Error::Parse {
-                file: self.options.file.clone().unwrap_or_default(),
-                error,
-            })?;
-            if matches!(&words[..], [word] if word == b"exit" || word == b"quit") {
-                return Ok(());
+        let mut lines = 0;
+        while let Some(line) = self.options.input.line()? {
+            for statement in Statements::new(&line) {
+                let outcome = match statement {
+                    Ok(words) if is_command(&words, b"exit") => return Ok(()),
+                    Ok(words) => self.batch_command(words),
+                    Err(error) => Err(Failure::Uci(Error::Parse {
+                        file: self.options.input.path().to_owned(),
+                        error: ParseError {
+                            line: lines + error.line,
+                            ..error
+                        },
+                    })),
+                };
+                if let Err(failure) = outcome {
+                    let failure = match failure {
+                        Failure::Usage => Failure::Text("Unknown command"),
+                        other => other,
+                    };
+                    failure.report(self.options.quiet);
+                }
+                self.flush()?;
             }
-            if words.first().is_some_and(|word| word == b"batch") {
-                return Err(Failure::Usage);
-            }
-            if let Err(failure) = self.command(&words) {
-                failure.report(self.options.quiet);
-            }
-            self.flush()?;
+            lines += line.iter().filter(|&&byte| byte == b'\n').count();
         }
         Ok(())
     }
 
-    fn input(&self) -> Result<Vec<u8>, Failure> {
-        let mut text = Vec::new();
-        match &self.options.file {
-            Some(file) => text = std::fs::read(file)?,
-            None => {
-                std::io::stdin().lock().read_to_end(&mut text)?;
-            }
+    fn batch_command(&mut self, mut words: Vec<Vec<u8>>) -> Outcome {
+        // An empty word is the end of a command.
+        let end = words.iter().position(Vec::is_empty);
+        words.truncate(end.unwrap_or(words.len()));
+        match words.len() {
+            0 => Ok(()),
+            1..=WORDS => self.command(&words),
+            _ => Err(Failure::Text("Too many arguments")),
         }
-        Ok(text)
     }
+}
+
+fn is_command(words: &[Vec<u8>], name: &[u8]) -> bool {
+    words
+        .first()
+        .is_some_and(|word| word.eq_ignore_ascii_case(name))
 }
 
 fn value<'a>(lookup: &Lookup<'a>) -> Result<&'a [u8], Error> {
     lookup.value.ok_or(Error::Invalid { what: "value" })
+}
+
+fn refuse_value(lookup: &Lookup) -> Result<(), Error> {
+    match lookup.value {
+        None => Ok(()),
+        Some(_) => Err(Error::Invalid { what: "value" }),
+    }
 }
 
 /// The value as a name or a type: anything else cannot be one.
@@ -307,34 +389,61 @@ fn option<'a>(lookup: &Lookup<'a>) -> Result<&'a str, Error> {
     lookup.option.ok_or(Error::Invalid { what: "option" })
 }
 
-fn set(edit: &mut Edit, section: &str, lookup: &Lookup) -> Result<(), Error> {
-    match lookup.option {
-        Some(option) => edit.set(section, option, value(lookup)?),
-        None => edit.set_section(section, word(lookup)?),
+/// Where something is put, a missing section is a wrong argument.
+fn misplaced(error: Error) -> Error {
+    match error {
+        Error::NotFound { what } => Error::Invalid { what },
+        other => other,
     }
 }
 
+fn set(edit: &mut Edit, section: &str, lookup: &Lookup) -> Result<(), Error> {
+    let set = match lookup.option {
+        Some(option) => edit.set(section, option, value(lookup)?),
+        None => edit.set_section(section, word(lookup)?),
+    };
+    set.map_err(misplaced)
+}
+
 fn add_list(edit: &mut Edit, section: &str, lookup: &Lookup) -> Result<(), Error> {
-    edit.append(section, option(lookup)?, value(lookup)?)
+    let appended = edit.append(section, option(lookup)?, value(lookup)?);
+    appended.map_err(misplaced)
 }
 
 fn del_list(edit: &mut Edit, section: &str, lookup: &Lookup) -> Result<(), Error> {
-    edit.remove_value(section, option(lookup)?, value(lookup)?)
+    let removed = edit.remove_value(section, option(lookup)?, value(lookup)?);
+    removed.map_err(misplaced)
 }
 
 fn delete(edit: &mut Edit, section: &str, lookup: &Lookup) -> Result<(), Error> {
-    match (lookup.option, lookup.value) {
+    let item = match lookup.value {
+        None | Some(b"") => None,
+        // What is no position names nothing.
+        Some(value) => {
+            let position = uci::leading_number(value).ok_or(Error::Invalid { what: "value" })?;
+            Some(usize::try_from(position).unwrap_or(usize::MAX))
+        }
+    };
+    match (lookup.option, item) {
         (None, _) => edit.remove_section(section),
         (Some(option), None) => edit.remove(section, option),
-        // What is no position names no item.
-        (Some(option), Some(_)) => {
-            let position = word(lookup)?.parse().unwrap_or(usize::MAX);
-            edit.remove_item(section, option, position)
-        }
+        (Some(option), Some(position)) => edit.remove_item(section, option, position),
+    }
+}
+
+/// Checks that what is to be changed exists.
+fn find(edit: &Edit, lookup: &Lookup) -> Result<(), Error> {
+    let key = lookup.section.ok_or(Error::Invalid { what: "section" })?;
+    let section = edit.package().section_at(&key);
+    let section = section.ok_or(Error::NotFound { what: "section" })?;
+    match lookup.option.map(|option| section.get(option)) {
+        Some(None) => Err(Error::NotFound { what: "option" }),
+        _ => Ok(()),
     }
 }
 
 fn rename(edit: &mut Edit, section: &str, lookup: &Lookup) -> Result<(), Error> {
+    find(edit, lookup)?;
     match lookup.option {
         Some(option) => edit.rename(section, option, word(lookup)?),
         None => edit.rename_section(section, word(lookup)?),
@@ -342,8 +451,14 @@ fn rename(edit: &mut Edit, section: &str, lookup: &Lookup) -> Result<(), Error> 
 }
 
 fn reorder(edit: &mut Edit, section: &str, lookup: &Lookup) -> Result<(), Error> {
+    let place = match lookup.section {
+        Some(_) => lookup.value,
+        None => None,
+    };
+    let place = place.ok_or(Error::NotFound { what: "position" })?;
+    find(edit, lookup)?;
     if lookup.option.is_some() {
         return Err(Error::Invalid { what: "option" });
     }
-    edit.reorder(section, uci::position(value(lookup)?))
+    edit.reorder(section, uci::leading_number(place).unwrap_or(0))
 }

@@ -1,9 +1,8 @@
-//! The options of the tool. They come before the command; what follows it is its own.
+//! The options of the tool. They may stand before the command, behind it, and between its arguments.
 
+use crate::input::Input;
 use crate::Failure;
-use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
 use uci::{Cursor, Style};
 
 pub const USAGE: &str = "\
@@ -25,17 +24,18 @@ Commands:
 	rename     <config>.<section>[.<option>]=<name>
 	revert     <config>[.<section>[.<option>]]
 	reorder    <config>.<section>=<position>
+	help
 
 Options:
 	-c <path>  folder of config files (default: /etc/config)
 	-C <path>  folder of files that override them (default: /var/run/uci)
 	-d <str>   what stands between the values of a list in show and get
 	-f <file>  read <file> instead of standard input
-	-m         when importing, merge with the existing config
+	-m         when importing, change the existing config, as set and add do
 	-n         name unnamed sections on export
 	-N         don't name unnamed sections (default)
 	-p <path>  add a folder to search for changes
-	-P <path>  the same, and save changes there
+	-P <path>  the same, save changes there, and commit nothing
 	-t <path>  save changes there
 	-q         print no error messages
 	-s         stop at errors in config files (default)
@@ -47,8 +47,10 @@ Options:
 pub struct Options {
     pub cursor: Cursor,
     pub delimiter: Vec<u8>,
-    pub file: Option<PathBuf>,
+    pub input: Input,
     pub merge: bool,
+    /// Whether a commit leaves everything as it is.
+    pub no_commit: bool,
     pub export_style: Style,
     pub quiet: bool,
     pub lenient: bool,
@@ -62,8 +64,9 @@ impl Options {
         let mut options = Options {
             cursor: Cursor::new(),
             delimiter: b" ".to_vec(),
-            file: None,
+            input: Input::default(),
             merge: false,
+            no_commit: false,
             export_style: Style {
                 package_line: true,
                 ..Style::default()
@@ -76,18 +79,13 @@ impl Options {
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
-                lexopt::Arg::Value(command) => {
-                    options.words.push(command.into_vec());
-                    options
-                        .words
-                        .extend(parser.raw_args()?.map(OsString::into_vec));
-                }
+                lexopt::Arg::Value(word) => options.words.push(word.into_vec()),
                 lexopt::Arg::Short(letter) => options.set(letter, &mut parser)?,
-                lexopt::Arg::Long(_) => return Err(Failure::Usage),
+                lexopt::Arg::Long(_) => return Err(Failure::Option('-')),
             }
         }
         if options.words.is_empty() {
-            return Err(Failure::Usage);
+            return Err(Failure::Help);
         }
         Ok(options)
     }
@@ -97,17 +95,17 @@ impl Options {
             'c' => self.cursor.set_config_dir(parser.value()?),
             'C' => self.cursor.set_override_dir(parser.value()?),
             'd' => self.delimiter = parser.value()?.as_bytes().to_vec(),
-            'f' => self.file = Some(parser.value()?.into()),
+            'f' if self.input.is_file() => return Err(Failure::Text("Too many input files.")),
+            'f' => self.input = Input::open(parser.value()?.into())?,
             'm' => self.merge = true,
             'n' => self.export_style.generated_names = true,
             'N' => self.export_style.generated_names = false,
             'p' => self.cursor.add_change_dir(parser.value()?),
             'P' | 't' => {
                 let folder = parser.value()?;
-                if letter == 'P' {
-                    self.cursor.add_change_dir(&folder);
-                }
+                self.cursor.add_change_dir(&folder);
                 self.cursor.set_save_dir(folder);
+                self.no_commit |= letter == 'P';
             }
             'q' => self.quiet = true,
             's' | 'S' => {
@@ -115,7 +113,7 @@ impl Options {
                 self.cursor.set_strict(!self.lenient);
             }
             'X' => self.generated_names = true,
-            _ => return Err(Failure::Usage),
+            _ => return Err(Failure::Option(letter)),
         }
         Ok(())
     }
@@ -123,6 +121,6 @@ impl Options {
 
 impl From<lexopt::Error> for Failure {
     fn from(_: lexopt::Error) -> Failure {
-        Failure::Usage
+        Failure::Argument
     }
 }

@@ -65,7 +65,7 @@ impl Form<'_> {
             if position > 0 {
                 text.extend_from_slice(self.delimiter);
             }
-            match value.is_list() && item.iter().any(u8::is_ascii_whitespace) {
+            match value.is_list() && item.iter().any(|byte| b" \t\r\n".contains(byte)) {
                 true => uci::quote(item, text),
                 false => text.extend_from_slice(item),
             }
@@ -74,23 +74,24 @@ impl Form<'_> {
     }
 }
 
-/// A pending change.
+/// A pending change. Whether a section is set, added, renamed or moved looks the same, as it does in OpenWrt's tool.
 pub fn change(package: &str, change: &Change, text: &mut Vec<u8>) {
-    let (sign, operator) = match change.command() {
-        Command::Add | Command::Set => ("", "="),
-        Command::Remove => ("-", "="),
-        Command::Rename => ("@", "="),
-        Command::Reorder => ("^", "="),
-        Command::Append => ("", "+="),
-        Command::RemoveValue => ("", "-="),
+    let operator = match change.command() {
+        Command::Add | Command::Set | Command::Rename | Command::Reorder => "=",
+        Command::Append => "+=",
+        Command::RemoveValue => "-=",
+        Command::Remove => {
+            text.push(b'-');
+            ""
+        }
     };
-    text.extend_from_slice(format!("{sign}{package}.{}", change.section()).as_bytes());
+    text.extend_from_slice(format!("{package}.{}", change.section()).as_bytes());
     if let Some(option) = change.option() {
         text.extend_from_slice(format!(".{option}").as_bytes());
     }
-    if let Some(value) = change.value() {
+    if !operator.is_empty() {
         text.extend_from_slice(operator.as_bytes());
-        uci::quote(value, text);
+        uci::quote(change.value().unwrap_or_default(), text);
     }
     text.push(b'\n');
 }
