@@ -19,6 +19,8 @@ pub(crate) struct Lexer<'a> {
     at: usize,
     /// Where the current logical line begins.
     line: usize,
+    /// How many bytes of it are line ends that a backslash has taken away.
+    joined: usize,
     /// Whether the logical line has been read to its end.
     ended: bool,
     /// What stood behind the last argument; nothing at the end of the text.
@@ -33,6 +35,7 @@ impl<'a> Lexer<'a> {
             text,
             at: 0,
             line: 0,
+            joined: 0,
             ended: false,
             terminator: None,
             counted: (0, 0),
@@ -49,6 +52,7 @@ impl<'a> Lexer<'a> {
         loop {
             if self.ended {
                 self.line = self.at;
+                self.joined = 0;
                 self.ended = false;
             }
             match self.peek() {
@@ -102,16 +106,12 @@ impl<'a> Lexer<'a> {
             self.at += 1;
         }
         match self.peek() {
-            Some(b'#') => {
-                self.skip_line();
-                Ok(false)
-            }
             Some(byte @ (b'\n' | b';')) => {
                 self.at += 1;
                 self.ended = byte == b'\n';
                 Ok(false)
             }
-            None => Ok(false),
+            None | Some(b'#') => Ok(false),
             Some(_) => self.unquote(argument).map(|()| true),
         }
     }
@@ -134,25 +134,23 @@ impl<'a> Lexer<'a> {
                 b'\\' if quote != b'\'' => {
                     self.at += 1;
                     // The end of a line that goes on in the next, or a byte without its meaning.
-                    match &self.text[self.at..] {
-                        [] => {}
-                        [b'\n', ..] => self.at += 1,
-                        [b'\r', b'\n', ..] => self.at += 2,
-                        [byte, ..] => {
-                            argument.push(*byte);
-                            self.at += 1;
+                    let end = match &self.text[self.at..] {
+                        [b'\n', ..] => 1,
+                        [b'\r', b'\n', ..] => 2,
+                        rest => {
+                            argument.extend(rest.first());
+                            self.at += rest.len().min(1);
+                            0
                         }
-                    }
+                    };
+                    self.at += end;
+                    self.joined += end;
                 }
                 b'\'' | b'"' if quote == NONE || quote == byte => {
                     self.at += 1;
                     quote ^= byte;
                 }
-                b'#' if quote == NONE => {
-                    self.skip_line();
-                    return Ok(());
-                }
-                b';' if quote == NONE => return Ok(()),
+                b'#' | b';' if quote == NONE => return Ok(()),
                 _ if quote == NONE && is_blank(byte) => {
                     self.at += 1;
                     self.ended = byte == b'\n';
@@ -190,6 +188,7 @@ impl<'a> Lexer<'a> {
     pub fn error_anywhere(&mut self, reason: Reason, at: usize) -> ParseError {
         let before = self.text[..at].iter().rposition(|&byte| byte == b'\n');
         self.line = before.map_or(0, |end| end + 1);
+        self.joined = 0;
         self.error(reason, at)
     }
 
@@ -204,7 +203,7 @@ impl<'a> Lexer<'a> {
         ParseError {
             reason,
             line: before + usize::from(self.text[seen..].contains(&b'\n')),
-            byte: at - self.line,
+            byte: at - self.line - self.joined,
         }
     }
 }

@@ -141,6 +141,8 @@ fn places_of_errors() {
         ("config\n", (UnknownCommand, 1, 0)),
         ("config", (ConfigWithoutName, 0, 0)),
         ("config t n x\n", (SurplusArgument, 1, 13)),
+        ("config t n x#c\n", (SurplusArgument, 1, 12)),
+        ("config #c\n", (MissingArgument, 1, 7)),
         ("config t n\noption a 'x\ny\n", (OpenSingleQuote, 3, 14)),
         ("config t n\noption a \"x\ny\n", (OpenDoubleQuote, 3, 14)),
         ("package", (PackageWithoutName, 0, 0)),
@@ -165,7 +167,12 @@ fn places_of_errors() {
         ("\t list a b\n", (NoSection, 1, 2)),
         ("option", (NoSection, 0, 0)),
         ("config t n\nconfig u n\n", (TypeConflict, 2, 11)),
-        ("config t n\noption a \\\nb c\n", (SurplusArgument, 3, 15)),
+        ("config t n\noption a \\\nb c\n", (SurplusArgument, 3, 14)),
+        ("config t\noption a \\\r\nb c\n", (SurplusArgument, 3, 14)),
+        (
+            "config t\noption a \"b\\\nc\" d\noption a b c\n",
+            (SurplusArgument, 3, 17),
+        ),
         ("config t\noption a b\0c\n", (NulByte, 2, 10)),
         ("#\0\n", (NulByte, 1, 1)),
     ] {
