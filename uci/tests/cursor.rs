@@ -218,3 +218,56 @@ fn modes_of_new_files() {
     assert_eq!(mode("config/new"), 0o600);
     assert_eq!(router.read("config/new"), "\n");
 }
+
+/// What nobody else has touched need not be read again.
+#[test]
+fn a_package_is_current_until_somebody_else_changes_its_files() {
+    let router = Router::with("p", "config t s\n");
+    let set = |cursor: &mut uci::Cursor, value: &str| {
+        let mut edit = cursor.edit("p").expect("p");
+        edit.set("s", "o", value).expect("an edit");
+        cursor.save("p").expect("saved");
+    };
+    let mut cursor = router.cursor();
+    cursor.add_change_dir(router.path("first"));
+    assert!(!cursor.is_current("p"));
+    cursor.load("p").expect("p");
+    assert!(cursor.is_current("p"));
+    set(&mut cursor, "1");
+    assert!(cursor.is_current("p"));
+    set(&mut cursor, "2");
+    assert!(cursor.is_current("p"));
+    assert_eq!(router.read("save/p"), "p.s.o='1'\np.s.o='2'\n");
+    // Somebody else saves: what we save next does not hide it.
+    set(&mut router.cursor(), "3");
+    assert!(!cursor.is_current("p"));
+    set(&mut cursor, "4");
+    assert!(!cursor.is_current("p"));
+    assert_eq!(
+        router.read("save/p"),
+        "p.s.o='1'\np.s.o='2'\np.s.o='3'\np.s.o='4'\n"
+    );
+    for change in [
+        &|| router.write("first/p", "p.s.first='x'\n"),
+        &|| router.write("config/p", "config t s\nconfig t\n"),
+        &|| router.write("override/p", "config t s\n"),
+        &|| std::fs::remove_file(router.path("override/p")).expect("removed"),
+        &|| router.cursor().revert("p", None, None).expect("reverted"),
+    ] as [&dyn Fn(); 5]
+    {
+        cursor.load("p").expect("p");
+        assert!(cursor.is_current("p"));
+        change();
+        assert!(!cursor.is_current("p"));
+    }
+    // The remains of a writer that was killed are looked at again, and replaced.
+    router.write("save/p", "p.s.o='1'\np.s.o='torn");
+    cursor.load("p").expect("p");
+    assert!(!cursor.is_current("p"));
+    set(&mut cursor, "2");
+    assert_eq!(router.read("save/p"), "p.s.o='1'\np.s.o='2'\n");
+    cursor.load("p").expect("p");
+    assert!(cursor.is_current("p"));
+    cursor.commit("p").expect("committed");
+    assert!(!cursor.is_current("p"));
+}

@@ -45,14 +45,14 @@ impl Input {
 
     /// The next logical line, its end included; nothing at the end of the input.
     pub fn line(&mut self) -> Result<Option<Vec<u8>>> {
-        let (mut end, mut seen) = (LineEnd::default(), self.at);
+        let (mut end, mut seen) = (LineEnd::default(), 0);
         loop {
-            if let Some(length) = end.find(&self.buffer[seen..]) {
-                return Ok(Some(self.take(seen + length)));
+            if let Some(length) = end.find(&self.buffer[self.at + seen..]) {
+                return Ok(Some(self.take(self.at + seen + length)));
             }
-            seen = self.buffer.len();
+            seen = self.buffer.len() - self.at;
             if self.ended {
-                let last = self.take(seen);
+                let last = self.take(self.buffer.len());
                 return Ok((!last.is_empty()).then_some(last));
             }
             self.more()?;
@@ -70,15 +70,12 @@ impl Input {
     fn take(&mut self, end: usize) -> Vec<u8> {
         let taken = self.buffer[self.at..end].to_vec();
         self.at = end;
-        if end == self.buffer.len() {
-            self.buffer.clear();
-            self.at = 0;
-        }
         taken
     }
 
     /// Waits for more input, and reads what is there.
     fn more(&mut self) -> Result<()> {
+        self.buffer.drain(..std::mem::take(&mut self.at));
         let filled = self.buffer.len();
         self.buffer.resize(filled + STEP, 0);
         let room = &mut self.buffer[filled..];
