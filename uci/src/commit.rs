@@ -60,15 +60,16 @@ impl Cursor {
         let Some(known) = loaded.stamps.last_mut() else {
             return Ok(false);
         };
+        let stamp = Stamp::of(&saved.file).map_err(Error::io(&saved.path))?;
         let unchanged = match known {
-            Some(known) => *known == saved.stamp,
-            None => saved.stamp.length == 0,
+            Some(known) => *known == stamp,
+            None => stamp.length == 0,
         };
         if unchanged {
             let text = lines(loaded.package.name(), &loaded.changes);
-            append_at(&saved, saved.stamp.length, &text)?;
+            append_at(&saved, stamp.length, &text)?;
             loaded.changes.clear();
-            *known = saved.file.metadata().ok().as_ref().map(Stamp::of);
+            *known = Stamp::of(&saved.file).ok();
         }
         Ok(unchanged)
     }
@@ -78,7 +79,7 @@ impl Cursor {
     fn settle(&self, address: &str, config: &[u8]) -> Result<(), Error> {
         for folder in self.all_change_dirs() {
             let pending = self.read_pending(folder, address, config)?;
-            if !pending.is_some_and(|(pending, _)| pending.has_done()) {
+            if !pending.is_some_and(|pending| pending.has_done()) {
                 continue;
             }
             if let Some(file) = Locked::open(folder.join(address), Access::Exclusive)? {
@@ -142,9 +143,7 @@ impl Cursor {
             let pending = match (same(folder, self.save_dir()), saved) {
                 (true, Some(saved)) => Some(Pending::read(package.name(), &saved.content, config)),
                 (true, None) => None,
-                (false, _) => self
-                    .read_pending(folder, address, config)?
-                    .map(|(pending, _)| pending),
+                (false, _) => self.read_pending(folder, address, config)?,
             };
             if let Some(pending) = pending {
                 count += pending.apply(package);

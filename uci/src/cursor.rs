@@ -63,7 +63,7 @@ pub(crate) struct Loaded {
     pub changes: Vec<Change>,
     /// The errors that lenient reading passed over.
     pub passed_over: Vec<ParseError>,
-    /// What this is read from, and what it has been saved to since.
+    /// The files that this is read from, as they were, and as they are saved to since; empty where that is not known.
     pub stamps: Vec<Option<Stamp>>,
 }
 
@@ -197,13 +197,40 @@ impl Cursor {
         found.map(|index| self.packages.remove(index)).is_some()
     }
 
-    /// Whether a package is loaded and, as far as the times and lengths of its files tell, nobody else has changed them
-    /// since. If not, [`Cursor::load`] tells what is in them now.
-    pub fn is_current(&self, package: &str) -> bool {
-        self.find(package).is_some_and(|index| {
-            let loaded = &self.packages[index];
-            loaded.stamps == self.stamps(&loaded.address)
-        })
+    /// Loads a package, unless that has been done here and, as far as the times and lengths of its files tell, nobody else
+    /// has changed them since. Returns whether it was loaded: what was changed and not saved is lost then.
+    ///
+    /// # Errors
+    /// As for [`Cursor::load`].
+    pub fn refresh(&mut self, package: &str) -> Result<bool, Error> {
+        // Before it is loaded: what changes meanwhile is a reason to load it again.
+        let stamps = self.stamps(package);
+        let known = self.find(package).map(|index| &self.packages[index]);
+        if known.is_some_and(|loaded| loaded.stamps == stamps) {
+            return Ok(false);
+        }
+        let index = self.load_at(package)?;
+        if self.is_plain(package)? {
+            self.packages[index].stamps = stamps;
+        }
+        Ok(true)
+    }
+
+    /// Whether changes can be added to those that are saved with nothing to be put in order first.
+    fn is_plain(&self, address: &str) -> Result<bool, Error> {
+        if is_direct(address) {
+            return Ok(true);
+        }
+        let config = self.read_config(address)?;
+        for folder in self.all_change_dirs() {
+            if let Some(file) = self.open_pending(folder, address)? {
+                let pending = Pending::read(address, &file.content, &config.content);
+                if !pending.is_plain(&file.content) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Changes a package in memory; it is loaded if it is not.
@@ -232,7 +259,7 @@ impl Cursor {
         if !is_direct(address) {
             let config = self.read_config(address)?;
             for folder in self.all_change_dirs() {
-                if let Some((pending, _)) = self.read_pending(folder, address, &config.content)? {
+                if let Some(pending) = self.read_pending(folder, address, &config.content)? {
                     all.extend(pending.changes().cloned());
                 }
             }
@@ -273,14 +300,11 @@ impl Cursor {
     fn read_package(&self, address: Box<str>) -> Result<Loaded, Error> {
         let config = self.read_config(&address)?;
         let (mut package, passed_over) = self.parse(&address, &config.content)?;
-        let mut stamps = vec![Some(config.stamp)];
         if !is_direct(&address) {
             for folder in self.all_change_dirs() {
-                let pending = self.read_pending(folder, &address, &config.content)?;
-                if let Some((pending, _)) = &pending {
+                if let Some(pending) = self.read_pending(folder, &address, &config.content)? {
                     pending.apply(&mut package);
                 }
-                stamps.push(pending.map(|(_, stamp)| stamp));
             }
         }
         Ok(Loaded {
@@ -288,7 +312,7 @@ impl Cursor {
             package,
             changes: Vec::new(),
             passed_over,
-            stamps,
+            stamps: Vec::new(),
         })
     }
 
@@ -324,27 +348,23 @@ impl Cursor {
         }
     }
 
-    /// The file of pending changes in a folder, if there is one that may be read. Its stamp is none that a file can have
-    /// if somebody left it so that it must be put in order before changes are added.
+    /// The pending changes in a folder, if there is a file of them that may be read.
     pub(crate) fn read_pending(
         &self,
         folder: &Path,
         address: &str,
         configuration: &[u8],
-    ) -> Result<Option<(Pending, Stamp)>, Error> {
-        let file = match Locked::open(folder.join(address), Access::Shared) {
+    ) -> Result<Option<Pending>, Error> {
+        let file = self.open_pending(folder, address)?;
+        Ok(file.map(|file| Pending::read(name_of(address), &file.content, configuration)))
+    }
+
+    fn open_pending(&self, folder: &Path, address: &str) -> Result<Option<Locked>, Error> {
+        match Locked::open(folder.join(address), Access::Shared) {
             // Users who may read the configuration need not know about changes that are only pending.
-            Err(Error::Io { error, .. }) if error.kind() == ErrorKind::PermissionDenied => None,
-            other => other?,
-        };
-        Ok(file.map(|file| {
-            let pending = Pending::read(name_of(address), &file.content, configuration);
-            let stamp = match pending.is_plain(&file.content) {
-                true => file.stamp,
-                false => Stamp::default(),
-            };
-            (pending, stamp)
-        }))
+            Err(Error::Io { error, .. }) if error.kind() == ErrorKind::PermissionDenied => Ok(None),
+            other => other,
+        }
     }
 
     /// Where the file of a package is.

@@ -57,9 +57,10 @@ impl Target for Merging<'_> {
         self.section = None;
     }
 
-    fn open_section(&mut self, kind: &str, name: &str, retype: bool) -> Result<(), Reason> {
+    fn open_section(&mut self, kind: &str, name: &str, retype: bool) -> Result<bool, Reason> {
         let known = self.edit.package().section(name);
-        if known.is_some_and(|section| section.kind() != kind) && !retype {
+        let other = known.is_some_and(|section| section.kind() != kind);
+        if other && !retype {
             return Err(Reason::TypeConflict);
         }
         let name = match name {
@@ -67,7 +68,7 @@ impl Target for Merging<'_> {
             _ => self.edit.set_section(name, kind).map(|()| name.to_owned()),
         };
         self.section = Some(name.map_err(reason)?);
-        Ok(())
+        Ok(other)
     }
 
     fn option(&mut self, name: &str, value: &[u8], list: bool) -> Result<(), Reason> {

@@ -90,8 +90,9 @@ pub(crate) trait Target {
     /// Options that follow belong to nothing.
     fn close_section(&mut self);
 
-    /// A `config` line; the name may be empty. A section that exists with another type gets this one, or is refused.
-    fn open_section(&mut self, kind: &str, name: &str, retype: bool) -> Result<(), Reason>;
+    /// A `config` line; the name may be empty. A section that exists with another type is refused, or gets this one: that
+    /// is what is returned.
+    fn open_section(&mut self, kind: &str, name: &str, retype: bool) -> Result<bool, Reason>;
 
     /// An `option` or `list` line of the open section.
     fn option(&mut self, name: &str, value: &[u8], list: bool) -> Result<(), Reason>;
@@ -116,19 +117,20 @@ impl Target for Loading<'_> {
         self.section = None;
     }
 
-    fn open_section(&mut self, kind: &str, name: &str, retype: bool) -> Result<(), Reason> {
+    fn open_section(&mut self, kind: &str, name: &str, retype: bool) -> Result<bool, Reason> {
         let name = (!name.is_empty()).then_some(name);
         let known = name.and_then(|name| self.package.find_given(name));
         let id = known.unwrap_or_else(|| self.package.append(name, kind));
         let section = self.package.sections.at(id);
-        if section.kind() != kind {
+        let other = section.kind() != kind;
+        if other {
             if !retype {
                 return Err(Reason::TypeConflict);
             }
             section.kind = kind.into();
         }
         self.section = Some(id);
-        Ok(())
+        Ok(other)
     }
 
     fn option(&mut self, name: &str, value: &[u8], list: bool) -> Result<(), Reason> {
@@ -159,7 +161,10 @@ struct Importing {
 
 impl Importing {
     /// Does something with the last package.
-    fn load(&mut self, job: impl FnOnce(&mut Loading) -> Result<(), Reason>) -> Result<(), Reason> {
+    fn load<T>(
+        &mut self,
+        job: impl FnOnce(&mut Loading) -> Result<T, Reason>,
+    ) -> Result<T, Reason> {
         let mut loading = Loading {
             package: self.packages.last_mut().ok_or(Reason::NoPackage)?,
             section: self.section,
@@ -192,7 +197,7 @@ impl Target for Importing {
         self.section = None;
     }
 
-    fn open_section(&mut self, kind: &str, name: &str, retype: bool) -> Result<(), Reason> {
+    fn open_section(&mut self, kind: &str, name: &str, retype: bool) -> Result<bool, Reason> {
         self.load(|loading| loading.open_section(kind, name, retype))
     }
 
@@ -305,20 +310,28 @@ impl Reader<'_> {
         if arguments.map_err(|reason| self.wrong(reason))? {
             self.forgive(Reason::SurplusArgument)?;
         }
-        let (first, second) = (text(&self.first), text(&self.second));
-        let result = match statement {
-            Statement::Package => self.target.package(first),
-            Statement::Config => self.target.open_section(first, second, false),
-            Statement::Option => self.target.option(first, &self.second, false),
-            Statement::List => self.target.option(first, &self.second, true),
-        };
-        if result == Err(Reason::TypeConflict) {
-            self.forgive(Reason::TypeConflict)?;
-            let (first, second) = (text(&self.first), text(&self.second));
-            let result = self.target.open_section(first, second, true);
-            return result.map_err(|reason| self.wrong(reason));
+        match self.hand_over(statement) {
+            Ok(false) => Ok(()),
+            Ok(true) => self.forgive(Reason::TypeConflict),
+            Err(reason) => Err(self.wrong(reason)),
         }
-        result.map_err(|reason| self.wrong(reason))
+    }
+
+    /// Gives the statement that has been read to the target. True if that changed the type of a section.
+    fn hand_over(&mut self, statement: Statement) -> Result<bool, Reason> {
+        let first = text(&self.first);
+        match statement {
+            Statement::Package => self.target.package(first)?,
+            Statement::Config => {
+                let (name, retype) = (text(&self.second), self.errors.is_some());
+                return self.target.open_section(first, name, retype);
+            }
+            Statement::Option | Statement::List => {
+                let list = statement == Statement::List;
+                self.target.option(first, &self.second, list)?;
+            }
+        }
+        Ok(false)
     }
 
     /// An error at the reader's place.

@@ -25,7 +25,7 @@ pub(crate) enum Access {
 }
 
 /// Tells a file, as it is, from every other file and from itself after a change.
-#[derive(Clone, Copy, Default, PartialEq)]
+#[derive(PartialEq)]
 pub(crate) struct Stamp {
     file: (u64, u64),
     changed: (i64, i64),
@@ -34,17 +34,21 @@ pub(crate) struct Stamp {
 
 impl Stamp {
     /// That of an open file.
-    pub fn of(metadata: &Metadata) -> Stamp {
+    pub fn of(file: &File) -> io::Result<Stamp> {
+        file.metadata().map(Stamp::new)
+    }
+
+    /// That of the file that a path names now, if there is one.
+    pub fn at(path: &Path) -> Option<Stamp> {
+        fs::metadata(path).ok().map(Stamp::new)
+    }
+
+    fn new(metadata: Metadata) -> Stamp {
         Stamp {
             file: (metadata.dev(), metadata.ino()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
             length: metadata.len(),
         }
-    }
-
-    /// That of the file that a path names now, if there is one.
-    pub fn at(path: &Path) -> Option<Stamp> {
-        fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata))
     }
 }
 
@@ -52,7 +56,6 @@ impl Stamp {
 pub(crate) struct Locked {
     pub path: PathBuf,
     pub file: File,
-    pub stamp: Stamp,
     /// Empty where the file has been locked only.
     pub content: Vec<u8>,
 }
@@ -61,10 +64,9 @@ impl Locked {
     /// Opens a regular file and waits for its lock; nothing if it is missing.
     pub fn lock(path: PathBuf, access: Access) -> Result<Option<Locked>, Error> {
         match open(&path, access) {
-            Ok((file, stamp)) => Ok(Some(Locked {
+            Ok(file) => Ok(Some(Locked {
                 path,
                 file,
-                stamp,
                 content: Vec::new(),
             })),
             Err(error) => match error.kind() {
@@ -121,7 +123,7 @@ impl Locked {
     }
 }
 
-fn open(path: &Path, access: Access) -> io::Result<(File, Stamp)> {
+fn open(path: &Path, access: Access) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     if access != Access::Shared {
@@ -141,9 +143,7 @@ fn open(path: &Path, access: Access) -> io::Result<(File, Stamp)> {
         // Whoever had the lock may have put another file in place.
         let own = file.metadata()?;
         match fs::metadata(path) {
-            Ok(other) if own.dev() == other.dev() && own.ino() == other.ino() => {
-                return Ok((file, Stamp::of(&own)));
-            }
+            Ok(other) if own.dev() == other.dev() && own.ino() == other.ino() => return Ok(file),
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }

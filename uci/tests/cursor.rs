@@ -221,7 +221,7 @@ fn modes_of_new_files() {
 
 /// What nobody else has touched need not be read again.
 #[test]
-fn a_package_is_current_until_somebody_else_changes_its_files() {
+fn a_package_is_loaded_again_when_somebody_else_has_changed_its_files() {
     let router = Router::with("p", "config t s\n");
     let set = |cursor: &mut uci::Cursor, value: &str| {
         let mut edit = cursor.edit("p").expect("p");
@@ -230,22 +230,28 @@ fn a_package_is_current_until_somebody_else_changes_its_files() {
     };
     let mut cursor = router.cursor();
     cursor.add_change_dir(router.path("first"));
-    assert!(!cursor.is_current("p"));
-    cursor.load("p").expect("p");
-    assert!(cursor.is_current("p"));
+    assert!(cursor.refresh("p").expect("p"));
+    assert!(!cursor.refresh("p").expect("p"));
     set(&mut cursor, "1");
-    assert!(cursor.is_current("p"));
+    assert!(!cursor.refresh("p").expect("p"));
     set(&mut cursor, "2");
-    assert!(cursor.is_current("p"));
+    assert!(!cursor.refresh("p").expect("p"));
+    // What is not saved stays as long as nothing is loaded.
+    cursor
+        .edit("p")
+        .expect("p")
+        .set("s", "x", "1")
+        .expect("an edit");
+    assert!(!cursor.refresh("p").expect("p"));
+    assert!(cursor.package("p").expect("p").get("s", "x").is_some());
     assert_eq!(router.read("save/p"), "p.s.o='1'\np.s.o='2'\n");
     // Somebody else saves: what we save next does not hide it.
     set(&mut router.cursor(), "3");
-    assert!(!cursor.is_current("p"));
     set(&mut cursor, "4");
-    assert!(!cursor.is_current("p"));
+    assert!(cursor.refresh("p").expect("p"));
     assert_eq!(
         router.read("save/p"),
-        "p.s.o='1'\np.s.o='2'\np.s.o='3'\np.s.o='4'\n"
+        "p.s.o='1'\np.s.o='2'\np.s.o='3'\np.s.x='1'\np.s.o='4'\n"
     );
     for change in [
         &|| router.write("first/p", "p.s.first='x'\n"),
@@ -255,19 +261,22 @@ fn a_package_is_current_until_somebody_else_changes_its_files() {
         &|| router.cursor().revert("p", None, None).expect("reverted"),
     ] as [&dyn Fn(); 5]
     {
-        cursor.load("p").expect("p");
-        assert!(cursor.is_current("p"));
+        cursor.refresh("p").expect("p");
+        assert!(!cursor.refresh("p").expect("p"));
         change();
-        assert!(!cursor.is_current("p"));
+        assert!(cursor.refresh("p").expect("p"));
     }
     // The remains of a writer that was killed are looked at again, and replaced.
     router.write("save/p", "p.s.o='1'\np.s.o='torn");
-    cursor.load("p").expect("p");
-    assert!(!cursor.is_current("p"));
+    assert!(cursor.refresh("p").expect("p"));
+    assert!(cursor.refresh("p").expect("p"));
     set(&mut cursor, "2");
     assert_eq!(router.read("save/p"), "p.s.o='1'\np.s.o='2'\n");
-    cursor.load("p").expect("p");
-    assert!(cursor.is_current("p"));
+    assert!(cursor.refresh("p").expect("p"));
+    assert!(!cursor.refresh("p").expect("p"));
     cursor.commit("p").expect("committed");
-    assert!(!cursor.is_current("p"));
+    assert!(cursor.refresh("p").expect("p"));
+    // Loading alone does not look at this.
+    cursor.load("p").expect("p");
+    assert!(cursor.refresh("p").expect("p"));
 }

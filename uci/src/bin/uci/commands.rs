@@ -114,8 +114,7 @@ impl Tool {
             cursor.unload(package.rsplit('/').next().unwrap_or_default());
             self.direct = Some(package.to_owned());
         }
-        if !cursor.is_current(package) {
-            cursor.load(package)?;
+        if cursor.refresh(package)? {
             let errors = self.options.cursor.passed_over(package);
             self.warn(&self.options.cursor.path_of(package), errors);
         }
