@@ -40,8 +40,11 @@ impl Cursor {
             return Ok(());
         }
         let mut config = Locked::lock(self.path_of(&loaded.address), Access::Shared)?;
-        if self.stamps(&loaded.address) == loaded.stamps && self.append_to_known(loaded)? {
-            return Ok(());
+        if self.stamps(&loaded.address) == loaded.stamps {
+            loaded.plain = loaded.plain || self.is_plain(&loaded.address)?;
+            if loaded.plain && self.append_to_known(loaded)? {
+                return Ok(());
+            }
         }
         if let Some(config) = &mut config {
             config.read()?;

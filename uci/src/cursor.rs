@@ -65,6 +65,8 @@ pub(crate) struct Loaded {
     pub passed_over: Vec<ParseError>,
     /// The files that this is read from, as they were, and as they are saved to since; empty where that is not known.
     pub stamps: Vec<Option<Stamp>>,
+    /// Whether it is known that changes can be added to those that are saved as they are.
+    pub plain: bool,
 }
 
 impl Default for Cursor {
@@ -210,17 +212,12 @@ impl Cursor {
             return Ok(false);
         }
         let index = self.load_at(package)?;
-        if self.is_plain(package)? {
-            self.packages[index].stamps = stamps;
-        }
+        self.packages[index].stamps = stamps;
         Ok(true)
     }
 
     /// Whether changes can be added to those that are saved with nothing to be put in order first.
-    fn is_plain(&self, address: &str) -> Result<bool, Error> {
-        if is_direct(address) {
-            return Ok(true);
-        }
+    pub(crate) fn is_plain(&self, address: &str) -> Result<bool, Error> {
         let config = self.read_config(address)?;
         for folder in self.all_change_dirs() {
             if let Some(file) = self.open_pending(folder, address)? {
@@ -313,6 +310,7 @@ impl Cursor {
             changes: Vec::new(),
             passed_over,
             stamps: Vec::new(),
+            plain: false,
         })
     }
 

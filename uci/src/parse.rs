@@ -207,9 +207,11 @@ impl Target for Importing {
 }
 
 /// Hands the statements of a text to a target. Errors are added to `errors` and passed over, if there is such a list.
-pub(crate) fn read(
+///
+/// Generic, so that whoever only loads packages carries nothing else.
+pub(crate) fn read<T: Target>(
     text: &[u8],
-    target: &mut dyn Target,
+    target: &mut T,
     errors: Option<&mut Vec<ParseError>>,
 ) -> Result<(), ParseError> {
     let mut reader = Reader {
@@ -229,9 +231,9 @@ pub(crate) fn read(
 }
 
 /// The state of reading.
-struct Reader<'a> {
+struct Reader<'a, T> {
     lexer: Lexer<'a>,
-    target: &'a mut dyn Target,
+    target: &'a mut T,
     errors: Option<&'a mut Vec<ParseError>>,
     /// The arguments of the statement, and one too many.
     first: Vec<u8>,
@@ -255,7 +257,7 @@ const COMMANDS: [(&[u8], Statement, Reason); 4] = [
     (b"list", Statement::List, Reason::OptionWithoutName),
 ];
 
-impl Reader<'_> {
+impl<T: Target> Reader<'_, T> {
     fn read(&mut self) -> Result<(), ParseError> {
         loop {
             match self.lexer.next() {
