@@ -32,7 +32,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 pub use error::{Error, Outcome, Returns};
-pub use fields::push_method;
+pub use fields::{push_method, set_own};
 pub use function::{function, CFunction};
 pub use named::{Constants, Functions, Named};
 pub use report::{report, text};

@@ -11,8 +11,8 @@ use crate::abi::{Cause, Core, Step};
 use crate::core::runtime::Runtime;
 use crate::core::{Owner, Queue, Waiter};
 use crate::functions;
-use crate::lua::push_method;
 use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{push_method, set_own};
 use crate::lua_source;
 
 const FUNCTIONS: Functions = functions! { new: function(create) };
@@ -258,6 +258,7 @@ impl UserData for Channel {
         length: method(Channel::length),
         close: method(Channel::close),
         __index: method(Channel::index),
+        __newindex: function(set_own),
     };
 
     fn finalise(&self, lua: Lua) {

@@ -16,10 +16,10 @@ use super::eco::sleep;
 use crate::abi::{monotonic, wall_clock, Alarm, Clock, Core, Nanoseconds};
 use crate::core::runtime::{is_new, Runtime};
 use crate::core::split;
-use crate::lua::push_method;
 use crate::lua::{
     checked_duration, ffi, function, method, Error, Functions, Lua, Outcome, Returns, UserData,
 };
+use crate::lua::{push_method, set_own};
 use crate::{constants, functions, lua_source};
 
 #[cfg(target_env = "musl")]
@@ -253,6 +253,7 @@ impl UserData for Timer {
         cancel: method(Timer::cancel),
         close: method(Timer::close),
         __index: method(Timer::index),
+        __newindex: function(set_own),
     };
 
     fn finalise(&self, lua: Lua) {

@@ -53,6 +53,12 @@ fn arguments() {
     lua_file("arguments.lua").both();
 }
 
+/// What scripts set in objects.
+#[test]
+fn fields() {
+    lua_file("fields.lua").both();
+}
+
 /// How many values each function gives.
 #[test]
 fn results() {

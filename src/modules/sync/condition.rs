@@ -6,8 +6,8 @@ use std::ffi::CStr;
 use crate::abi::{Cause, Core, Step};
 use crate::core::{Owner, Queue, Waiter};
 use crate::functions;
-use crate::lua::push_method;
-use crate::lua::{method, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{push_method, set_own};
 
 pub struct Condition {
     queue: Queue,
@@ -125,6 +125,7 @@ impl UserData for Condition {
         broadcast: method(Condition::broadcast),
         close: method(Condition::close),
         __index: method(Condition::index),
+        __newindex: function(set_own),
         __close: method(Condition::close),
     };
 

@@ -7,8 +7,8 @@ use std::ffi::CStr;
 use crate::abi::{Cause, Core, Step};
 use crate::core::{Owner, Queue, Waiter};
 use crate::functions;
-use crate::lua::push_method;
-use crate::lua::{method, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{push_method, set_own};
 
 pub struct Mutex {
     queue: Queue,
@@ -87,6 +87,7 @@ impl UserData for Mutex {
         lock: method(Mutex::lock),
         unlock: method(Mutex::unlock),
         __index: method(Mutex::index),
+        __newindex: function(set_own),
     };
 
     fn finalise(&self, lua: Lua) {

@@ -6,8 +6,8 @@ use std::ffi::CStr;
 use crate::abi::{Cause, Core, Step};
 use crate::core::{Owner, Queue, Waiter};
 use crate::functions;
-use crate::lua::push_method;
-use crate::lua::{method, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{push_method, set_own};
 
 pub struct WaitGroup {
     queue: Queue,
@@ -88,6 +88,7 @@ impl UserData for WaitGroup {
         done: method(WaitGroup::done),
         wait: method(WaitGroup::wait),
         __index: method(WaitGroup::index),
+        __newindex: function(set_own),
     };
 
     fn finalise(&self, lua: Lua) {
