@@ -185,7 +185,11 @@ impl Response {
 
     /// Take a header out, or keep a default one from being added.
     pub fn remove(&mut self, name: &[u8]) {
-        match Known::of(name) {
+        self.forget(name, Known::of(name));
+    }
+
+    fn forget(&mut self, name: &[u8], known: Known) {
+        match known {
             Known::ContentLength => self.length = None,
             Known::TransferEncoding => self.coding = Coding::None,
             // What the connection does is said again where it must be.
@@ -226,7 +230,7 @@ impl Response {
             }
             _ => {}
         }
-        self.remove(name);
+        self.forget(name, known);
         match known {
             Known::TransferEncoding => {
                 self.coding = match has_token(value, b"chunked") {

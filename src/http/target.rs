@@ -2,6 +2,7 @@
 
 use super::fields::Bytes;
 use super::percent;
+use super::text::position;
 
 /// What the name of a host is made of, but for encoded bytes.
 static HOST: Bytes = Bytes::new(b"-._~!$&'()*+,;=");
@@ -63,55 +64,51 @@ fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Whether a text is a host with or without a port (RFC 3986, 3.2.2): what a
 /// `Host` field holds. It may be empty.
 pub fn is_host(text: &[u8]) -> bool {
-    let (host, port) = match text.strip_prefix(b"[") {
-        Some(inside) => {
-            let Some(end) = inside.iter().position(|&byte| byte == b']') else {
-                return false;
-            };
-            let (address, rest) = inside.split_at_checked(end).unwrap_or((inside, b""));
-            let colons = address.iter().filter(|&&byte| byte == b':').count();
-            let digits = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
-            if !(2..=7).contains(&colons) || !address.iter().all(digits) {
-                return false;
-            }
-            (&b""[..], rest.get(1..).unwrap_or(b""))
+    let mut rest = text;
+    if let Some(inside) = text.strip_prefix(b"[") {
+        let Some((address, after)) =
+            position(inside, b']').and_then(|end| inside.split_at_checked(end))
+        else {
+            return false;
+        };
+        let colons = address.iter().filter(|&&byte| byte == b':').count();
+        let digits = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+        if !(2..=7).contains(&colons) || !address.iter().all(digits) {
+            return false;
         }
-        None => {
-            let end = text.iter().position(|&byte| byte == b':');
-            text.split_at_checked(end.unwrap_or(text.len()))
-                .unwrap_or((text, b""))
+        rest = after.get(1..).unwrap_or(b"");
+        if !matches!(rest, b"" | [b':', ..]) {
+            return false;
         }
-    };
-    let mut rest = host;
+    }
     while let Some((&byte, tail)) = rest.split_first() {
-        rest = match byte {
-            b'%' => match tail {
-                [high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                    tail
-                }
-                _ => return false,
-            },
+        rest = match (byte, tail) {
             _ if HOST.has(byte) => tail,
+            (b':', digits) => return is_port(digits),
+            (b'%', [high, low, tail @ ..])
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                tail
+            }
             _ => return false,
         };
     }
-    match port {
-        b"" | b":" => true,
-        [b':', digits @ ..] => {
-            digits.len() <= 5
-                && digits.iter().all(u8::is_ascii_digit)
-                && digits
-                    .iter()
-                    .fold(0u32, |port, digit| port * 10 + u32::from(digit - b'0'))
-                    <= 65535
-        }
-        _ => false,
-    }
+    true
+}
+
+/// Nothing, or a number that a port can have.
+fn is_port(digits: &[u8]) -> bool {
+    digits.len() <= 5
+        && digits.iter().all(u8::is_ascii_digit)
+        && digits
+            .iter()
+            .fold(0u32, |port, digit| port * 10 + u32::from(digit - b'0'))
+            <= 65535
 }
 
 /// Path and query of a target, split at the first `?`.
 fn split(target: &[u8]) -> (&[u8], &[u8]) {
-    match target.iter().position(|&byte| byte == b'?') {
+    match position(target, b'?') {
         Some(at) => (
             target.get(..at).unwrap_or(b""),
             target.get(at + 1..).unwrap_or(b""),

@@ -113,7 +113,8 @@ return function(ipaddr, port, options, handler)
     local function converse(con, peer)
         local verbose = debugging()
         -- Length of the body, if there is one; at last, why it ended.
-        local req, left = next_request(con, true)
+        local handle = con.resp
+        local req, left = next_request(handle, true)
         local had_body
         while req do
             if left or had_body then
@@ -127,7 +128,7 @@ return function(ipaddr, port, options, handler)
             if verbose then
                 log.debug(('%s"%s %s HTTP/1.%d %d'):format(prefix(peer), req.method, req.raw_path:match('^[^?]*'), req.minor_version, con.resp.code))
             end
-            req, left = next_request(con, ok, result)
+            req, left = next_request(handle, ok, result)
         end
         return left
     end
