@@ -152,21 +152,36 @@ ask_echo() {
     earlier_row "$name" 'round trips/s'
 }
 
-requests() { wrk -t1 -c64 "-d${load_seconds}s" "http://127.0.0.1:$1/" | awk '/Requests\/sec/ { print $2 } /Non-2xx/ { exit 1 }'; }
+requests() { wrk -t1 -c64 "-d${load_seconds}s" "http://127.0.0.1:$1/" | awk '/requests in/ { count = $1 } /Requests\/sec/ { print $2, count } /Non-2xx/ { exit 1 }'; }
+
+# Nanoseconds that a process was on a processor, in its own code and in the kernel.
+on_processor() { awk '{ print $1 }' "/proc/$1/schedstat"; }
+
+# http_load NAME SIDE PORT PID: requests a second, and what each cost the server.
+http_load() {
+    local start speed count
+    start=$(on_processor "$4")
+    read -r speed count < <(requests "$3")
+    note "$1" "$2" "$speed"
+    note "$1, CPU time" "$2" $((($(on_processor "$4") - start) / count))
+}
 
 ask_http() {
-    local name='HTTP hello world' ours bare old
-    serve "$eco" benches/lua/http_server.lua; ours=$port
-    serve "$build/http_server"; bare=$port
+    local name='HTTP hello world' ours bare old ours_pid bare_pid
+    serve "$eco" benches/lua/http_server.lua; ours=$port ours_pid=$pid
+    serve "$build/http_server"; bare=$port bare_pid=$pid
     [ ${#before[@]} -eq 0 ] || { serve "${before[@]}" benches/lua/http_server.lua; old=$port; }
     for _ in $(seq "$rounds"); do
-        note "$name" yardstick "$(requests $bare)"
-        note "$name" eco "$(requests $ours)"
-        earlier "$name" requests "${old:-}"
+        http_load "$name" yardstick "$bare" "$bare_pid"
+        http_load "$name" eco "$ours" "$ours_pid"
+        earlier "$name" speed_alone "${old:-}"
     done
     row "$name" requests/s min 0.65
     earlier_row "$name" requests/s
+    row "$name, CPU time" ns/request max 1.12
 }
+
+speed_alone() { requests "$1" | cut -d' ' -f1; }
 
 # limit NAME UNIT LIMIT: a median against a fixed number instead of a yardstick.
 limit() {
