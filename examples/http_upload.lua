@@ -41,7 +41,10 @@ local function receive(con, req)
     end
 end
 
-local _, err = http.listen(nil, tonumber(arg and arg[1]) or 8080, { reuseaddr = true }, function(con, req)
+-- Forms are handed out piece by piece: how large they are does not matter here.
+local options = { reuseaddr = true, max_body = math.huge }
+
+local _, err = http.listen(nil, tonumber(arg and arg[1]) or 8080, options, function(con, req)
     if req.path ~= '/upload' then
         con:add_header('content-type', 'text/html')
         return con:send(page)

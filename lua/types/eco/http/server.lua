@@ -73,13 +73,20 @@ local server = {}
 ---@field ca? string
 ---@field insecure? boolean
 ---@field ssl? boolean             set by `listen` when it serves TLS
----@field head_timeout? number     seconds a whole request head may take, 10 by default
----@field max_head? integer        bytes of a request head, 16384 by default
----@field max_request_line? integer  bytes of its first line, 8192 by default
----@field max_headers? integer     header lines, 100 by default and at most
----@field max_body? integer        bytes of a request body; no limit by default
----@field max_drain? integer       bytes of an unread body read away to keep a connection, 262144 by default
----@field max_connections? integer connections served at once; no limit by default
+---@field max_connections? number       served at once, 256 by default
+---@field max_peer_connections? number  of one address at once, 128 by default
+---@field max_request_line? number      bytes of the first line of a request, 8192 by default
+---@field max_head? number              bytes of a request head, 16384 by default
+---@field max_headers? number           header lines, 100 by default and at most
+---@field max_body? number              bytes of a request body, 1 MiB by default
+---@field max_buffered? number          bytes of bodies that `read_body` holds at once, 8 MiB by default
+---@field max_drain? number             bytes of an unread body read away to keep a connection, 256 KiB by default
+---@field max_linger? number            bytes read away at the end of a connection, 32 MiB by default
+---@field head_timeout? number          seconds a whole request head may take, 10 by default
+---@field body_timeout? number          seconds in which a kilobyte of a body must come, 30 by default
+---@field send_timeout? number          seconds in which a client must take a kilobyte, 60 by default
+---@field linger_timeout? number        seconds of silence before a connection is closed upon the peer, 5 by default
+---@field linger_time? number           seconds until that at most, 30 by default
 ---@field reuseaddr? boolean
 ---@field reuseport? boolean
 ---@field ipv6? boolean
@@ -97,19 +104,20 @@ local server = {}
 ---@class eco.http.server.Request
 ---@field method string
 ---@field raw_path string          the target as it came
----@field path string              decoded, without query
+---@field path string              decoded and normalised, without query
 ---@field query_string string      undecoded, '' when there is none
 ---@field query table<string, string>
 ---@field headers table<string, string>  lower-case names
 ---@field major_version 1
 ---@field minor_version 0|1
----@field form? table
+---@field form table
 
 ---@class eco.http.server.Address
 ---@field family integer
 ---@field ipaddr string
 ---@field port integer
 
+---The response so far; `code`, `status` and `headers` can be set.
 ---@class eco.http.server.Response
 ---@field code integer
 ---@field status? string
@@ -119,6 +127,7 @@ local server = {}
 ---@field data string
 ---@field major_version 1
 ---@field minor_version 0|1
+---@field [string] any
 
 ---One connection; handlers may keep fields of their own in it.
 ---@class eco.http.server.Connection
@@ -126,7 +135,7 @@ local server = {}
 ---@field peer eco.http.server.Address
 ---@field options eco.http.server.Options
 ---@field body_remain integer
----@field resp eco.http.server.Response  a copy
+---@field resp eco.http.server.Response
 ---@field formed boolean
 ---@field [string] any
 local con = {}
@@ -139,7 +148,7 @@ function con:remote_addr() end
 ---@param value? string|number
 function con:add_header(name, value) end
 
----@param code integer
+---@param code integer  100 to 999
 ---@param reason? string
 ---@return true
 function con:set_status(code, reason) end
