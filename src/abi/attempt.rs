@@ -14,7 +14,6 @@ use nix::errno::Errno;
 use super::codes::{busy_text, refuse};
 use super::{Cause, Core, Interest, Nanoseconds, Operation, Parked, Step};
 use crate::lua::{Lua, Outcome, Returns};
-use crate::system::fd;
 
 /// What a try came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +65,8 @@ pub trait Host: Copy + 'static {
         interest: Interest,
         timeout: Nanoseconds,
     ) -> c_int;
+    /// Whether an fd can be waited for: plain files cannot.
+    fn can_wait(self, fd: c_int) -> bool;
     /// Makes the parked operation wait for something else: 0, or a code.
     fn change_interest(self, operation: &Parked, fd: c_int, interest: Interest) -> c_int;
     /// Starts the timeout of the parked operation anew, 0 for none.
@@ -181,7 +182,15 @@ pub fn start<H: Host>(attempt: &dyn Attempt<Host = H>, lua: Lua, timeout: Nanose
             (Try::Done(count), _) => return Ok(attempt.waiting().host.settle(lua, count)),
             (Try::Again(direction), turn) => return wait(attempt, lua, direction, turn),
             (Try::Moved, _) if lua.is_yieldable() => {
-                return wait(attempt, lua, attempt.direction(), true)
+                // Its direction stays its own, unless it is that of a plain
+                // file, which is never waited for.
+                let own = attempt.waiting().host.can_wait(attempt.fd());
+                let direction = if own {
+                    attempt.direction()
+                } else {
+                    Interest::NONE
+                };
+                return wait(attempt, lua, direction, true);
             }
             // There are no others to have their turn.
             (Try::Moved, _) => first = Try::Moved,
@@ -208,11 +217,10 @@ fn wait<H: Host>(
     turn: bool,
 ) -> Outcome {
     let waiting = attempt.waiting();
-    // A file cannot be waited for, only the turn.
-    let (fd, direction) = match direction {
-        Interest::NONE => (-1, direction),
-        _ if turn && fd::is_file(attempt.fd()) => (-1, Interest::NONE),
-        _ => (attempt.fd(), direction),
+    let fd = if direction == Interest::NONE {
+        -1
+    } else {
+        attempt.fd()
     };
     waiting.direction.set(direction);
     waiting.fresh.set(false);

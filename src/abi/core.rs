@@ -225,6 +225,10 @@ impl Host for Core {
         self.0.park(lua, operation, fd, interest, timeout)
     }
 
+    fn can_wait(self, fd: c_int) -> bool {
+        self.0.can_wait(fd)
+    }
+
     fn change_interest(self, operation: &Parked, fd: c_int, interest: Interest) -> c_int {
         self.0.change_interest(operation, fd, interest)
     }

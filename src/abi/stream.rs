@@ -157,14 +157,23 @@ impl Reader {
         Ok(core.0.reader_call(lua, handle, method, first))
     }
 
-    /// Bytes received and not consumed; valid until the next call on this reader.
-    pub fn buffered<'a>(self) -> &'a [u8] {
+    /// Shows the bytes that were received and not consumed. Meanwhile the reader
+    /// takes none in and drops none.
+    pub fn peek<R>(self, look: impl FnOnce(&[u8]) -> R) -> R {
         let Stream(core, handle) = self.0;
         let mut length = 0;
-        let data = core.0.reader_buffered(handle, &mut length);
-        // SAFETY: the reader owns that many bytes until it is next called,
-        // which callers do not do while they hold the slice.
-        unsafe { std::slice::from_raw_parts(data, length) }
+        let data = core.0.reader_lend(handle, &mut length);
+        let returned = Return(self);
+        // SAFETY: the reader owns that many bytes, and leaves them where they
+        // are until they are given back.
+        let result = look(unsafe { std::slice::from_raw_parts(data, length) });
+        drop(returned);
+        result
+    }
+
+    /// How many there are.
+    pub fn buffered(self) -> usize {
+        self.peek(<[u8]>::len)
     }
 
     /// Drops `count` bytes from the front of the buffer.
@@ -178,6 +187,16 @@ impl Reader {
     pub fn fill(self, want: usize) -> Transfer {
         let Stream(core, handle) = self.0;
         transfer(core.0.reader_fill(handle, want))
+    }
+}
+
+/// Gives the lent bytes back, also when the looker panics.
+struct Return(Reader);
+
+impl Drop for Return {
+    fn drop(&mut self) {
+        let Stream(core, handle) = self.0 .0;
+        core.0.reader_return(handle);
     }
 }
 

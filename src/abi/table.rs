@@ -129,6 +129,8 @@ macro_rules! table {
             settle(lua: Lua, count: c_int, waits: bool) -> Returns;
             /// False when the reactor knows that a try would block.
             may_be_ready(fd: c_int, interest: Interest) -> bool;
+            /// Whether the fd can be waited for: plain files cannot.
+            can_wait(fd: c_int) -> bool;
             /// Notes that the fd has nothing more to give in this direction.
             drained(fd: c_int, interest: Interest);
             /// Forgets what was known about an fd number: it was opened or closed.
@@ -157,8 +159,11 @@ macro_rules! table {
             reader_at(lua: Lua, index: c_int) -> Handle;
             /// Runs a method of a reader as the tail of the calling function.
             reader_call(lua: Lua, reader: Handle, method: ReaderMethod, first: c_int) -> Returns;
-            /// Bytes received and not consumed.
-            reader_buffered(reader: Handle, length: &mut usize) -> *const u8;
+            /// Lends the bytes that were received and not consumed: until they are given
+            /// back, the reader takes none in and drops none.
+            reader_lend(reader: Handle, length: &mut usize) -> *const u8;
+            /// Gives them back.
+            reader_return(reader: Handle);
             /// Drops bytes from the front of them.
             reader_consume(reader: Handle, count: usize);
             /// Reads once into the buffer: a count, a negative error number, or what it
@@ -244,7 +249,7 @@ mod tests {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
             }
         }
-        assert_eq!((VERSION, hash), (3, 0x47ea_9a04_8840_fc1b), "{hash:#x}");
+        assert_eq!((VERSION, hash), (3, 0x71b3_4312_5c0d_8dd8), "{hash:#x}");
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl List {
         List(Cell::new(ptr::null()))
     }
 
-    fn first<'a>(&self) -> Option<&'a Waiter> {
+    fn first(&self) -> Option<&Waiter> {
         // SAFETY: lists hold live waiters only: each is unlinked before it is
         // freed.
         unsafe { self.0.get().as_ref() }

@@ -42,7 +42,7 @@ impl<T: Copy> Ready<T> {
     /// Adds a value at the end; false when there is no memory for it. Values
     /// that are not to `keep` may go when it is full.
     #[inline(always)]
-    pub fn push(&self, value: T, keep: fn(&T) -> bool) -> bool {
+    pub fn push(&self, value: T, keep: &dyn Fn(&T) -> bool) -> bool {
         // SAFETY: the ring is only borrowed inside these methods, none of which
         // calls anything else meanwhile.
         if self.len() as usize >= unsafe { &*self.ring.get() }.len() && !self.make_room(keep) {
@@ -91,7 +91,7 @@ impl<T: Copy> Ready<T> {
     // It does not take the value: that would go through memory, and be read back
     // in one piece before its pieces have arrived there.
     #[inline(never)]
-    fn make_room(&self, keep: fn(&T) -> bool) -> bool {
+    fn make_room(&self, keep: &dyn Fn(&T) -> bool) -> bool {
         for _ in 0..self.len() {
             if let Some(value) = self.pop() {
                 if keep(&value) {
@@ -132,7 +132,7 @@ mod tests {
         let (mut next, mut expected) = (0, 0);
         for round in 0..2000 {
             for _ in 0..round % 7 {
-                assert!(ready.push(next, |_| true));
+                assert!(ready.push(next, &|_| true));
                 next += 1;
             }
             for _ in 0..round % 5 {
@@ -151,7 +151,7 @@ mod tests {
     fn void_values_go_before_it_grows() {
         let ready = Ready::new(0);
         for value in 0..10_000 {
-            assert!(ready.push(value, |value| value % 100 == 0));
+            assert!(ready.push(value, &|value| value % 100 == 0));
         }
         // SAFETY: nobody else borrows it.
         assert!(unsafe { &*ready.ring.get() }.len() <= 512);
@@ -163,7 +163,7 @@ mod tests {
         }
         assert_eq!(kept, (0..100).map(|n| n * 100).collect::<Vec<_>>());
         ready.free();
-        assert!(ready.push(1, |_| true));
+        assert!(ready.push(1, &|_| true));
         assert_eq!(ready.pop(), Some(1));
     }
 }

@@ -90,9 +90,14 @@ impl Runtime {
         )
     }
 
-    unsafe fn reader_buffered(&self, reader: Handle, length: &mut usize) -> *const u8 {
+    unsafe fn reader_lend(&self, reader: Handle, length: &mut usize) -> *const u8 {
         // SAFETY: as stated at the top.
-        unsafe { &*reader.cast::<Reader>() }.buffered(length)
+        unsafe { &*reader.cast::<Reader>() }.lend(length)
+    }
+
+    unsafe fn reader_return(&self, reader: Handle) {
+        // SAFETY: as stated at the top.
+        unsafe { &*reader.cast::<Reader>() }.take_back();
     }
 
     unsafe fn reader_consume(&self, reader: Handle, count: usize) {

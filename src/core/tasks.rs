@@ -97,6 +97,13 @@ impl Tasks {
         (index < self.len()).then(|| self.get(index))
     }
 
+    /// The record at an address that a queue or a cache remembers; None for null.
+    pub fn at(&self, task: *const Task) -> Option<&Task> {
+        // SAFETY: such addresses are those of records of this table, which stay
+        // where they are as long as it does.
+        unsafe { task.as_ref() }
+    }
+
     /// Index of the record that the next `claim` will take; allocates it.
     /// None when there is no memory for it.
     pub fn next_free(&self) -> Option<u32> {

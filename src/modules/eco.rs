@@ -8,7 +8,7 @@ use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use std::os::fd::BorrowedFd;
 
 use crate::abi::{Core, Interest};
-use crate::core::runtime::Runtime;
+use crate::core::runtime::{Home, Runtime};
 use crate::core::stream::{Buffer, Io, Reader, Writer};
 use crate::lua::{
     checked_duration, ffi, function, Constants, Error, Functions, Lua, Outcome, Returns,
@@ -63,14 +63,14 @@ const FUNCTIONS: Functions = functions! {
     _set_sigchld_hook: function(set_child_hook),
 };
 
-fn runtime<'a>(lua: Lua) -> &'a Runtime {
-    Runtime::of(Core::of(lua))
+fn runtime(lua: Lua) -> Home {
+    Home::of(Core::of(lua))
 }
 
 /// The same for what is called very often, and finds out by itself when the
 /// state is closing.
-fn any_runtime<'a>(lua: Lua) -> &'a Runtime {
-    Runtime::of(Core::of_any(lua))
+fn any_runtime(lua: Lua) -> Home {
+    Home::of(Core::of_any(lua))
 }
 
 /// `run(f, ...)` -> thread.
@@ -107,7 +107,7 @@ fn all(lua: Lua) -> Outcome {
     let runtime = runtime(lua);
     let length = runtime.push_all(lua);
     #[cfg(feature = "time")]
-    super::time::push_threads(lua, runtime, length);
+    super::time::push_threads(lua, &runtime, length);
     #[cfg(not(feature = "time"))]
     let _ = length;
     Ok(Returns(1))
@@ -115,7 +115,8 @@ fn all(lua: Lua) -> Outcome {
 
 /// `set_panic_hook(f | nil)`.
 fn set_panic_hook(lua: Lua) -> Outcome {
-    let hook = runtime(lua).panic_hook();
+    let runtime = runtime(lua);
+    let hook = runtime.panic_hook();
     if !lua.is_none_or_nil(1) && lua.type_of(1) != ffi::LUA_TFUNCTION {
         Runtime::set_hook(lua, hook, lua.top() + 1);
         lua.expect(1, ffi::LUA_TFUNCTION)?;

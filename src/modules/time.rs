@@ -14,7 +14,7 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 
 use super::eco::sleep;
 use crate::abi::{monotonic, wall_clock, Alarm, Clock, Core, Nanoseconds};
-use crate::core::runtime::{is_new, Runtime};
+use crate::core::runtime::{is_new, Home, Runtime};
 use crate::core::split;
 use crate::lua::{
     checked_duration, ffi, function, method, Error, Functions, Lua, Outcome, Returns, UserData,
@@ -190,7 +190,7 @@ impl Timer {
         self.disarm(lua);
         let timer = lua.absolute(-1);
         if self.take_thread(lua) {
-            Runtime::of(self.core).spawn_thread(lua);
+            Home::of(self.core).spawn_thread(lua);
             lua.set_top(timer - 1);
             return;
         }

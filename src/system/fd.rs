@@ -37,13 +37,6 @@ pub fn read(fd: c_int, into: &mut [MaybeUninit<u8>]) -> Result<&[u8], Errno> {
     Ok(unsafe { written(into, count as usize) })
 }
 
-/// Whether it is a file or a folder, which is always ready.
-pub fn is_file(fd: c_int) -> bool {
-    borrow(fd)
-        .and_then(nix::sys::stat::fstat)
-        .is_ok_and(|stat| matches!(stat.st_mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR))
-}
-
 /// The front of a room that a system call wrote to.
 ///
 /// # Safety

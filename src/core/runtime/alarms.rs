@@ -211,7 +211,7 @@ impl Runtime {
             generation: slot.generation,
             alarm: index,
         };
-        if !self.ready.push(entry, Entry::is_meant) {
+        if !self.ready.push(entry, &|entry| entry.is_meant(&self.tasks)) {
             slot.late = true;
             self.late.set(true);
         }

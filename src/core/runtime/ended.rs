@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use super::running::{condition, has_yielded, push_thread_of, Condition};
-use super::{Runtime, ALARM, MANY};
+use super::{Home, Runtime, ALARM, MANY};
 use crate::abi::{Core, Nanoseconds, REGISTRY_KEY};
 use crate::core::clock::monotonic_coarse;
 use crate::core::tasks::{NO_TIMER, OWNED};
@@ -47,7 +47,7 @@ fn close(lua: Lua) -> Outcome {
         return Err(Error::wrong_type(1, c"coroutine"));
     }
     lua.set_top(1);
-    Runtime::of(Core::of_any(lua)).close(lua, thread)
+    Home::of(Core::of_any(lua)).close(lua, thread)
 }
 
 /// Whether few of many places are in use.

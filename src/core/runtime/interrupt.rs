@@ -4,7 +4,7 @@
 
 use std::ffi::{c_int, c_void};
 
-use super::{task_at, Runtime};
+use super::Runtime;
 use crate::abi::{monotonic, Nanoseconds, REGISTRY_KEY};
 use crate::core::signals::give_in;
 use crate::lua::{ffi, Lua, State};
@@ -33,7 +33,7 @@ impl Runtime {
             return;
         }
         runtime.interrupted.set(now);
-        if let Some(task) = task_at(runtime.current.get()) {
+        if let Some(task) = runtime.tasks.at(runtime.current.get()) {
             let thread = task.thread.get();
             if !thread.is_null() {
                 // SAFETY: a live thread of this state; setting a hook is what Lua

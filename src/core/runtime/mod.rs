@@ -77,8 +77,10 @@ impl Entry {
     };
 
     /// False for one that is void by now.
-    fn is_meant(&self) -> bool {
-        task_at(self.task).is_none_or(|task| task.generation.get() == self.generation)
+    fn is_meant(&self, tasks: &Tasks) -> bool {
+        tasks
+            .at(self.task)
+            .is_none_or(|task| task.generation.get() == self.generation)
     }
 }
 
@@ -215,13 +217,6 @@ impl Positions for Runtime {
 }
 
 impl Runtime {
-    /// The runtime behind a core: same state, same `eco.so`.
-    pub fn of<'a>(core: Core) -> &'a Runtime {
-        // SAFETY: inside eco.so every core points to the table that starts a
-        // Runtime, which the registry keeps until the state closes.
-        unsafe { &*core.pointer().cast::<Runtime>() }
-    }
-
     /// The state's core, made at first use. May raise.
     pub fn open(lua: Lua) -> Result<Core, Error> {
         lua.get_field(ffi::LUA_REGISTRYINDEX, REGISTRY_KEY);
@@ -384,7 +379,7 @@ impl Runtime {
 
     /// `eco.yield()`: to the tail of the ready queue.
     pub fn yield_now(&self, lua: Lua) -> Outcome {
-        let task = match task_at(self.current.get()) {
+        let task = match self.tasks.at(self.current.get()) {
             // Whether this one may yield, `lua_yield` finds out: a queue entry
             // for a wait that never began is void.
             Some(task) if task.thread.get() == lua.state() => task,
@@ -534,10 +529,4 @@ impl Runtime {
         self.watchdog.set(WATCHDOG);
         self.process.set(std::process::id());
     }
-}
-
-/// The task a queue entry or `current` names.
-fn task_at<'a>(task: *const Task) -> Option<&'a Task> {
-    // SAFETY: records live as long as the runtime and never move.
-    unsafe { task.as_ref() }
 }

@@ -8,7 +8,7 @@ use std::ptr;
 use nix::errno::Errno;
 
 use super::failure::write_error;
-use super::{task_at, Entry, Runtime, ALARM, BUDGET, GROUP, INTERRUPT, NOTIFIED, WALL, WATCH};
+use super::{Entry, Runtime, ALARM, BUDGET, GROUP, INTERRUPT, NOTIFIED, WALL, WATCH};
 use crate::abi::{monotonic, poll_header, Cause, Step, NO_TASK};
 use crate::core::clock::monotonic_coarse;
 use crate::core::notifier::Notifier;
@@ -74,7 +74,7 @@ impl Runtime {
             return;
         }
         for member in &self.group[..members] {
-            if let Some(task) = task_at(member.get()) {
+            if let Some(task) = self.tasks.at(member.get()) {
                 if !task.thread.get().is_null() {
                     self.report_slow(lua, task.thread.get(), now - since, limit);
                 }
@@ -97,7 +97,7 @@ impl Runtime {
     /// Runs a queue entry.
     #[inline(always)]
     pub(super) fn run(&self, lua: Lua, entry: Entry) {
-        let Some(task) = task_at(entry.task) else {
+        let Some(task) = self.tasks.at(entry.task) else {
             return self.run_alarm(lua, entry);
         };
         if task.generation.get() != entry.generation {

@@ -10,7 +10,7 @@ use std::ptr;
 use nix::errno::Errno;
 
 use super::running::push_thread_of;
-use super::{task_at, Entry, Runtime, NOTIFIED};
+use super::{Entry, Runtime, NOTIFIED};
 use crate::abi::attempt::Host;
 use crate::abi::{
     monotonic, Cause, Core, Interest, Nanoseconds, Parked, Token, WorkFunction, CLOSING, NO_TASK,
@@ -29,7 +29,7 @@ impl Runtime {
     /// The task of the running coroutine; a coroutine that `eco.run` did not
     /// start gets a record now. May raise.
     pub(super) fn running_task(&self, lua: Lua) -> u32 {
-        if let Some(task) = task_at(self.current.get()) {
+        if let Some(task) = self.tasks.at(self.current.get()) {
             if task.thread.get() == lua.state() {
                 return task.index;
             }
@@ -101,8 +101,11 @@ impl Runtime {
     /// Ends a task's wait: nothing will poll its operation any more.
     pub(super) fn detach(&self, index: u32) {
         let task = self.tasks.get(index);
-        if let Some(operation) = operation_at(task.operation.get()) {
-            operation.task.set(NO_TASK);
+        let operation = task.operation.get();
+        if !operation.is_null() {
+            // SAFETY: an operation withdraws itself before its memory goes, so
+            // one that a task still names is live.
+            unsafe { (*operation).task.set(NO_TASK) };
         }
         task.operation.set(ptr::null());
         task.mark.set(0);
@@ -174,7 +177,7 @@ impl Runtime {
                 generation: task.generation.get(),
                 alarm: 0,
             };
-            if !self.ready.push(entry, Entry::is_meant) {
+            if !self.ready.push(entry, &|entry| entry.is_meant(&self.tasks)) {
                 self.queue_later(task);
             }
         }
@@ -396,6 +399,10 @@ impl Runtime {
         let _ = self.reactor.borrow_mut().register(fd);
     }
 
+    pub fn can_wait(&self, fd: c_int) -> bool {
+        self.reactor.borrow_mut().register(fd).is_ok()
+    }
+
     pub fn drained(&self, fd: c_int, interest: Interest) {
         self.reactor.borrow_mut().drained(fd, interest);
     }
@@ -532,12 +539,6 @@ impl Runtime {
     }
 }
 
-pub(super) fn operation_at<'a>(operation: *const Parked) -> Option<&'a Parked> {
-    // SAFETY: an operation withdraws itself before its memory goes, so one that
-    // a task still names is live.
-    unsafe { operation.as_ref() }
-}
-
 /// The runtime of the state that an object of `eco.so` lives in.
 #[derive(Clone, Copy)]
 pub struct Home(*const Runtime);
@@ -569,6 +570,10 @@ impl Host for Home {
     ) -> c_int {
         // SAFETY: by the caller's promise.
         unsafe { (*self.0).park(lua, operation, fd, interest, timeout) }
+    }
+
+    fn can_wait(self, fd: c_int) -> bool {
+        Runtime::can_wait(&self, fd)
     }
 
     fn change_interest(self, operation: &Parked, fd: c_int, interest: Interest) -> c_int {

@@ -64,6 +64,8 @@ pub struct Reader {
     /// The last read gave all that one takes at once: there may be more.
     goes_on: Cell<bool>,
     request: Cell<Request>,
+    /// Lenders of the buffer that have not given it back: it stays as it is.
+    lent: Cell<u32>,
 }
 
 crate::attempt!(Reader, stream.waiting);
@@ -88,6 +90,7 @@ impl Reader {
             is_tcp: Cell::new(if read.is_some() { Some(false) } else { None }),
             goes_on: Cell::new(false),
             request: Cell::new(Request::Wait),
+            lent: Cell::new(0),
         }))
     }
 
@@ -103,15 +106,28 @@ impl Reader {
         unsafe { &*ptr::from_ref(bytes) }
     }
 
-    /// The same, for the core's table.
-    pub fn buffered(&self, length: &mut usize) -> *const u8 {
+    /// The same, for the core's table: the buffer stays as it is until it is
+    /// given back.
+    pub fn lend(&self, length: &mut usize) -> *const u8 {
+        self.lent.set(self.lent.get() + 1);
         let front = self.front();
         *length = front.len();
         front.as_ptr()
     }
 
+    pub fn take_back(&self) {
+        self.lent.set(self.lent.get() - 1);
+    }
+
+    fn is_lent(&self) -> bool {
+        self.lent.get() > 0
+    }
+
     /// Drops bytes from the front.
     pub fn consume(&self, count: usize) {
+        if self.is_lent() {
+            return;
+        }
         self.scanned.set(0);
         let head = self.head.get() + count;
         let mut buffer = self.buffer.borrow_mut();
@@ -129,6 +145,9 @@ impl Reader {
 
     /// Gives an empty buffer's memory back, for the next reader of any.
     fn release(&self) {
+        if self.is_lent() {
+            return;
+        }
         let mut buffer = self.buffer.borrow_mut();
         if buffer.is_empty() && buffer.capacity() > 0 {
             *self.stream.waiting.host.spare() = std::mem::take(&mut *buffer);
@@ -140,6 +159,9 @@ impl Reader {
     fn fill(&self, want: usize) -> isize {
         let stream = &self.stream;
         let (host, fd) = (stream.waiting.host, stream.fd());
+        if self.is_lent() {
+            return stream.note(-libc::EBUSY, ptr::null());
+        }
         if self.read.is_none() && !host.may_be_ready(fd, Interest::READ) {
             return stream.blocked();
         }

@@ -16,8 +16,8 @@ use nix::sys::stat::{self, FileStat, Mode};
 use nix::sys::statvfs;
 use nix::unistd::{self, AccessFlags, Whence};
 
-use crate::abi::{fair, Core};
-use crate::core::runtime::Runtime;
+use crate::abi::{fair, Core, Reader};
+use crate::core::runtime::{Home, Runtime};
 use crate::functions;
 use crate::lua::{function, Error, Functions, Lua, Outcome, Returns};
 use crate::lua_source;
@@ -171,7 +171,7 @@ fn expect(lua: Lua) -> Outcome {
         .and_then(stat::fstat)
         .is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO)
     {
-        Runtime::of(Core::of(lua)).expect(fd);
+        Home::of(Core::of(lua)).expect(fd);
     }
     Ok(Returns(0))
 }
@@ -244,7 +244,7 @@ fn seek(fd: i32, offset: i64, whence: c_int) -> Result<i64, Errno> {
 fn lseek(lua: Lua) -> Outcome {
     let (fd, mut offset, whence) = (lua.int(1)?, lua.integer(2)?, lua.int(3)?);
     let reader = Core::of(lua).reader_at(lua, 4);
-    let ahead = reader.map_or(0, |reader| reader.buffered().len());
+    let ahead = reader.map_or(0, Reader::buffered);
     if whence == libc::SEEK_CUR {
         offset = offset.wrapping_sub(ahead as i64);
     }

@@ -21,7 +21,7 @@ use super::status::push_status;
 use crate::abi::{
     monotonic, Alarm, Callback, Cause, Core, Host, Interest, Nanoseconds, Parked, Step, Watch,
 };
-use crate::core::runtime::Runtime;
+use crate::core::runtime::Home;
 use crate::functions;
 use crate::lua::{ffi, method, Functions, Lua, Outcome, Returns, UserData};
 use crate::system::{fd, process};
@@ -175,7 +175,7 @@ impl Child {
         let pause = self.pause.get();
         self.pause.set((pause * 2).min(LONGEST_PAUSE));
         let callback = Callback::fire(self);
-        Runtime::of(self.core).set_idle_alarm(&self.alarm, callback, monotonic() + pause);
+        Home::of(self.core).set_idle_alarm(&self.alarm, callback, monotonic() + pause);
     }
 
     fn ready(&self, lua: Lua) {
@@ -235,7 +235,7 @@ impl Child {
         let pid = self.pid.get();
         // From here on the caller may be all that keeps it.
         self.release(lua);
-        let hook = Runtime::of(self.core).child_hook.get();
+        let hook = Home::of(self.core).child_hook.get();
         if let (Some(status), true) = (status, hook != ffi::LUA_NOREF) {
             lua.push_reference(hook);
             lua.push_integer(i64::from(pid));

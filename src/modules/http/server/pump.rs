@@ -237,7 +237,7 @@ impl Pump {
             }
             self.write(exchange)?;
             let over = exchange.close || exchange.response.close;
-            if over && exchange.body.finished() && self.reader.buffered().is_empty() {
+            if over && exchange.body.finished() && self.reader.buffered() == 0 {
                 return Ok(Event::Ended);
             }
             if over || (!exchange.body.finished() && !self.drain(exchange)?) {
@@ -256,16 +256,21 @@ impl Pump {
     /// Take the next head from the stream.
     fn read_head(&self) -> Result<Event, Event> {
         loop {
-            let buffer = self.reader.buffered();
             let mut scanner = self.scanner.get();
-            let scan = scanner.scan(buffer, &self.settings.limits);
+            let scan = self
+                .reader
+                .peek(|buffer| scanner.scan(buffer, &self.settings.limits));
             self.scanner.set(scanner);
             match scan {
                 Scan::Refused(status) => return Ok(self.refuse(status)),
                 Scan::Complete { start, end } => {
                     let mut exchange = self.settings.take();
-                    let head = buffer.get(start..end).unwrap_or(b"");
-                    put(&mut exchange.received, head);
+                    self.reader.peek(|buffer| {
+                        put(
+                            &mut exchange.received,
+                            buffer.get(start..end).unwrap_or(b""),
+                        );
+                    });
                     self.reader.consume(end);
                     *self.exchange.borrow_mut() = Some(exchange);
                     return Ok(Event::Request);
@@ -436,8 +441,8 @@ impl Pump {
             return Err(Event::Failed(failure));
         }
         loop {
-            let buffer = self.reader.buffered();
-            let Ok((skip, length)) = exchange.body.step(buffer) else {
+            let step = self.reader.peek(|buffer| exchange.body.step(buffer));
+            let Ok((skip, length)) = step else {
                 return Err(Event::Failed(exchange.fail(Failure::BadChunk)));
             };
             let length = length.min(want);
@@ -445,15 +450,14 @@ impl Pump {
             if taken > self.settings.max_body as u64 {
                 return Err(Event::Failed(exchange.fail(Failure::TooLarge)));
             }
-            let payload = buffer
-                .get(skip..)
-                .and_then(|rest| rest.get(..length))
-                .unwrap_or(b"");
             if exchange.received.try_reserve(length).is_err() {
                 exchange.received = Vec::new();
                 return Err(Event::Failed(exchange.fail(Failure::Memory)));
             }
-            put(&mut exchange.received, payload);
+            self.reader.peek(|buffer| {
+                let payload = buffer.get(skip..).and_then(|rest| rest.get(..length));
+                put(&mut exchange.received, payload.unwrap_or(b""));
+            });
             exchange.body.take(length);
             self.reader.consume(skip + length);
             if length > 0 {
@@ -519,7 +523,7 @@ impl Pump {
             }
         }
         loop {
-            let gone = self.reader.buffered().len();
+            let gone = self.reader.buffered();
             self.reader.consume(gone);
             self.linger.set(self.linger.get() - gone as i64);
             if self.linger.get() < 0
