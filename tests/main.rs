@@ -5,7 +5,7 @@
 //! - `support/`: the builder that runs a script and states its expected output, and the Lua prelude it puts in front;
 //! - `contract/`: one Rust file per topic, each test a sentence;
 //! - `lua/`: the longer scripts, one per topic, made of `case('what must hold', function() … end)`;
-//! - `c/`: C programs that play a hostile host.
+//! - `c/`: C programs that play a hostile host, and C modules that scripts load.
 //!
 //! To add a topic: write `contract/<topic>.rs`, list it in `contract/mod.rs`, and say in each test
 //! `lua("… inline Lua …").both()` or `lua_file("<topic>.lua").eco()`. Scripts made by `lua` and `lua_file` run behind
@@ -19,6 +19,7 @@
 //! | `ECO_BIN` | the interpreter | `target/dist/host/bin/eco` |
 //! | `ECO_LIB` | the folder of `eco.so` and `eco/*.so` | `target/dist/host/lib/lua/5.4` |
 //! | `ECO_RUNNER` | an emulator to put in front; `ECO_BIN` is then a static interpreter | none |
+//! | `ECO_SANITIZED` | `ECO_BIN` watches its own memory and holds every module (`cargo xtask sanitize`): it is the only host | none |
 //!
 //! Under an emulator, tests that need the stock `lua5.4` or real-time speed say that they skip.
 
