@@ -8,7 +8,6 @@
 
 use std::ffi::{c_char, c_int, CStr};
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStringExt;
 
 use lua_eco::abi::Core;
 use lua_eco::lua::{ffi, function, report, text, Error, Lua, Outcome, Returns};
@@ -389,14 +388,14 @@ fn add_search_path(lua: Lua) -> Result<(), Error> {
     lua.try_push_bytes(prefix().as_deref().unwrap_or(b"/usr"))?;
     lua.push_global(c"package");
     for (field, variables, places) in [
-        (c"path", ["LUA_PATH_5_4", "LUA_PATH"], SOURCES),
-        (c"cpath", ["LUA_CPATH_5_4", "LUA_CPATH"], LIBRARIES),
+        (c"path", [c"LUA_PATH_5_4", c"LUA_PATH"], SOURCES),
+        (c"cpath", [c"LUA_CPATH_5_4", c"LUA_CPATH"], LIBRARIES),
     ] {
         lua.get_field(-1, field);
         let (own, known) = (lua.to_bytes(-3), lua.to_bytes(-1));
-        let is_chosen = variables
-            .iter()
-            .any(|name| std::env::var_os(name).is_some());
+        // SAFETY: reads the environment, which nothing changes here.
+        let is_set = |name: &&CStr| unsafe { !libc::getenv(name.as_ptr()).is_null() };
+        let is_chosen = variables.iter().any(is_set);
         let mut path = Vec::new();
         if is_chosen {
             path.extend_from_slice(known);
@@ -442,7 +441,14 @@ fn push_entries(path: &mut Vec<u8>, root: &[u8], places: &[&[u8]]) {
 
 /// The folder above the one the binary is in.
 fn prefix() -> Option<Vec<u8>> {
-    let mut path = std::env::current_exe().ok()?.into_os_string().into_vec();
+    // `std::env` would do, and weigh 3 KB.
+    let mut path = vec![0; libc::PATH_MAX as usize];
+    // SAFETY: writes at most as many bytes as there is room for.
+    let length = unsafe {
+        let name = c"/proc/self/exe".as_ptr();
+        libc::readlink(name, path.as_mut_ptr().cast(), path.len())
+    };
+    path.truncate(usize::try_from(length).ok()?);
     for _ in 0..2 {
         path.truncate(path.iter().rposition(|&byte| byte == b'/')?);
     }

@@ -59,7 +59,11 @@ pub fn arch(target: &Target) -> Result<()> {
             Kind::Module { file } => format!("{}/{file}", table.directory),
             Kind::Program { path } => path.clone(),
         };
-        let command = compiler.cross_cargo(target, CARGO_RUSTC, Link::Dynamic)?;
+        let link = match artefact.kind {
+            Kind::Module { .. } => Link::Module,
+            Kind::Program { .. } => Link::Program,
+        };
+        let command = compiler.cross_cargo(target, CARGO_RUSTC, link)?;
         artefact.build(
             &target.arch,
             command,
@@ -124,7 +128,7 @@ pub fn consumer(target: &Target, library: &Library) -> Result<PathBuf> {
         what: &["--example", &library.consumer],
         built: &built,
     };
-    let command = Compiler::choose()?.cross_cargo(target, CARGO_RUSTC, Link::Dynamic)?;
+    let command = Compiler::choose()?.cross_cargo(target, CARGO_RUSTC, Link::Module)?;
     job.run(
         &target.arch,
         command,
@@ -233,7 +237,11 @@ impl Job<'_> {
         ]);
         command.args(["--no-default-features", "--features", self.features]);
         command.args(self.what);
-        let folder = workspace::ship_target().join(triple).join(profile);
+        let target_folder = command
+            .get_envs()
+            .find_map(|(name, value)| value.filter(|_| name == "CARGO_TARGET_DIR"))
+            .map_or_else(workspace::ship_target, PathBuf::from);
+        let folder = target_folder.join(triple).join(profile);
         let key = input_key(&command)?;
         let kept_folder = workspace::ship_target().join("kept").join(place);
         let kept = kept_folder.join(self.name.replace('/', "-"));
@@ -250,6 +258,7 @@ impl Job<'_> {
         ] {
             let _ = std::fs::remove_file(stale);
         }
+        forget_lua(&command, &folder)?;
         command.env("CARGO_TERM_PROGRESS_WHEN", "never");
         run(&mut command)?;
         let made = folder.join(self.built);
@@ -269,6 +278,27 @@ impl Job<'_> {
     }
 }
 
+/// Has Lua compiled anew when the flags of the C compiler have changed, which cargo does not notice.
+fn forget_lua(command: &Command, folder: &Path) -> Result<()> {
+    let flags = command
+        .get_envs()
+        .filter(|(name, _)| name.to_string_lossy().starts_with("CFLAGS"));
+    let flags = format!("{:?}", flags.collect::<Vec<_>>());
+    let stamp = folder.join("cflags");
+    if std::fs::read_to_string(&stamp).is_ok_and(|old| old == flags) {
+        return Ok(());
+    }
+    for kept in ["build", ".fingerprint"] {
+        for entry in std::fs::read_dir(folder.join(kept)).into_iter().flatten() {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with("mlua-sys-") {
+                std::fs::remove_dir_all(entry.path())?;
+            }
+        }
+    }
+    write(&stamp, flags)
+}
+
 fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
@@ -282,6 +312,7 @@ fn input_key(command: &Command) -> Result<String> {
         root.join("build.rs"),
         root.join(".cargo/config.toml"),
         root.join("targets/toolchain.toml"),
+        root.join("targets/long-double-math.h"),
     ];
     for folder in ["src", "lua", "uci", "ubus"] {
         list_files(&root.join(folder), &mut files)?;

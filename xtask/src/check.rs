@@ -16,7 +16,7 @@ pub fn mipsel_command(_: &[String]) -> Result<()> {
     let target = Target::read("mipsel_24kc")?;
     let compiler = Compiler::choose()?;
     let check = |package: &str, arguments: &[&str]| {
-        let mut command = compiler.cross_cargo(&target, "check", Link::Dynamic)?;
+        let mut command = compiler.cross_cargo(&target, "check", Link::Module)?;
         command
             .args(["--package", package, "--target", &target.triple])
             .args(arguments);

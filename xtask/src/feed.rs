@@ -40,16 +40,16 @@ pub fn ipk(target: &Target) -> Result<()> {
             &control(&table, package, &target.arch),
             workspace::source_date(),
         )?;
-        let name = format!(
-            "{}_{}_{}.ipk",
-            package.name,
-            table.package_version(),
-            target.arch
-        );
+        let name = file_name(&table, package, &target.arch);
         println!("    {name}: {:.1} KB", bytes.len() as f64 / 1000.0);
         write(&folder.join(name), bytes)?;
     }
     write_index(&folder)
+}
+
+/// The name of a package's file.
+pub fn file_name(table: &Table, package: &Package, arch: &str) -> String {
+    format!("{}_{}_{arch}.ipk", package.name, table.package_version())
 }
 
 fn items(table: &Table, package: &Package, root: &Path) -> Result<Vec<Item>> {

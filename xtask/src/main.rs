@@ -12,6 +12,7 @@ mod feed;
 mod index;
 mod install;
 mod ipk;
+mod link;
 mod musl;
 #[cfg(test)]
 mod openwrt;

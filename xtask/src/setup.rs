@@ -31,8 +31,12 @@ fn system_packages(pins: &Pins) -> Result<()> {
         .filter(|package| !is_there(package))
         .map(|package| package.package.as_str())
         .collect();
-    let compiler_missing = !pins.compiler.path.exists() || !std_sources_there(pins);
-    let wants_compiler = compiler_missing && !compiler_stamp().exists();
+    let wanted = pins.compiler.packages.join("\n");
+    let compiler_missing = !pins.compiler.path.exists()
+        || !std_sources_there(pins)
+        || find_program(&pins.compiler.linker).is_none();
+    let wants_compiler = compiler_missing
+        && std::fs::read_to_string(compiler_stamp()).ok().as_ref() != Some(&wanted);
     if missing.is_empty() && !wants_compiler {
         return Ok(());
     }
@@ -75,7 +79,7 @@ fn system_packages(pins: &Pins) -> Result<()> {
             );
         }
         folder_for(&workspace::tools())?;
-        std::fs::write(compiler_stamp(), "")?;
+        std::fs::write(compiler_stamp(), wanted)?;
     }
     let still: Vec<&str> = pins
         .system

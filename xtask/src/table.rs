@@ -8,6 +8,8 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Table {
+    /// The most that a squashfs of all packages may weigh on mipsel, in KB of 1000 bytes.
+    pub squashfs: f64,
     /// Counts repackagings of one version.
     pub release: u32,
     /// Who answers for the packages.
@@ -38,8 +40,8 @@ pub struct Package {
     pub description: String,
     /// Packages of ours it needs.
     pub depends: Vec<String>,
-    /// The most its modules may weigh together, in KB.
-    pub budget: u64,
+    /// The most it may weigh.
+    pub budget: Budget,
     /// The program in it, if any.
     pub program: Option<Program>,
     /// Its shared objects.
@@ -55,8 +57,8 @@ pub struct Library {
     pub name: String,
     /// The example, a cdylib, that makes the least use of it.
     pub consumer: String,
-    /// The most that example may weigh, in KB.
-    pub budget: u64,
+    /// The most that example may weigh.
+    pub budget: Budget,
 }
 
 /// A program in a package.
@@ -67,8 +69,16 @@ pub struct Program {
     pub path: String,
     /// The cargo features it is built with.
     pub features: Vec<String>,
-    /// The most it may weigh, in KB.
-    pub budget: u64,
+}
+
+/// The most something may weigh on mipsel, in KB of 1000 bytes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// As packed by gzip: of a package, its ipk.
+    pub gzip: f64,
+    /// As packed by xz, each file alone.
+    pub xz: f64,
 }
 
 /// One shared object: one build of the crate.

@@ -22,7 +22,22 @@ pub struct Target {
     pub loader: String,
     /// More flags for the Rust compiler.
     pub rustflags: Vec<String>,
-    /// More flags for the C compiler.
+    /// More flags for the C compiler; `@ROOT@` in them is this repository.
+    pub cflags: Vec<String>,
+    /// More options for the linker, where LLD is there to take them.
+    #[serde(default)]
+    pub linkflags: Vec<String>,
+    /// What builds programs that are not position independent, where that is the custom.
+    pub fixed: Option<Fixed>,
+}
+
+/// More flags for programs that are loaded at one address.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fixed {
+    /// For the Rust compiler.
+    pub rustflags: Vec<String>,
+    /// For the C compiler.
     pub cflags: Vec<String>,
 }
 

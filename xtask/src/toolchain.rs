@@ -1,8 +1,8 @@
 //! Which compiler builds what, and with which flags: shipped builds rebuild std for size where its sources are at hand.
 
-use crate::run::{fail, output, read_text, run, write, Result};
-use crate::target::Target;
-use crate::workspace;
+use crate::run::{fail, output, read_text, Result};
+use crate::target::{Fixed, Target};
+use crate::{link, workspace};
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,8 @@ pub struct CompilerPin {
     pub version: String,
     /// Where it is installed.
     pub path: PathBuf,
+    /// The linker that is called in place of zig's where it is there.
+    pub linker: String,
     /// What installs it, with the sources of its std.
     pub packages: Vec<String>,
 }
@@ -126,12 +128,22 @@ impl Compiler {
     /// A cargo command that builds for a router, up to the subcommand.
     pub fn cross_cargo(&self, target: &Target, subcommand: &str, link: Link) -> Result<Command> {
         self.check_std(target)?;
-        let mut command = zig_cargo(target, self.rebuilds_std)?;
+        let fixed = match link {
+            Link::Module => None,
+            _ if wants_pie(std::env::var_os("ECO_PROGRAM"))? => None,
+            _ => target.fixed.as_ref(),
+        };
+        let mut command = zig_cargo(target, self.rebuilds_std, fixed)?;
         let mut flags = router_flags(target, link);
         if self.rebuilds_std && link == Link::Static {
             // Left to the linker, so that one build of std serves both.
-            flags = router_flags(target, Link::Dynamic);
+            flags = router_flags(target, Link::Program);
             command.env("ECO_LINK", "static");
+        }
+        if let Some(fixed) = fixed {
+            flags.extend(fixed.rustflags.iter().cloned());
+            // Its std is another one.
+            command.env("CARGO_TARGET_DIR", workspace::ship_target().join("fixed"));
         }
         self.finish(&mut command, subcommand, "panic_abort", &flags);
         Ok(command)
@@ -140,7 +152,7 @@ impl Compiler {
     /// A cargo command that builds tests for a router: static, and with panics that unwind, so that a test can fail.
     pub fn cross_test_cargo(&self, target: &Target, subcommand: &str) -> Result<Command> {
         self.check_std(target)?;
-        let mut command = zig_cargo(target, false)?;
+        let mut command = zig_cargo(target, false, None)?;
         let compiler = Compiler {
             rustc: self.rustc.clone(),
             rebuilds_std: false,
@@ -200,12 +212,23 @@ fn wants_prebuilt(choice: Option<OsString>) -> Result<bool> {
     }
 }
 
-/// How a program for a router finds its C library. Modules are built like dynamic programs.
+/// Whether the environment asks for position independent programs.
+fn wants_pie(choice: Option<OsString>) -> Result<bool> {
+    match choice {
+        None => Ok(false),
+        Some(choice) if choice == "pie" => Ok(true),
+        Some(choice) => fail(format!("ECO_PROGRAM may be 'pie', not {choice:?}")),
+    }
+}
+
+/// What is linked for a router.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Link {
-    /// The router's own.
-    Dynamic,
-    /// Inside the program.
+    /// A shared object.
+    Module,
+    /// A program that uses the router's C library.
+    Program,
+    /// A program with the C library inside.
     Static,
 }
 
@@ -240,7 +263,7 @@ fn router_flags(target: &Target, link: Link) -> Vec<String> {
     // The start files come from zig, not from the compiler's own folder.
     flags.push("-Clink-self-contained=no".into());
     flags.push(match link {
-        Link::Dynamic => "-Ctarget-feature=-crt-static".into(),
+        Link::Module | Link::Program => "-Ctarget-feature=-crt-static".into(),
         Link::Static => "-Ctarget-feature=+crt-static".into(),
     });
     flags
@@ -256,7 +279,7 @@ pub fn zig() -> PathBuf {
     python_tools().join("ziglang/zig")
 }
 
-fn zig_cargo(target: &Target, small: bool) -> Result<Command> {
+fn zig_cargo(target: &Target, small: bool, fixed: Option<&Fixed>) -> Result<Command> {
     let driver = python_tools().join("bin/cargo-zigbuild");
     if !driver.exists() {
         return fail("cargo-zigbuild is not installed: run `cargo xtask setup`");
@@ -266,6 +289,8 @@ fn zig_cargo(target: &Target, small: bool) -> Result<Command> {
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());
     let name = target.variable_name();
+    let mut cflags = link::c_flags(target);
+    cflags.extend(fixed.into_iter().flat_map(|fixed| fixed.cflags.clone()));
     command
         .env("PATH", path)
         .env(
@@ -275,132 +300,12 @@ fn zig_cargo(target: &Target, small: bool) -> Result<Command> {
         .env("CARGO_ZIGBUILD_ZIG_PATH", zig())
         // It would prefer a zig that the user's Python brings, of whatever version.
         .env("CARGO_ZIGBUILD_PYTHON_PATH", "/bin/false")
-        .env(format!("CFLAGS_{name}"), target.cflags.join(" "))
+        .env(format!("CFLAGS_{name}"), cflags.join(" "))
         .env(
             format!("CARGO_TARGET_{}_LINKER", name.to_uppercase()),
-            linker(target, small)?,
+            link::linker(target, small, fixed.is_some())?,
         );
     Ok(command)
-}
-
-/// Writes the script that links for a target and returns its path.
-///
-/// A small build never unwinds, so the unwinder (40 KB) is replaced by stubs and the tables it would read are dropped.
-fn linker(target: &Target, small: bool) -> Result<PathBuf> {
-    let folder = workspace::tools().join("link");
-    let (mut replace, mut script) = (String::new(), String::new());
-    if small {
-        let discard = folder.join(format!("discard-{}.ld", target.arch));
-        write_changed(&discard, &discard_script(target))?;
-        let stubs = unwinder_stubs(target, &folder)?;
-        replace = format!("-lgcc_s|-lunwind) argument='{}' ;;", stubs.display());
-        script = format!(" '-Wl,-T,{}'", discard.display());
-    }
-    let text = LINKER
-        .replace("@ARCH@", &target.arch)
-        .replace("@ZIG@", &target.zig)
-        .replace("@CFLAGS@", &target.cflags.join(" "))
-        .replace("@REPLACE@", &replace)
-        .replace("@SCRIPT@", &script);
-    let file = folder.join(format!(
-        "zigcc-{}{}",
-        target.arch,
-        if small { "-small" } else { "" }
-    ));
-    write_changed(&file, &text)?;
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
-    Ok(file)
-}
-
-/// zig links musl statically into a program that does not ask for -dynamic.
-const LINKER: &str = r#"#!/bin/sh
-# Links for @ARCH@ with zig. ECO_LINK=static makes a static program of what the compiler links dynamically.
-kind=-dynamic
-for argument do
-    shift
-    case "$argument" in
-        -shared|-static|-static-pie) kind= ;;
-        -pie|-rdynamic|-Wl,-Bdynamic) [ "$ECO_LINK" = static ] && continue ;;
-        @REPLACE@
-    esac
-    set -- "$@" "$argument"
-done
-[ "$ECO_LINK" = static ] && kind=-static
-exec cargo-zigbuild zig cc -- -fno-sanitize=all -target @ZIG@ @CFLAGS@ "$@" $kind @SCRIPT@
-"#;
-
-/// Sections that only an unwinder or a debugger reads.
-const TABLES: &str = "*(.eh_frame) *(.gcc_except_table*) *(.ARM.exidx*) *(.ARM.extab*) *(.pdr) *(.comment) *(.data.DW.ref.*)";
-
-/// The personality function of std, which only those tables name.
-const PERSONALITY: &str =
-    "*(.text.rust_eh_personality) *(.rodata*rust_eh_personality) *(.text._RNv*11personality*) *(.rodata._RNv*11personality*)";
-
-/// The linker script that drops what a program that never unwinds does not need.
-fn discard_script(target: &Target) -> String {
-    // There the compiler moves what functions have in common to functions of its own, which would still name the dropped ones.
-    let shares_code = ["aarch64", "riscv64"]
-        .iter()
-        .any(|processor| target.triple.starts_with(processor));
-    let personality = if shares_code { "" } else { PERSONALITY };
-    format!("SECTIONS {{ /DISCARD/ : {{\n{TABLES}\n{personality}\n}} }}\nINSERT AFTER .text;\n")
-}
-
-/// Names of the unwinder that std mentions; none is reached when panics abort at once.
-const UNWINDER: &[&str] = &[
-    "_Unwind_Backtrace",
-    "_Unwind_DeleteException",
-    "_Unwind_FindEnclosingFunction",
-    "_Unwind_GetCFA",
-    "_Unwind_GetDataRelBase",
-    "_Unwind_GetIP",
-    "_Unwind_GetIPInfo",
-    "_Unwind_GetLanguageSpecificData",
-    "_Unwind_GetRegionStart",
-    "_Unwind_GetTextRelBase",
-    "_Unwind_RaiseException",
-    "_Unwind_Resume",
-    "_Unwind_SetGR",
-    "_Unwind_SetIP",
-    "_Unwind_VRS_Get",
-    "_Unwind_VRS_Set",
-    "__aeabi_unwind_cpp_pr0",
-    "__aeabi_unwind_cpp_pr1",
-    "__gnu_unwind_frame",
-];
-
-fn unwinder_stubs(target: &Target, folder: &Path) -> Result<PathBuf> {
-    let name = |ending: &str| folder.join(format!("unwinder-stubs-{}.{ending}", target.arch));
-    let (source, object, archive) = (name("c"), name("o"), name("a"));
-    // Hidden: the interpreter must not offer them to the libraries it loads.
-    let text: String = UNWINDER
-        .iter()
-        .map(|name| format!("{STUB} {name}(void) {{ __builtin_trap(); }}\n"))
-        .collect();
-    if archive.exists() && std::fs::read_to_string(&source).is_ok_and(|old| old == text) {
-        return Ok(archive);
-    }
-    write(&source, text)?;
-    let mut compile = Command::new(zig());
-    compile
-        .args(["cc", "-target", &target.zig])
-        .args(&target.cflags);
-    compile.args(["-Os", "-fPIC", "-ffunction-sections", "-fno-sanitize=all"]);
-    run(compile.arg("-c").arg(&source).arg("-o").arg(&object))?;
-    let mut pack = Command::new(zig());
-    run(pack.args(["ar", "rcs"]).arg(&archive).arg(&object))?;
-    Ok(archive)
-}
-
-const STUB: &str = "__attribute__((weak, visibility(\"hidden\"))) void";
-
-/// Writes only what differs: cargo looks at the time of a linker's change.
-fn write_changed(file: &Path, text: &str) -> Result<()> {
-    if std::fs::read_to_string(file).is_ok_and(|old| old == text) {
-        return Ok(());
-    }
-    write(file, text)
 }
 
 fn own_rustc() -> PathBuf {
@@ -449,7 +354,7 @@ mod tests {
         };
         let target = Target::read("mipsel_24kc").unwrap();
         let error = compiler
-            .cross_cargo(&target, "rustc", Link::Dynamic)
+            .cross_cargo(&target, "rustc", Link::Module)
             .err()
             .unwrap()
             .to_string();
