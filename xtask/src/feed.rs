@@ -5,8 +5,9 @@ use crate::index;
 use crate::ipk::{self, Content, Item};
 use crate::run::{fresh_folder, read, read_text, step, write, Arguments, Result};
 use crate::stage::{below, entries, EntryKind};
-use crate::table::{Package, Table};
+use crate::table::{abi_package, Package, Table};
 use crate::target::Target;
+use crate::version::{list, Order, Relation};
 use crate::{setup, usign, workspace};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -37,7 +38,7 @@ pub fn ipk(target: &Target) -> Result<()> {
         let items = items(&table, package, &dist.join("root"))?;
         let bytes = ipk::pack(
             &items,
-            &control(&table, package, &target.arch),
+            &control(&table, package, &target.arch)?,
             workspace::source_date(),
         )?;
         let name = file_name(&table, package, &target.arch);
@@ -70,21 +71,32 @@ fn items(table: &Table, package: &Package, root: &Path) -> Result<Vec<Item>> {
     Ok(items)
 }
 
-fn control(table: &Table, package: &Package, arch: &str) -> String {
-    let mut depends = vec!["libc"];
-    depends.extend(package.depends.iter().map(String::as_str));
-    format!(
-        "Package: {}\nVersion: {}\nDepends: {}\nSource: package/lua-eco\nSourceName: lua-eco\nLicense: MIT\nSection: {}\n\
+fn control(table: &Table, package: &Package, arch: &str) -> Result<String> {
+    let relations = relations(table, package)?;
+    Ok(format!(
+        "Package: {}\nVersion: {}\n{relations}\nSource: package/lua-eco\nSourceName: lua-eco\nLicense: MIT\nSection: {}\n\
          SourceDateEpoch: {}\nMaintainer: {}\nArchitecture: {arch}\nInstalled-Size: @INSTALLED_SIZE@\nDescription: {}\n {}\n",
         package.name,
         table.package_version(),
-        depends.join(", "),
         table.section,
         workspace::source_date(),
         table.maintainer,
         package.title,
         package.description,
-    )
+    ))
+}
+
+/// What a control paragraph says about other packages.
+pub fn relations(table: &Table, package: &Package) -> Result<String> {
+    let mut needs = vec![Relation::new("libc", Order::Any, "")];
+    needs.extend(table.needs(package)?);
+    let mut lines = format!("Depends: {}", list(&needs));
+    let conflicts = table.conflicts(package);
+    if !conflicts.is_empty() {
+        let (abi, conflicts) = (abi_package()?, list(&conflicts));
+        lines.push_str(&format!("\nProvides: {abi}\nConflicts: {conflicts}"));
+    }
+    Ok(lines)
 }
 
 /// Writes `Packages`, `Packages.gz`, `Packages.sig` and the public key beside the ipk files of a folder.

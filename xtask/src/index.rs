@@ -1,6 +1,7 @@
 //! The feed index (`Packages`): control paragraphs, each with the name, size and digest of its file.
 
 use crate::run::{fail, Result};
+use crate::version::Relation;
 use std::fmt::Write;
 
 /// One package of an index.
@@ -13,7 +14,11 @@ pub struct Record {
     /// The architecture it is for.
     pub architecture: String,
     /// The packages it needs.
-    pub depends: Vec<String>,
+    pub depends: Vec<Relation>,
+    /// The packages it does not work with.
+    pub conflicts: Vec<Relation>,
+    /// Further names that it goes by.
+    pub provides: Vec<String>,
     /// Its file beside the index.
     pub filename: String,
     /// How many bytes the file has.
@@ -73,17 +78,15 @@ fn record(paragraph: &str) -> Result<Record> {
     if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return fail(format!("index holds no digest of {package}"));
     }
-    let depends = field(paragraph, "Depends").unwrap_or_default();
-    let depends = depends
-        .split(',')
-        .filter_map(|one| one.split_whitespace().next())
-        .map(str::to_string)
-        .collect();
+    let relations = |name| Relation::parse_list(field(paragraph, name).unwrap_or_default());
+    let provides = relations("Provides")?;
     Ok(Record {
         package: package.to_string(),
         version: field(paragraph, "Version")?.to_string(),
         architecture: field(paragraph, "Architecture")?.to_string(),
-        depends,
+        depends: relations("Depends")?,
+        conflicts: relations("Conflicts")?,
+        provides: provides.into_iter().map(|one| one.name).collect(),
         filename: filename.to_string(),
         size: field(paragraph, "Size")?
             .parse()
@@ -116,9 +119,10 @@ fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::version::list;
 
     fn sample() -> String {
-        let control = "Package: a\nVersion: 1-1\nDepends: libc, b (>= 2)\nArchitecture: x\nDescription: text\n more\n";
+        let control = "Package: a\nVersion: 1-1\nDepends: libc, b (>= 2)\nConflicts: c (<< 3)\nProvides: d\nArchitecture: x\nDescription: text\n more\n";
         join(&[paragraph(control, "a_1-1_x.ipk", 7, &"ab".repeat(32))])
     }
 
@@ -130,7 +134,9 @@ mod tests {
             (records[0].filename.as_str(), records[0].size),
             ("a_1-1_x.ipk", 7)
         );
-        assert_eq!(records[0].depends, ["libc", "b"]);
+        assert_eq!(list(&records[0].depends), "libc, b (>= 2)");
+        assert_eq!(list(&records[0].conflicts), "c (<< 3)");
+        assert_eq!(records[0].provides, ["d"]);
         assert!(sample().contains("SHA256sum: abab"));
         assert!(sample().find("SHA256sum").unwrap() < sample().find("Description").unwrap());
     }

@@ -6,6 +6,7 @@ use crate::index::{self, field, Record};
 use crate::ipk::{self, Content, Contents, Item};
 use crate::run::{fail, folder_for, read, read_text, write, Arguments, Result};
 use crate::usign::{self, PublicKey};
+use crate::version::{compare, Order, Relation};
 use crate::workspace;
 use sha2::{Digest, Sha256};
 use std::io::Write;
@@ -39,7 +40,8 @@ pub fn default_key(feed: &Path) -> PathBuf {
     usign::public_key_file()
 }
 
-/// Installs packages and all they depend on. Everything is verified before the first file is written.
+/// Installs packages and all they depend on, or brings them to the feed's version, by the rules of opkg. Everything is
+/// verified before the first file is written.
 pub fn install(root: &Path, feed: &Path, key: &Path, packages: &[String]) -> Result<()> {
     let key = PublicKey::decode(&read_text(key)?)
         .map_err(|error| format!("{}: {error}", key.display()))?;
@@ -48,7 +50,7 @@ pub fn install(root: &Path, feed: &Path, key: &Path, packages: &[String]) -> Res
         .map_err(|error| format!("{}: {error}", feed.display()))?;
     let records = index::parse(&text)?;
     let mut opened = Vec::new();
-    for record in resolve(&records, packages)? {
+    for record in resolve(&records, &installed(root)?, packages)? {
         let bytes = read(&feed.join(&record.filename))?;
         opened.push((
             record,
@@ -56,62 +58,187 @@ pub fn install(root: &Path, feed: &Path, key: &Path, packages: &[String]) -> Res
         ));
     }
     for (record, contents) in opened {
+        let folder = root.join(DATABASE);
+        let list_file = folder.join(format!("{}.list", record.package));
+        let old_list = std::fs::read_to_string(&list_file).unwrap_or_default();
         for item in &contents.items {
             place(root, item)?;
         }
-        let folder = root.join("usr/lib/opkg/info");
         write(
             &folder.join(format!("{}.control", record.package)),
             &contents.control,
         )?;
-        let list: String = contents
+        let paths = contents
             .items
             .iter()
-            .map(|item| format!("/{}\n", item.path))
-            .collect();
-        write(&folder.join(format!("{}.list", record.package)), list)?;
+            .map(|item| format!("/{}\n", item.path));
+        write(&list_file, paths.collect::<String>())?;
+        for path in old_list.lines() {
+            let path = path.trim_start_matches('/');
+            if !contents.items.iter().any(|item| item.path == path) {
+                remove(root, path)?;
+            }
+        }
         println!("    installed {} {}", record.package, record.version);
     }
     Ok(())
 }
 
-/// The records of packages and all they need, needed ones first.
-fn resolve<'a>(records: &'a [Record], packages: &[String]) -> Result<Vec<&'a Record>> {
-    let mut order = Vec::new();
-    for package in packages {
-        visit(records, package, &mut Vec::new(), &mut order)?;
-    }
-    Ok(order)
+/// Where opkg keeps what it knows about installed packages.
+const DATABASE: &str = "usr/lib/opkg/info";
+
+/// What a package in the feed or on the router says about itself and others.
+#[derive(Clone)]
+struct State {
+    name: String,
+    version: String,
+    provides: Vec<String>,
 }
 
-fn visit<'a>(
+impl State {
+    fn of(record: &Record) -> State {
+        State {
+            name: record.package.clone(),
+            version: record.version.clone(),
+            provides: record.provides.clone(),
+        }
+    }
+
+    /// Whether it is what a dependency asks for, be it under another name.
+    fn satisfies(&self, relation: &Relation) -> bool {
+        (self.name == relation.name || self.provides.contains(&relation.name))
+            && relation.admits(&self.version)
+    }
+}
+
+/// The packages below a root.
+fn installed(root: &Path) -> Result<Vec<State>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root.join(DATABASE)).into_iter().flatten() {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "control")
+        {
+            let control = read_text(&path)?;
+            let provides = Relation::parse_list(field(&control, "Provides").unwrap_or_default())?;
+            found.push(State {
+                name: field(&control, "Package")?.to_string(),
+                version: field(&control, "Version")?.to_string(),
+                provides: provides.into_iter().map(|one| one.name).collect(),
+            });
+        }
+    }
+    found.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(found)
+}
+
+/// The records of packages and all they need, needed ones first.
+fn resolve<'a>(
     records: &'a [Record],
-    package: &str,
-    above: &mut Vec<String>,
-    order: &mut Vec<&'a Record>,
-) -> Result<()> {
-    // The C library is the firmware's own.
-    if package == "libc" || order.iter().any(|record| record.package == package) {
-        return Ok(());
-    }
-    if above.iter().any(|name| name == package) {
-        return fail(format!(
-            "{package} depends on itself: {}",
-            above.join(" -> ")
-        ));
-    }
-    let Some(record) = records.iter().find(|record| record.package == package) else {
-        return fail(match above.last() {
-            Some(needer) => format!("the feed has no package {package}, which {needer} needs"),
-            None => format!("the feed has no package {package}"),
-        });
+    installed: &[State],
+    packages: &[String],
+) -> Result<Vec<&'a Record>> {
+    let mut plan = Plan {
+        records,
+        state: installed.to_vec(),
+        order: Vec::new(),
     };
-    above.push(package.to_string());
-    for needed in &record.depends {
-        visit(records, needed, above, order)?;
+    for package in packages {
+        let wanted = Relation::new(package, Order::Any, "");
+        plan.visit(&wanted, &mut Vec::new())?;
     }
-    above.pop();
-    order.push(record);
+    Ok(plan.order)
+}
+
+/// What is to be installed, and what is then there.
+struct Plan<'a> {
+    records: &'a [Record],
+    state: Vec<State>,
+    order: Vec<&'a Record>,
+}
+
+impl<'a> Plan<'a> {
+    fn visit(&mut self, wanted: &Relation, above: &mut Vec<String>) -> Result<()> {
+        let candidates = self.records.iter();
+        let Some(record) = candidates
+            .filter(|record| State::of(record).satisfies(wanted))
+            .max_by_key(|record| record.package == wanted.name)
+        else {
+            return fail(match above.last() {
+                Some(needer) => format!("the feed has no package {wanted}, which {needer} needs"),
+                None => format!("the feed has no package {wanted}"),
+            });
+        };
+        let name = &record.package;
+        if self.order.iter().any(|planned| planned.package == *name) {
+            return Ok(());
+        }
+        if above.contains(name) {
+            return fail(format!("{name} depends on itself: {}", above.join(" -> ")));
+        }
+        let old = self.state.iter().find(|state| state.name == *name);
+        if let Some(old) = old.filter(|old| compare(&old.version, &record.version).is_gt()) {
+            return fail(format!(
+                "{name} {} is installed; the feed has only {}",
+                old.version, record.version
+            ));
+        }
+        // What is to be replaced later is still there now.
+        let clashing = self.state.iter().filter(|state| {
+            let mut conflicts = record.conflicts.iter();
+            state.name != *name
+                && conflicts.any(|one| one.name == state.name && one.admits(&state.version))
+        });
+        let clashing: Vec<String> = clashing
+            .map(|state| format!("{} {}", state.name, state.version))
+            .collect();
+        if !clashing.is_empty() {
+            return fail(format!(
+                "{name} {} does not work beside {}: remove these first",
+                record.version,
+                clashing.join(", ")
+            ));
+        }
+        above.push(name.clone());
+        for needed in &record.depends {
+            // The C library is the firmware's own.
+            let is_there =
+                needed.name == "libc" || self.state.iter().any(|state| state.satisfies(needed));
+            if !is_there {
+                self.visit(needed, above)?;
+            }
+        }
+        above.pop();
+        self.state.retain(|state| state.name != *name);
+        self.state.push(State::of(record));
+        self.order.push(record);
+        Ok(())
+    }
+}
+
+/// Removes a file that no longer belongs to a package, and the folders that it leaves empty, never through a link.
+fn remove(root: &Path, path: &str) -> Result<()> {
+    let path = ipk::safe_path(path)?;
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for (position, _) in path.match_indices('/') {
+        let folder = root.join(&path[..position]);
+        if !folder.symlink_metadata().is_ok_and(|data| data.is_dir()) {
+            return Ok(());
+        }
+        folders.push(folder);
+    }
+    let file = root.join(&path);
+    match file.symlink_metadata() {
+        Ok(data) if !data.is_dir() => std::fs::remove_file(&file)
+            .map_err(|error| format!("cannot remove {}: {error}", file.display()))?,
+        _ => return Ok(()),
+    }
+    for folder in folders.iter().rev() {
+        if std::fs::remove_dir(folder).is_err() {
+            break;
+        }
+    }
     Ok(())
 }
 
@@ -183,7 +310,9 @@ fn place(root: &Path, item: &Item) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::Table;
     use crate::usign::SecretKey;
+    use crate::{feed, stage};
 
     /// A feed of two packages in a folder of its own, removed when dropped.
     struct Feed {
@@ -243,13 +372,13 @@ mod tests {
         }
 
         fn install(&self, package: &str) -> std::result::Result<(), String> {
-            install(
-                &self.root(),
-                &self.folder,
-                &self.folder.join("key"),
-                &[package.to_string()],
-            )
-            .map_err(|error| error.to_string())
+            self.install_into(&self.root(), &[package])
+        }
+
+        fn install_into(&self, root: &Path, packages: &[&str]) -> std::result::Result<(), String> {
+            let packages: Vec<String> = packages.iter().map(|name| name.to_string()).collect();
+            install(root, &self.folder, &self.folder.join("key"), &packages)
+                .map_err(|error| error.to_string())
         }
 
         /// Installing must fail with this text and leave no file.
@@ -278,8 +407,17 @@ mod tests {
     }
 
     fn package(name: &str, depends: &str, items: Vec<Item>) -> (String, Vec<u8>, String) {
+        related(name, "1-1", &format!("Depends: {depends}"), items)
+    }
+
+    fn related(
+        name: &str,
+        version: &str,
+        relations: &str,
+        items: Vec<Item>,
+    ) -> (String, Vec<u8>, String) {
         let control = format!(
-            "Package: {name}\nVersion: 1-1\nDepends: {depends}\nArchitecture: x\nDescription: d\n"
+            "Package: {name}\nVersion: {version}\n{relations}\nArchitecture: x\nDescription: d\n"
         );
         (
             name.to_string(),
@@ -386,5 +524,132 @@ mod tests {
             vec![package("a", "b", vec![]), package("b", "a", vec![])],
         );
         feed.refuses("a", "depends on itself");
+    }
+
+    /// A feed of lua-eco 4.1.4: its base, a module that is shipped here too, and one that is not.
+    fn former(name: &str) -> Feed {
+        let module = |name: &str| {
+            let lua = format!("usr/local/lib/lua/5.4/eco/{name}.lua");
+            let inner = format!("usr/local/lib/lua/5.4/eco/internal/{name}.so");
+            vec![file(&lua, "old"), file(&inner, "old")]
+        };
+        let mut base = module("time");
+        base.extend([
+            file("usr/bin/eco", "old"),
+            file("usr/local/lib/lua/5.4/eco.lua", "old"),
+        ]);
+        let of = |name: &str, depends: &str, items| {
+            related(name, "4.1.4-r1", &format!("Depends: {depends}"), items)
+        };
+        Feed::of(
+            &format!("{name}-former"),
+            vec![
+                of("lua-eco", "libc", base),
+                of("lua-eco-socket", "libc, lua-eco", module("socket")),
+                of(
+                    "lua-eco-dns",
+                    "libc, lua-eco, lua-eco-socket",
+                    module("dns"),
+                ),
+            ],
+        )
+    }
+
+    /// A feed of today's packages, related as the list says.
+    fn present(name: &str) -> Feed {
+        let table = Table::read().unwrap();
+        let packages = table.packages.iter().map(|package| {
+            let relations = feed::relations(&table, package).unwrap();
+            let paths = stage::entries(&table, package).into_iter().map(|entry| {
+                let path = entry.path.trim_start_matches('/').to_string();
+                match entry.kind {
+                    stage::EntryKind::Executable => file(&path, "new"),
+                    stage::EntryKind::Link(text) => link(&path, &text),
+                }
+            });
+            related(
+                &package.name,
+                &table.package_version(),
+                &relations,
+                paths.collect(),
+            )
+        });
+        Feed::of(name, packages.collect())
+    }
+
+    /// Every file below a folder with its text, sorted; links are followed.
+    fn texts(folder: &Path) -> Vec<(PathBuf, String)> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                found.extend(texts(&path));
+            } else {
+                found.push((path.clone(), read_text(&path).unwrap()));
+            }
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn upgrading_from_4_x_leaves_no_mixed_system() {
+        let (old, new) = (former("mixed"), present("mixed"));
+        let root = new.root();
+        for names in [&["lua-eco-socket"][..], &["lua-eco-dns"]] {
+            let _ = std::fs::remove_dir_all(&root);
+            old.install_into(&root, names).unwrap();
+            let before = texts(&root);
+            for wanted in [
+                &["lua-eco"][..],
+                &["lua-eco-socket"],
+                &["lua-eco-http"],
+                &["lua-eco", "lua-eco-socket"],
+            ] {
+                let error = new.install_into(&root, wanted).unwrap_err();
+                assert!(error.contains("lua-eco-socket 4.1.4-r1"), "{error}");
+                assert_eq!(texts(&root), before, "{wanted:?}");
+            }
+        }
+        // Without modules the interpreter is replaced, and nothing of the old one stays.
+        std::fs::remove_dir_all(&root).unwrap();
+        old.install_into(&root, &["lua-eco"]).unwrap();
+        new.install_into(&root, &["lua-eco-http"]).unwrap();
+        let after = texts(&root);
+        assert!(after.iter().all(|(_, text)| text != "old"), "{after:?}");
+        assert!(!root.join("usr/local/lib/lua/5.4/eco/internal").exists());
+        assert!(root
+            .join("usr/local/lib/lua/5.4/eco/http/server.so")
+            .exists());
+    }
+
+    #[test]
+    fn modules_need_the_abi_they_were_built_for() {
+        let base = |version: &str, abi: u32| {
+            let relations = format!("Provides: base-abi-{abi}\nConflicts: module (<< {version})");
+            related("base", version, &relations, vec![file("base", version)])
+        };
+        let module = |version: &str, abi: u32| {
+            let relations = format!("Depends: base (>= {version}), base-abi-{abi}");
+            related("module", version, &relations, vec![file("module", version)])
+        };
+        let one = Feed::of("abi-one", vec![base("1-r1", 1), module("1-r1", 1)]);
+        let two = Feed::of("abi-two", vec![base("2-r1", 2), module("2-r1", 2)]);
+        let torn = Feed::of("abi-torn", vec![base("2-r1", 2), module("2-r1", 1)]);
+        torn.refuses("module", "no package base-abi-1, which module needs");
+        one.install("module").unwrap();
+        let error = two.install_into(&one.root(), &["base"]).unwrap_err();
+        assert!(
+            error.contains("does not work beside module 1-r1"),
+            "{error}"
+        );
+        let error = two.install_into(&one.root(), &["module"]).unwrap_err();
+        assert!(
+            error.contains("does not work beside module 1-r1"),
+            "{error}"
+        );
+        two.install("base").unwrap();
+        let error = one.install_into(&two.root(), &["base"]).unwrap_err();
+        assert!(error.contains("base 2-r1 is installed"), "{error}");
     }
 }

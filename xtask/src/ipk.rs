@@ -256,7 +256,7 @@ fn entries(bytes: &[u8]) -> Result<Vec<Item>> {
 }
 
 /// A relative path without `..`, empty or odd parts.
-fn safe_path(raw: &str) -> Result<String> {
+pub fn safe_path(raw: &str) -> Result<String> {
     let path = raw.strip_prefix("./").unwrap_or(raw).trim_end_matches('/');
     let bad = path.is_empty()
         || path.contains(['\0', '\n'])

@@ -27,6 +27,7 @@ mod target;
 mod test;
 mod toolchain;
 mod usign;
+mod version;
 mod workspace;
 
 use run::Result;

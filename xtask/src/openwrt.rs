@@ -1,12 +1,13 @@
 //! Checks `package/lua-eco/Makefile` against the package list: GNU make runs it with stand-ins for the buildroot's
-//! includes and for cargo, and every package must come out with the files, links and dependencies that the list says,
-//! whether or not the menu asks for the shared Lua library.
+//! includes and for cargo, and every package must come out with the files, links, flags and dependencies that the list and
+//! the targets say, whatever the menu asks for.
 
 use crate::run::{output, read_text};
 use crate::stage::{below, entries, EntryKind};
-use crate::table::Table;
+use crate::table::{abi_package, Package, Table};
 use crate::target::Target;
 use crate::toolchain::LONG_DATES;
+use crate::version::list;
 use crate::{build, workspace};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,23 +35,47 @@ impl Drop for Work {
     }
 }
 
-/// The menu's symbol for an interpreter without a Lua of its own.
+/// The menu's symbols: an interpreter without a Lua of its own, and one that is position independent.
 const SHARED_LUA: &str = "LUA_ECO_SHARED_LUA";
+const PIE: &str = "LUA_ECO_PIE";
 
 #[test]
 fn the_buildroot_makefile_builds_what_the_list_says() {
-    expand(false);
+    expand("mipsel_24kc", &[]);
 }
 
 #[test]
 fn the_menu_offers_the_shared_lua_library() {
-    expand(true);
+    expand("mipsel_24kc", &[SHARED_LUA]);
 }
 
-fn expand(shared_lua: bool) {
+#[test]
+fn the_menu_offers_a_position_independent_interpreter() {
+    expand("mipsel_24kc", &[PIE]);
+}
+
+#[test]
+fn other_processors_get_their_flags() {
+    expand("aarch64_cortex-a53", &[]);
+}
+
+#[test]
+fn apk_is_told_of_conflicts_as_dependencies() {
+    expand("mipsel_24kc", &["USE_APK"]);
+}
+
+/// Runs the Makefile for an architecture with symbols of the menu set, and compares.
+fn expand(arch: &str, symbols: &[&str]) {
+    let (shared_lua, pie) = (symbols.contains(&SHARED_LUA), symbols.contains(&PIE));
     let table = Table::read().unwrap();
+    let target = Target::read(arch).unwrap();
+    let processor = arch.split('_').next().unwrap();
     let root = workspace::root();
-    let name = format!("xtask-buildroot-{}-{shared_lua}", std::process::id());
+    let name = format!(
+        "xtask-buildroot-{}-{arch}-{}",
+        std::process::id(),
+        symbols.join("-")
+    );
     let work = Work(std::env::temp_dir().join(name));
     let stage = work.0.join("stage");
     std::fs::create_dir_all(&stage).unwrap();
@@ -61,10 +86,9 @@ fn expand(shared_lua: bool) {
     make.arg("-s")
         .arg(format!("TOPDIR={}", root.join("xtask/buildroot").display()));
     make.arg(format!("BUILD_DIR={}", work.0.join("build").display()))
-        .arg(format!("STAGE={}", stage.display()));
-    if shared_lua {
-        make.arg(format!("CONFIG_{SHARED_LUA}=y"));
-    }
+        .arg(format!("STAGE={}", stage.display()))
+        .arg(format!("ARCH={processor}"));
+    make.args(symbols.iter().map(|symbol| format!("CONFIG_{symbol}=y")));
     output(&mut make).unwrap();
 
     let mut packages = 0;
@@ -77,25 +101,13 @@ fn expand(shared_lua: bool) {
         "the Makefile has other packages than the list"
     );
 
+    let build = work
+        .0
+        .join(format!("build/lua-eco-{}", workspace::version()));
+    let flags = Flags::of(&target, &build.to_string_lossy(), pie);
     for package in &table.packages {
-        let info = read_text(&stage.join(format!("{}.info", package.name))).unwrap();
-        let depends: String = package
-            .depends
-            .iter()
-            .map(|name| format!(" +{name}"))
-            .collect();
-        let library = if shared_lua && package.program.is_some() {
-            " +liblua5.4"
-        } else {
-            ""
-        };
-        let expected = format!(
-            "version={}\nsection={}\nmenu=Languages/Lua\ntitle={}\ndepends=@(mipsel){depends}{library}\nrebuilt=CONFIG_{SHARED_LUA}\n",
-            table.package_version(),
-            table.section,
-            package.title
-        );
-        assert_eq!(info, expected, "{}", package.name);
+        menu_entry(&table, package, processor, shared_lua, &stage);
+        control(&table, package, symbols.contains(&"USE_APK"), &stage);
 
         let installed = stage.join(&package.name);
         let mut found = Vec::new();
@@ -117,31 +129,10 @@ fn expand(shared_lua: bool) {
             }
         }
 
-        let options = read_text(&stage.join(format!("{}.options", package.name))).unwrap();
-        assert_eq!(
-            options.contains(&format!("config {SHARED_LUA}\n")),
-            package.program.is_some(),
-            "{options}"
-        );
-        // The package selects another through it: with this the menu would be refused as recursive.
-        assert!(!options.contains("depends on"), "{options}");
-
-        let own = Target::read("mipsel_24kc").unwrap().rustflags.join(" ");
-        let flags = format!(
-            "-Ctarget-feature=-crt-static {own} -Zunstable-options -Cpanic=immediate-abort {LONG_DATES} abort /staging/usr/lib/liblua5.4.so"
-        );
         for module in &package.modules {
-            let built = read_text(&below(
-                &installed,
-                &format!("{}/{}", table.directory, module.file),
-            ))
-            .unwrap();
-            assert_eq!(
-                built,
-                format!("{} {flags}", module.feature_list()),
-                "{}",
-                module.file
-            );
+            let path = format!("{}/{}", table.directory, module.file);
+            let built = read_text(&below(&installed, &path)).unwrap();
+            assert_eq!(built, flags.told(&module.feature_list(), false), "{path}");
         }
         if let Some(program) = &package.program {
             let built = read_text(&below(&installed, &program.path)).unwrap();
@@ -150,7 +141,133 @@ fn expand(shared_lua: bool) {
             } else {
                 program.features.join(",")
             };
-            assert_eq!(built, format!("{features} {flags}"), "{}", program.path);
+            assert_eq!(built, flags.told(&features, true), "{}", program.path);
         }
+    }
+}
+
+/// What the menu knows of a package, and when it is built anew.
+fn menu_entry(table: &Table, package: &Package, processor: &str, shared_lua: bool, stage: &Path) {
+    let info = read_text(&stage.join(format!("{}.info", package.name))).unwrap();
+    let depends: String = package
+        .depends
+        .iter()
+        .map(|name| format!(" +{name}"))
+        .collect();
+    let library = if shared_lua && package.program.is_some() {
+        " +liblua5.4"
+    } else {
+        ""
+    };
+    let (info, sources) = info.trim_end().split_once("\nsources=").unwrap();
+    let expected = format!(
+        "section={}\nmenu=Languages/Lua\ntitle={}\ndepends=@({processor}){depends}{library}\nrebuilt=CONFIG_{SHARED_LUA} CONFIG_{PIE}",
+        table.section, package.title
+    );
+    assert_eq!(info, expected, "{}", package.name);
+    for source in [
+        "src",
+        "lua",
+        "targets",
+        "build.rs",
+        "Cargo.toml",
+        "Cargo.lock",
+    ] {
+        let path = workspace::root().join(source);
+        let listed = sources.split(' ').any(|one| Path::new(one) == path);
+        assert!(listed && path.exists(), "{source} is not among {sources}");
+    }
+
+    let options = read_text(&stage.join(format!("{}.options", package.name))).unwrap();
+    for symbol in [SHARED_LUA, PIE] {
+        assert_eq!(
+            options.contains(&format!("config {symbol}\n")),
+            package.program.is_some(),
+            "{options}"
+        );
+    }
+    // The package selects another through it: with this the menu would be refused as recursive.
+    assert!(!options.contains("depends on"), "{options}");
+}
+
+/// What the control paragraph says about other packages.
+fn control(table: &Table, package: &Package, apk: bool, stage: &Path) {
+    let text = read_text(&stage.join(format!("{}.control", package.name))).unwrap();
+    let line = |name: &str| {
+        let start = format!("{name}: ");
+        let found = text.lines().find_map(|line| line.strip_prefix(&start));
+        found.unwrap_or_default().trim()
+    };
+    assert_eq!(line("Version"), table.package_version());
+    let conflicts = table.conflicts(package);
+    let mut needs = list(&table.needs(package).unwrap()).replace(">= ", ">=");
+    if apk {
+        let nots = list(&conflicts).replace("lua-eco-", "!lua-eco-");
+        needs.push_str(&nots.replace("<< ", "<"));
+    }
+    assert_eq!(line("Extra"), needs, "{}", package.name);
+    let expected = if apk { String::new() } else { list(&conflicts) };
+    assert_eq!(line("Conflicts"), expected, "{}", package.name);
+    let abi = abi_package().unwrap();
+    let expected = if conflicts.is_empty() { "" } else { &abi };
+    assert_eq!(line("Provides"), expected, "{}", package.name);
+}
+
+/// The flags of a target as far as the buildroot knows them: it has its own processor, C compiler and linker.
+struct Flags {
+    rust: String,
+    c: String,
+    program_rust: String,
+    program_c: String,
+}
+
+impl Flags {
+    fn of(target: &Target, build: &str, pie: bool) -> Flags {
+        let join = |flags: &[String], foreign: &[&str]| -> String {
+            let mut kept = String::new();
+            let mut flags = flags.iter();
+            while let Some(flag) = flags.next() {
+                if flag == "-mllvm" {
+                    flags.next();
+                } else if !foreign.iter().any(|start| flag.starts_with(start)) {
+                    kept.push_str(&format!(" {}", flag.replace("@ROOT@", build)));
+                }
+            }
+            kept
+        };
+        let mut rust = join(&target.rustflags, &["-Ctarget-cpu="]);
+        if let Some(style) = target
+            .linkflags
+            .iter()
+            .find(|flag| flag.starts_with("--hash-style"))
+        {
+            rust.push_str(&format!(" -Clink-arg=-Wl,{style}"));
+        }
+        let fixed = target.fixed.as_ref().filter(|_| !pie);
+        let own = if target.triple.starts_with("aarch64") {
+            " -mno-outline-atomics"
+        } else {
+            ""
+        };
+        Flags {
+            rust: format!(
+                "-Ctarget-feature=-crt-static -Clink-arg=-Wl,-z,max-page-size=4096{rust}"
+            ),
+            c: format!("-Os -pipe{own}{}", join(&target.cflags, &["-m"])),
+            program_rust: fixed.map_or(String::new(), |fixed| join(&fixed.rustflags, &[])),
+            program_c: fixed.map_or(String::new(), |fixed| join(&fixed.cflags, &[])),
+        }
+    }
+
+    /// What the stand-in for cargo writes.
+    fn told(&self, features: &str, program: bool) -> String {
+        let own = |flags| if program { flags } else { "" };
+        format!(
+            "{features} {}{} -Zunstable-options -Cpanic=immediate-abort {LONG_DATES} | {}{} | abort false /staging/usr/lib/liblua5.4.so",
+            self.rust,
+            own(&self.program_rust),
+            self.c,
+            own(&self.program_c)
+        )
     }
 }

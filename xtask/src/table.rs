@@ -1,6 +1,7 @@
 //! The list of packages and modules (`package/packages.toml`), which everything shipped derives from.
 
 use crate::run::{fail, read_text, Result};
+use crate::version::{Order, Relation};
 use crate::workspace;
 use serde::Deserialize;
 
@@ -12,6 +13,11 @@ pub struct Table {
     pub squashfs: f64,
     /// Counts repackagings of one version.
     pub release: u32,
+    /// The first version with the ABI of this one.
+    #[serde(rename = "abi-since")]
+    pub abi_since: String,
+    /// Packages of lua-eco 4.x that are not among these.
+    pub former: Vec<String>,
     /// Who answers for the packages.
     pub maintainer: String,
     /// The section of the package manager's menu.
@@ -129,7 +135,46 @@ impl Table {
 
     /// Version and release, as packages carry them.
     pub fn package_version(&self) -> String {
-        format!("{}-{}", workspace::version(), self.release)
+        format!("{}-r{}", workspace::version(), self.release)
+    }
+
+    /// What a package needs: others of its version, and the ABI, which a package without needs provides.
+    pub fn needs(&self, package: &Package) -> Result<Vec<Relation>> {
+        if package.depends.is_empty() {
+            return Ok(Vec::new());
+        }
+        let abi = [abi_package()?];
+        let names = package.depends.iter().chain(&abi);
+        let version = self.package_version();
+        Ok(names
+            .map(|name| Relation::new(name, Order::AtLeast, &version))
+            .collect())
+    }
+
+    /// The packages that do not work beside one that provides the ABI.
+    pub fn conflicts(&self, package: &Package) -> Vec<Relation> {
+        if !package.depends.is_empty() {
+            return Vec::new();
+        }
+        let others = self.packages.iter().map(|other| &other.name);
+        let others = others.filter(|name| **name != package.name);
+        let mut names: Vec<&String> = self.former.iter().chain(others).collect();
+        names.sort();
+        let older = |name| Relation::new(name, Order::Before, &self.abi_since);
+        names.into_iter().map(|name| older(name)).collect()
+    }
+}
+
+/// The name of the virtual package that stands for the ABI, whose number the sources of the modules have.
+pub fn abi_package() -> Result<String> {
+    let text = read_text(&workspace::root().join("src/abi/table.rs"))?;
+    let number = text.lines().find_map(|line| {
+        line.strip_prefix("pub const VERSION: u32 = ")?
+            .strip_suffix(';')
+    });
+    match number {
+        Some(number) => Ok(format!("lua-eco-abi-{number}")),
+        None => fail("src/abi/table.rs does not tell the version of the ABI"),
     }
 }
 
