@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod check;
 mod demo;
+mod derive;
 mod dlopen;
 #[cfg(test)]
 mod documents;
@@ -96,6 +97,12 @@ const COMMANDS: &[Command] = &[
         job: size::command,
     },
     Command {
+        name: "derive",
+        arguments: "",
+        help: "write what derives from the package list: package/lua-eco/packages.mk, the table of the README",
+        job: derive::command,
+    },
+    Command {
         name: "bench",
         arguments: "[NAME…]",
         help: "run the benchmarks",
@@ -165,6 +172,10 @@ fn main() {
         list();
         std::process::exit(2);
     };
+    if command.arguments.is_empty() && arguments.len() > 1 {
+        eprintln!("xtask {name}: takes no arguments");
+        std::process::exit(2);
+    }
     if let Err(error) = (command.job)(&arguments[1..]) {
         eprintln!("xtask {name}: {error}");
         std::process::exit(1);

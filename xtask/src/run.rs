@@ -1,5 +1,6 @@
 //! Running other programs, reading our own arguments, and telling how far we are.
 
+use lexopt::ValueExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -135,23 +136,16 @@ impl Arguments {
             options: Vec::new(),
             words: Vec::new(),
         };
-        let mut rest = arguments.iter();
-        while let Some(word) = rest.next() {
-            let Some(option) = word.strip_prefix("--") else {
-                parsed.words.push(word.clone());
-                continue;
-            };
-            let (name, value) = match option.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_string())),
-                None => (option, None),
-            };
-            if !known.contains(&name) {
-                return fail(format!("unknown option '--{name}'"));
+        let mut parser = lexopt::Parser::from_args(arguments);
+        while let Some(argument) = parser.next()? {
+            match argument {
+                lexopt::Arg::Long(name) if known.contains(&name) => {
+                    let name = name.to_string();
+                    parsed.options.push((name, parser.value()?.string()?));
+                }
+                lexopt::Arg::Value(word) => parsed.words.push(word.string()?),
+                other => return Err(other.unexpected().into()),
             }
-            let Some(value) = value.or_else(|| rest.next().cloned()) else {
-                return fail(format!("option '--{name}' needs a value"));
-            };
-            parsed.options.push((name.to_string(), value));
         }
         Ok(parsed)
     }
@@ -185,4 +179,35 @@ fn line(command: &Command) -> String {
         line.push_str(&argument.to_string_lossy());
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Arguments> {
+        let words: Vec<String> = words.iter().map(|word| word.to_string()).collect();
+        Arguments::parse(&words, &["arch", "root"])
+    }
+
+    #[test]
+    fn options_and_words_are_told_apart() {
+        let parsed = parse(&["one", "--arch", "a", "--root=b", "--arch=c", "--", "--two"]).unwrap();
+        assert_eq!(parsed.words, ["one", "--two"]);
+        assert_eq!(parsed.required("arch").unwrap(), "c");
+        assert_eq!(parsed.option("root"), Some("b"));
+        assert!(parse(&[]).unwrap().required("arch").is_err());
+    }
+
+    #[test]
+    fn unknown_options_and_missing_values_are_errors() {
+        for words in [
+            &["--other", "x"][..],
+            &["-a"],
+            &["--arch"],
+            &["--archive=x"],
+        ] {
+            assert!(parse(words).is_err(), "{words:?}");
+        }
+    }
 }

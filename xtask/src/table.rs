@@ -77,6 +77,13 @@ pub struct Program {
     pub features: Vec<String>,
 }
 
+impl Program {
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+}
+
 /// The most something may weigh on mipsel, in KB of 1000 bytes.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
