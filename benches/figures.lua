@@ -22,8 +22,13 @@ end
 local sizes = io.open(record .. '/sizes.txt')
 if sizes then
     for line in sizes:lines() do
-        local name, weight, budget = line:match('^(%S.-)%s%s+([%d.]+)%s+(%d+)')
-        if name then out[#out + 1] = ('| %s on mipsel, stripped | %s KB | | at most %s KB |'):format(name, weight, budget) end
+        local name, gzip, gzip_budget, xz, xz_budget = line:match('^(%S.-)%s%s+([%d.]+)%s+([%d.]+)%s+([%d.]+)%s+([%d.]+)%s')
+        local all, budget = line:match('^squashfs of all%s+([%d.]+)%s+([%d.]+)$')
+        if name then
+            out[#out + 1] = ('| %s on mipsel, by gzip and by xz | %s KB, %s KB | | at most %s KB, %s KB |'):format(name, gzip, xz, gzip_budget, xz_budget)
+        elseif all then
+            out[#out + 1] = ('| a squashfs of all packages, mipsel | %s KB | | at most %s KB |'):format(all, budget)
+        end
     end
 end
 out[#out + 1] = ''

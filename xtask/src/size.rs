@@ -239,7 +239,7 @@ mod tests {
 
     /// A file of 32 bits with a segment of code and one of data.
     fn file() -> Vec<u8> {
-        let mut words = vec![0u32; 29];
+        let mut words = [0u32; 29];
         words[0] = u32::from_le_bytes(*b"\x7fELF");
         words[1] = 0x0101_0101;
         words[7] = 52;

@@ -370,4 +370,11 @@ mod tests {
         assert!(wants_prebuilt(Some("prebuilt".into())).unwrap());
         assert!(wants_prebuilt(Some("Prebuilt".into())).is_err());
     }
+
+    #[test]
+    fn the_choice_of_programs_is_checked() {
+        assert!(!wants_pie(None).unwrap());
+        assert!(wants_pie(Some("pie".into())).unwrap());
+        assert!(wants_pie(Some("PIE".into())).is_err());
+    }
 }
