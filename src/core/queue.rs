@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::ffi::c_int;
 use std::ptr;
 
-use crate::abi::{Cause, Core, Host, Interest, Nanoseconds, Parked, Step};
+use crate::abi::{Cause, Core, Host, Interest, Nanoseconds, Parked, Step, CLOSING};
 use crate::core::memory::boxed;
 use crate::core::runtime::Home;
 use crate::lua::{duration, ffi, Lua, Outcome, Returns};
@@ -149,6 +149,10 @@ impl Queue {
             if timeout == 0 {
                 return self.refuse(lua, "timeout");
             }
+        }
+        if self.home.is_closed() {
+            // Nobody would free the waiter.
+            return Err(CLOSING.into());
         }
         let waiter = self.spare(lua, owner);
         // Parking may raise, or run a finaliser that waits here as well: until

@@ -312,7 +312,7 @@ impl Runtime {
         self.armed.set(0);
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         // SAFETY: as in `shut_down`.
         unsafe { (*self.abi.get()).version == CLOSED }
     }
