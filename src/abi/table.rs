@@ -193,6 +193,7 @@ macro_rules! table {
         }
     };
 }
+#[cfg(feature = "core")]
 pub use table;
 
 macro_rules! declare {

@@ -39,6 +39,7 @@ use crate::core::signals::LoopSignals;
 use crate::core::tasks::{Found, Task, Tasks, EXPLICIT, NO_TIMER, OWNED};
 use crate::core::timers::{Positions, Timers};
 use crate::lua::{ffi, Error, Functions, Lua, Outcome, Returns, State, UserData};
+#[cfg(feature = "time")]
 pub(crate) use running::is_new;
 use running::{condition, has_yielded, push_thread_of, Condition};
 pub use waiting::Home;

@@ -540,6 +540,7 @@ pub(super) fn hand_over(lua: Lua, thread: State, count: c_int) -> c_int {
 }
 
 /// Whether a thread was never resumed and has nothing but its function.
+#[cfg(feature = "time")]
 pub(crate) fn is_new(thread: State) -> bool {
     // SAFETY: callers hold the thread anchored; only its state is read.
     condition(thread) == Condition::Suspended
