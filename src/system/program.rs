@@ -76,6 +76,17 @@ impl<'a> Words<'a> {
     }
 }
 
+/// How a program belongs to its parent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Bond {
+    /// It is of the same process group.
+    SameGroup,
+    /// It leads a group of its own.
+    OwnGroup,
+    /// So it does, but gets SIGTERM when the thread ends that started it.
+    Bound,
+}
+
 /// A program to run.
 pub struct Program<'a> {
     /// Shell, command, arguments, null.
@@ -138,15 +149,14 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Runs it with its output in pipes, as a process group of its own if so
-    /// wanted.
-    pub fn start(self, as_group: bool) -> Result<Started, Errno> {
+    /// Runs it with its output in pipes.
+    pub fn start(self, bond: Bond) -> Result<Started, Errno> {
         let (stdout, their_stdout) = output_pipe()?;
         let (stderr, their_stderr) = output_pipe()?;
         let birth = Birth {
             program: &self,
             streams: [their_stdout.as_raw_fd(), their_stderr.as_raw_fd()],
-            as_group,
+            bond,
         };
         let mut stack = [MaybeUninit::<u128>::uninit(); STACK / size_of::<u128>()];
         // A signal handler of ours must not run in the child.
@@ -241,7 +251,7 @@ struct Birth<'a> {
     program: &'a Program<'a>,
     /// Its standard output and error.
     streams: [c_int; 2],
-    as_group: bool,
+    bond: Bond,
 }
 
 impl Birth<'_> {
@@ -252,8 +262,11 @@ impl Birth<'_> {
         // threads go on, so that a lock of the C library is never held for good.
         unsafe {
             let birth = &*birth.cast::<Birth>();
-            if birth.as_group {
+            if birth.bond != Bond::SameGroup {
                 libc::setpgid(0, 0);
+            }
+            if birth.bond == Bond::Bound {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
             }
             libc::dup2(birth.streams[0], 1);
             libc::dup2(birth.streams[1], 2);

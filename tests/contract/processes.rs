@@ -220,3 +220,27 @@ fn a_raw_read_that_memory_has_no_room_for_raises() {
         .stdout("false\tnot enough memory\n100000\n")
         .eco();
 }
+
+#[test]
+fn a_command_of_sh_ends_with_its_script() {
+    for end in [
+        "os.exit(0)",
+        "sys.kill(sys.getpid(), sys.SIGKILL)",
+        "eco.unloop()",
+    ] {
+        shell("(ECO inner.lua; true) 2>/dev/null; for i in $(seq 200); do [ -e /proc/$(cat pid) ] || break; sleep 0.05; done; \
+               [ -e /proc/$(cat pid) ] || echo gone")
+            .file(
+                "inner.lua",
+                &format!(
+                    "local sys = require 'eco.sys'
+                     eco.run(function() sys.sh('echo $$ > pid.new; mv pid.new pid; exec sleep 1000', 1000) end)
+                     while not io.open('pid') do eco.sleep(0.005) end
+                     {end}"
+                ),
+            )
+            .stdout_has("gone\n")
+            .limit(30)
+            .eco();
+    }
+}

@@ -24,6 +24,7 @@ use crate::core::runtime::Runtime;
 use crate::functions;
 use crate::lua::{ffi, function, Error, Functions, Lua, Outcome, Returns};
 use crate::lua_source;
+use crate::system::program::Bond;
 use crate::system::{fd, process, signal, user};
 
 /// Opens `eco.internal.sys`.
@@ -235,16 +236,22 @@ fn signalfd(lua: Lua) -> Outcome {
 /// Starts the program that the arguments name and pushes its record.
 #[inline(never)]
 fn launch(lua: &Lua) -> Result<Result<&Child, Errno>, Error> {
-    let as_group = lua.type_of(1) == ffi::LUA_TTABLE && {
-        let wanted = lua.get_field(1, c"group") != ffi::LUA_TNIL && lua.to_bool(-1);
+    let mut bond = Bond::SameGroup;
+    if lua.type_of(1) == ffi::LUA_TTABLE {
+        // For `sh` it is a string.
+        let kind = lua.get_field(1, c"group");
+        if kind == ffi::LUA_TSTRING {
+            bond = Bond::Bound;
+        } else if lua.to_bool(-1) {
+            bond = Bond::OwnGroup;
+        }
         lua.pop(1);
-        wanted
-    };
+    }
     let program = program(lua)?;
     let child = Child::push(lua, Core::of(*lua));
-    match program.start(as_group) {
+    match program.start(bond) {
         Ok(started) => {
-            child.begin(started.pid, started.streams, as_group);
+            child.begin(started.pid, started.streams, bond != Bond::SameGroup);
             Ok(Ok(child))
         }
         Err(errno) => {

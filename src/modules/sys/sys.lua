@@ -135,7 +135,7 @@ function sys.sh(cmd, timeout, options)
         local _, reason = pcall(eco.sleep, 0)
         error(reason, 2)
     end
-    local self<close>, problem = start(table.move(cmd, 1, #cmd, 1, { group = true }))
+    local self<close>, problem = start(table.move(cmd, 1, #cmd, 1, { group = 'bound' }))
     if not self then
         return nil, nil, problem
     end
