@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use lua_eco::http::body::Body;
 use lua_eco::http::conditions::{Answer, Conditions, File};
 use lua_eco::http::head::{Limits, Scan, Scanner};
-use lua_eco::http::request::{parse, slots, HEADERS};
+use lua_eco::http::request::parse;
 use lua_eco::http::response::Response;
 use lua_eco::http::target;
 
@@ -56,10 +56,10 @@ fuzz_target!(|input: &[u8]| {
     let Scan::Complete { start, end } = whole else {
         return;
     };
-    let mut room = slots::<HEADERS>();
-    let Ok((request, headers)) = parse(&input[start..end], &mut room) else {
+    let Ok(request) = parse(&input[start..end]) else {
         return;
     };
+    let headers: Vec<_> = request.fields.map(Result::unwrap).collect();
     assert!(headers.len() <= LIMITS.headers);
     let parts = &request.target;
     assert!(parts.path.len() + parts.query.len() <= request.raw_target.len() + 1);
@@ -79,8 +79,8 @@ fuzz_target!(|input: &[u8]| {
     }
     // Conditions of any text are decided, and parts are parts.
     let field = |name: &str| {
-        let found = headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-        found.map(|field| field.value)
+        let found = headers.iter().find(|field| field.0.eq_ignore_ascii_case(name.as_bytes()));
+        found.map(|field| field.1)
     };
     let conditions = Conditions {
         if_match: field("if-match"),
@@ -98,11 +98,11 @@ fuzz_target!(|input: &[u8]| {
     }
     // What came in as a header can go out as one, or is refused.
     let mut response = Response::default();
-    for header in headers {
-        let _ = response.set(header.name.as_bytes(), header.value);
+    for header in &headers {
+        let _ = response.set(header.0, header.1);
     }
-    for header in headers {
-        response.remove(header.name.as_bytes());
+    for header in &headers {
+        response.remove(header.0);
     }
     assert!(response.headers.is_empty() && response.length.is_none());
     let rest = &input[end..];

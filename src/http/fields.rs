@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use super::text::position;
+
 /// Text that would break the line it stands in, or a name that is none.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed;
@@ -52,6 +54,37 @@ pub fn check_value(text: &[u8]) -> Result<(), Malformed> {
     match text.iter().any(control) {
         true => Err(Malformed),
         false => Ok(()),
+    }
+}
+
+/// The field lines of a head, one after the other, up to the empty line that ends
+/// it. Folded lines are none.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines<'b>(pub &'b [u8]);
+
+impl<'b> Iterator for Lines<'b> {
+    /// Name and value, without the blanks around it.
+    type Item = Result<(&'b [u8], &'b [u8]), Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0 == b"\r\n" {
+            return None;
+        }
+        let mut line = || {
+            let (line, rest) = self.0.split_at_checked(position(self.0, b'\n')?)?;
+            let line = line.strip_suffix(b"\r")?;
+            let (name, value) = line.split_at_checked(position(line, b':')?)?;
+            let (_, value) = value.split_first()?;
+            check_name(name).and_then(|()| check_value(value)).ok()?;
+            self.0 = rest.get(1..)?;
+            Some((name, value.trim_ascii()))
+        };
+        let found = line().ok_or(Malformed);
+        if found.is_err() {
+            // Nothing behind it is to be trusted.
+            self.0 = b"\r\n";
+        }
+        Some(found)
     }
 }
 
@@ -128,6 +161,34 @@ mod tests {
         assert_eq!(find(lines, b"X-I"), None);
         assert_eq!(find(lines, b"Content-Length: 100"), None);
         assert_eq!(find(b"", b"a"), None);
+    }
+
+    #[test]
+    fn lines_of_a_head() {
+        let read = |text: &'static str| Lines(text.as_bytes()).take(9).collect::<Vec<_>>();
+        let field =
+            |name: &'static str, value: &'static str| Ok((name.as_bytes(), value.as_bytes()));
+        assert_eq!(read("\r\n"), []);
+        assert_eq!(
+            read("A: b\r\nc:\t d:e \r\nF:\r\n\r\n"),
+            [field("A", "b"), field("c", "d:e"), field("F", "")]
+        );
+        for bad in [
+            "",
+            "\n",
+            "A",
+            "A\r\n",
+            "A: b",
+            "A: b\n\r\n",
+            ": b\r\n\r\n",
+            " A: b\r\n\r\n",
+            "A : b\r\n\r\n",
+            "A: b\rc\r\n\r\n",
+            "A: b\0\r\n\r\n",
+        ] {
+            assert_eq!(read(bad).first(), Some(&Err(Malformed)), "{bad:?}");
+        }
+        assert_eq!(read("A: b\r\n c\r\n\r\n").get(1), Some(&Err(Malformed)));
     }
 
     #[test]

@@ -77,7 +77,7 @@ local server = {}
 ---@field max_peer_connections? number  of one address at once, 128 by default
 ---@field max_request_line? number      bytes of the first line of a request, 8192 by default
 ---@field max_head? number              bytes of a request head, 16384 by default
----@field max_headers? number           header lines, 100 by default and at most
+---@field max_headers? number           header lines, 100 by default
 ---@field max_body? number              bytes of a request body, 1 MiB by default
 ---@field max_buffered? number          bytes of bodies that `read_body` holds at once, 8 MiB by default
 ---@field max_drain? number             bytes of an unread body read away to keep a connection, 256 KiB by default

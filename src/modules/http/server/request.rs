@@ -1,17 +1,14 @@
 //! What a handler is told of a request: method and path at once, the rest when it
 //! is asked for, from the head that the table keeps.
 
-use std::ffi::{c_int, CStr};
+use std::ffi::CStr;
 use std::mem::take;
 
 use super::pump::Pump;
 use crate::http::body::Framing;
-use crate::http::request::{self, slots, Request};
+use crate::http::request::{self, Request};
 use crate::http::target;
 use crate::lua::{ffi, Error, Lua, Outcome, Returns};
-
-/// Most heads have no more lines than this; room for more is made when needed.
-const FEW: usize = 24;
 
 /// Registry field of the metatable of requests.
 const METATABLE: &CStr = c"eco.http.request";
@@ -45,10 +42,7 @@ pub fn push(pump: &Pump, lua: Lua) -> Result<Option<u16>, Error> {
         Some(mut exchange) => (take(&mut exchange.received), take(&mut exchange.out)),
         None => return Ok(Some(500)),
     };
-    let mut outcome = push_head(pump, lua, &head, &mut slots::<FEW>(), &mut decoded);
-    if let Ok(Some(431)) = outcome {
-        outcome = push_long_head(pump, lua, &head, &mut decoded);
-    }
+    let outcome = push_head(pump, lua, &head, &mut decoded);
     head.clear();
     decoded.clear();
     if let Some(mut exchange) = pump.exchange() {
@@ -58,32 +52,14 @@ pub fn push(pump: &Pump, lua: Lua) -> Result<Option<u16>, Error> {
     outcome
 }
 
-#[cold]
-#[inline(never)]
-fn push_long_head(
+fn push_head(
     pump: &Pump,
     lua: Lua,
     head: &[u8],
     decoded: &mut Vec<u8>,
 ) -> Result<Option<u16>, Error> {
-    push_head(
-        pump,
-        lua,
-        head,
-        &mut slots::<{ request::HEADERS }>(),
-        decoded,
-    )
-}
-
-fn push_head<'b>(
-    pump: &Pump,
-    lua: Lua,
-    head: &'b [u8],
-    slots: &mut [httparse::Header<'b>],
-    decoded: &mut Vec<u8>,
-) -> Result<Option<u16>, Error> {
-    let request = match request::parse(head, slots) {
-        Ok((request, _)) => request,
+    let request = match request::parse(head) {
+        Ok(request) => request,
         Err(status) => return Ok(Some(status)),
     };
     if matches!(request.framing, Framing::Length(length) if length > pump.settings.max_body as u64)
@@ -149,21 +125,20 @@ pub fn complete(lua: Lua) -> Outcome {
     lua.set_top(1);
     lua.raw_get_index(1, HEAD);
     // Nothing here has a destructor: Lua may raise.
-    let mut room = slots::<{ request::HEADERS }>();
-    let Ok((request, headers)) = request::parse(lua.bytes(2).unwrap_or(b""), &mut room) else {
+    let Ok(request) = request::parse(lua.bytes(2).unwrap_or(b"")) else {
         return Ok(Returns(0));
     };
     lua.set_bytes(1, c"raw_path", request.raw_target);
     lua.set_bytes(1, c"query_string", request.target.query);
     lua.set_integer(1, c"major_version", 1);
     lua.set_integer(1, c"minor_version", i64::from(request.minor));
-    lua.push_table(0, headers.len() as c_int);
-    for header in headers {
-        push_name(lua, header.name.as_bytes());
+    lua.push_table(0, 8);
+    for (name, value) in request.fields.flatten() {
+        push_name(lua, name);
         // The target tells the host when it has one.
         lua.push_bytes(match request.target.authority {
-            Some(authority) if header.name.eq_ignore_ascii_case("host") => authority,
-            _ => header.value,
+            Some(authority) if name.eq_ignore_ascii_case(b"host") => authority,
+            _ => value,
         });
         lua.raw_set(3);
     }

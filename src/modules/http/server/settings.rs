@@ -9,8 +9,8 @@ use nix::time::{clock_gettime, ClockId};
 
 use super::exchange::Exchange;
 use crate::abi::Core;
+use crate::http::head;
 use crate::http::response::Prepared;
-use crate::http::{head, request};
 use crate::lua::{ffi, Functions, Lua, Outcome, Returns, UserData};
 
 /// Working memory kept for the next request; busier servers allocate.
@@ -40,7 +40,7 @@ macro_rules! settings {
                     limits: head::Limits {
                         request_line: size(c"max_request_line"),
                         head: size(c"max_head"),
-                        headers: size(c"max_headers").min(request::HEADERS),
+                        headers: size(c"max_headers"),
                     },
                     $($name: number(lua, $field),)*
                     held: Cell::new(0),
