@@ -79,6 +79,7 @@ settings! {
 }
 
 /// A number from the table at index 1. May raise.
+#[inline(never)]
 fn number(lua: Lua, name: &CStr) -> i64 {
     lua.get_field(1, name);
     let value = lua.to_integer(-1).unwrap_or(0).max(0);
