@@ -109,7 +109,7 @@ case('closing handlers find the scheduler as it is after the end of the wait', f
 end)
 
 case('400 000 closed waiting coroutines leave nothing', function()
-    local many = T.emulated and 20000 or 400000
+    local many = T.slow > 1 and 20000 or 400000
     local function burst()
         local threads = {}
         for i = 1, many do threads[i] = eco.run(eco.sleep, 1000) end
@@ -131,7 +131,7 @@ case('400 000 closed waiting coroutines leave nothing', function()
 end)
 
 case('as many timers leave nothing', function()
-    local many = T.emulated and 20000 or 200000
+    local many = T.slow > 1 and 20000 or 200000
     local heap, before = collectgarbage('count'), nil
     for round = 1, 3 do
         local timers = {}

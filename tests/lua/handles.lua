@@ -272,7 +272,7 @@ end)
 case('a timeout is a limit of inactivity', function()
     local guard<close>, input, output = pipe()
     local reader, writer = eco.reader(input), eco.writer(output)
-    local pause, limit = 0.03 * (T.emulated and 4 or 1), 0.2 * (T.emulated and 4 or 1)
+    local pause, limit = 0.03 * (T.slow > 1 and 4 or 1), 0.2 * (T.slow > 1 and 4 or 1)
     T.all(function() T.eq(reader:readfull(10, limit), '0123456789') end, function()
         for c in ('0123456789'):gmatch('.') do eco.sleep(pause) writer:write(c) end
     end)

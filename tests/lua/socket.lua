@@ -261,7 +261,7 @@ end)
 case('a trickle is not a timeout', function()
     local client<close>, server = pair()
     local closing_server<close> = server
-    local pause, limit = 0.02 * (T.emulated and 4 or 1), 0.15 * (T.emulated and 4 or 1)
+    local pause, limit = 0.02 * (T.slow > 1 and 4 or 1), 0.15 * (T.slow > 1 and 4 or 1)
     T.all(function() T.eq(server:readfull(10, limit), '0123456789') end, function()
         for c in ('0123456789'):gmatch('.') do client:send(c) eco.sleep(pause) end
     end)
