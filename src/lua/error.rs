@@ -197,7 +197,10 @@ unsafe fn raise(state: State, error: Error) -> ! {
             Kind::Type => {
                 let expected = ffi::lua_tostring(state, -1);
                 let named = ffi::luaL_getmetafield(state, index, c"__name".as_ptr());
-                let actual = if named == ffi::LUA_TSTRING {
+                // The text took the place of an argument that is not there.
+                let actual = if ffi::lua_gettop(state) <= index {
+                    c"no value".as_ptr()
+                } else if named == ffi::LUA_TSTRING {
                     ffi::lua_tostring(state, -1)
                 } else {
                     ffi::luaL_typename(state, index)
