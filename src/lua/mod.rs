@@ -243,13 +243,25 @@ impl Lua {
     /// Pushes a string of `length` bytes that `fill` writes, zeros at first.
     /// The memory is Lua's all the time: may raise.
     pub fn push_filled(self, length: usize, fill: &mut dyn FnMut(&mut [u8])) {
+        self.push_filled_by(length, length, fill);
+    }
+
+    /// The same in parts of `size` bytes, the last one perhaps of fewer: each
+    /// is cleared when its turn comes, so that `fill` finds it in the cache.
+    pub fn push_filled_by(self, length: usize, size: usize, fill: &mut dyn FnMut(&mut [u8])) {
         // SAFETY: the block is at least one byte long, ours alone and on the
         // stack until the string is made of it; nothing droppable is alive
         // when Lua raises.
         unsafe {
             let block = ffi::lua_newuserdatauv(self.state, length.max(1), 0).cast::<u8>();
-            block.write_bytes(0, length);
-            fill(std::slice::from_raw_parts_mut(block, length));
+            let mut done = 0;
+            while done < length {
+                let part = block.add(done);
+                let count = size.max(1).min(length - done);
+                part.write_bytes(0, count);
+                fill(std::slice::from_raw_parts_mut(part, count));
+                done += count;
+            }
             ffi::lua_pushlstring(self.state, block.cast(), length);
         }
         self.remove(-2);
@@ -313,6 +325,25 @@ impl Lua {
         // SAFETY: does not raise, does not allocate.
         let value = unsafe { ffi::lua_tonumberx(self.state, index, &mut exact) };
         (exact != 0).then_some(value)
+    }
+
+    /// Pushes the number that `text` stands for in Lua; false (nothing pushed)
+    /// if it is none. May raise.
+    pub fn push_number_text(self, text: &[u8]) -> bool {
+        let mut short = [0; 64];
+        // SAFETY: both texts end with NUL and outlive the call: the short one
+        // in this frame, the other as a string of Lua's on the stack.
+        unsafe {
+            if let Some(place) = short[..63].get_mut(..text.len()) {
+                place.copy_from_slice(text);
+                return ffi::lua_stringtonumber(self.state, short.as_ptr().cast())
+                    == text.len() + 1;
+            }
+            self.push_bytes(text);
+            let is_number = ffi::lua_stringtonumber(self.state, ffi::lua_tostring(self.state, -1));
+            self.remove(-1 - c_int::from(is_number != 0));
+            is_number != 0
+        }
     }
 
     /// Name of the type of the value at `index`, as `type()` gives it.
