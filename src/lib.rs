@@ -5,10 +5,14 @@
 //! [`abi`] (what modules see of the scheduler) or [`lua`] (the border to Lua).
 
 pub mod abi;
+#[cfg(feature = "base64")]
+pub mod base64;
 #[cfg(feature = "core")]
 pub mod core;
 #[cfg(any(feature = "http-url", feature = "http-server"))]
 pub mod http;
+#[cfg(feature = "json")]
+pub mod json;
 pub mod lua;
 pub mod modules;
 pub mod system;
@@ -64,6 +68,12 @@ modules! {
     "socket" c"eco.socket" luaopen_eco_socket = modules::socket::open;
     "log" c"eco.log" luaopen_eco_log = modules::log::open;
     "cli" c"eco.cli" luaopen_eco_cli = modules::cli::open;
+    "base64" c"eco.encoding.base64" luaopen_eco_encoding_base64 = modules::base64::open;
+    "json" c"eco.encoding.json" luaopen_eco_encoding_json = modules::json::open;
+    "hash-md5" c"eco.hash.md5" luaopen_eco_hash_md5 = modules::hash::open_md5;
+    "hash-sha1" c"eco.hash.sha1" luaopen_eco_hash_sha1 = modules::hash::open_sha1;
+    "hash-sha256" c"eco.hash.sha256" luaopen_eco_hash_sha256 = modules::hash::open_sha256;
+    "hash-hmac" c"eco.hash.hmac" luaopen_eco_hash_hmac = modules::hash::hmac::open;
     "http-url" c"eco.http.url" luaopen_eco_http_url = modules::http::url::open;
     "http-server" c"eco.http.server" luaopen_eco_http_server = modules::http::server::open;
 }

@@ -286,6 +286,7 @@ fn start(lua: Lua) -> Outcome {
     close_inherited();
     preload(lua);
     add_search_path(lua)?;
+    add_searcher(lua);
     lua.push_closure(function(print), 0);
     lua.set_global(c"print");
     let core = Core::open(lua, "the interpreter")?;
@@ -379,6 +380,18 @@ fn preload(lua: Lua) {
         lua.set_field(-2, name);
     }
     lua.pop(1);
+}
+
+/// Adds a searcher of modules behind the others. A static program loads no
+/// shared objects: it comes before what looks for them.
+fn add_searcher(lua: Lua) {
+    lua.push_chunk(c"=cjson", lua_eco::lua_source!("cjson.lua"));
+    if cfg!(target_feature = "crt-static") {
+        lua.push_integer(3);
+        lua.call(1, 0);
+    } else {
+        lua.call(0, 0);
+    }
 }
 
 /// Adds the places our packages use to the search paths: beside the binary,

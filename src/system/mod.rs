@@ -7,6 +7,8 @@ pub mod address;
 pub mod date;
 pub mod fd;
 pub mod file;
+#[cfg(feature = "json")]
+pub mod number;
 pub mod process;
 pub mod program;
 pub mod signal;

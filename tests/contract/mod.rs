@@ -2,6 +2,7 @@
 
 mod base;
 mod closing;
+mod codecs;
 mod documents;
 mod errors;
 mod faults;

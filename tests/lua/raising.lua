@@ -2,18 +2,22 @@
 
 local heap = require 'heap'
 local eco = require 'eco'
+local base64 = require 'eco.encoding.base64'
 local bufio = require 'eco.bufio'
 local channel = require 'eco.channel'
 local cli = require 'eco.cli'
 local file = require 'eco.file'
 local hex = require 'eco.encoding.hex'
+local hmac = require 'eco.hash.hmac'
 local http = require 'eco.http.server'
+local json = require 'eco.encoding.json'
 local log = require 'eco.log'
 local raw_file = require 'eco.internal.file'
 local raw_socket = require 'eco.internal.socket'
 local raw_sync = require 'eco.internal.sync'
 local raw_sys = require 'eco.internal.sys'
 local raw_time = require 'eco.internal.time'
+local sha256 = require 'eco.hash.sha256'
 local socket = require 'eco.socket'
 local sync = require 'eco.sync'
 local sys = require 'eco.sys'
@@ -21,6 +25,7 @@ local time = require 'eco.time'
 local url = require 'eco.http.url'
 
 local here = setmetatable({}, { __tostring = function() error('no text') end })
+local raising = json.new(true)
 local buffer, cond, mutex, group = eco.buffer(10), sync.cond(), sync.mutex(), sync.waitgroup()
 local ch, timer = channel.new(1), time.timer(print)
 local f = assert(file.open('/dev/null'))
@@ -61,6 +66,9 @@ local calls = {
     { file.open }, { file.walk }, { file.readfile }, { file.writefile, 'x' },
     { hex.encode }, { hex.encode, {} }, { hex.encode, 'x', {} }, { hex.decode, 1 }, { bufio.new, {} }, { bufio.new, 0, -1 },
     { log.set_level, 'x' }, { log.set_roll_size, -1 }, { log.set_path }, { log.set_ident, {} }, { log.log, 'x' },
+    { base64.encode }, { base64.decode, {} }, { json.decode }, { json.encode }, { json.encode_max_depth, 0 },
+    { json.encode_to, {}, 1 }, { raising.decode, '[1' }, { raising.encode, { {}, { print } } }, { sha256.sum }, { sha256.new().update, {} },
+    { hmac.sum }, { hmac.new, sha256 },
     { cli.parse_args, 'x' }, { url.escape }, { url.unescape, {} }, { url.parse, {} }, { http.listen, {}, {} },
     { raw_socket.socket }, { raw_socket.socket, 'x', 1 }, { raw_socket.socketpair, 1, 'x' }, { raw_socket.inet_aton },
     { raw_socket.inet_pton, 0, 'x' }, { raw_socket.inet_pton, 2, {} }, { raw_socket.inet_ntop, 2, 'x' },

@@ -1,6 +1,6 @@
 -- For c/starve.c: calls that do not wait, on the main thread of plain Lua.
 
-local eco, time, sync, channel, sys, file, hex, bufio, cli, socket
+local eco, time, sync, channel, sys, file, hex, bufio, cli, socket, base64, json, sha256, hmac
 
 local function prepare()
     eco = require 'eco'
@@ -13,6 +13,10 @@ local function prepare()
     bufio = require 'eco.bufio'
     cli = require 'eco.cli'
     socket = require 'eco.socket'
+    base64 = require 'eco.encoding.base64'
+    json = require 'eco.encoding.json'
+    sha256 = require 'eco.hash.sha256'
+    hmac = require 'eco.hash.hmac'
 end
 
 local function calls()
@@ -47,6 +51,16 @@ local function calls()
     eco.all()
     assert(hex.decode(hex.encode(('x'):rep(100))))
     assert(hex.dump(('x'):rep(100)))
+    assert(base64.decode(base64.encode(('x'):rep(100))))
+    assert(hmac.new(sha256, ('x'):rep(100)))
+    assert(hmac.sum(sha256, 'x', 'y'))
+    local text = '{"a":[1,2.5,"x\\n' .. ('\\u00e9'):rep(100) .. '",[{"b":null}],1e-300]}'
+    local value = assert(json.decode(text))
+    assert(json.encode(value))
+    assert(json.encode_to(function() end, value, 5))
+    assert(json.new().decode_max_depth(5))
+    assert(not json.decode('[1'))
+    assert(not json.encode(print))
     assert(cli.parse_args({ { name = 'a', type = 'array', default = { 'x' } } }, { '-a', 'y', '--', 'z' }) == nil or true)
     local server<close> = assert(socket.listen_tcp('127.0.0.1', 0, { reuseaddr = true }))
     assert(server:getsockname().port)

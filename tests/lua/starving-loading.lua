@@ -2,7 +2,8 @@
 
 local names = {
     'eco', 'eco.time', 'eco.sync', 'eco.channel', 'eco.sys', 'eco.file', 'eco.encoding.hex', 'eco.bufio', 'eco.log',
-    'eco.cli', 'eco.socket',
+    'eco.cli', 'eco.socket', 'eco.encoding.base64', 'eco.encoding.json', 'eco.hash.md5', 'eco.hash.sha1',
+    'eco.hash.sha256', 'eco.hash.hmac',
 }
 
 local function load_all()

@@ -103,12 +103,14 @@ fn row(package: &Package) -> Result<String> {
     ))
 }
 
-/// The name of a module's document: that of the module without `eco.`, or its last part.
+/// The name of a module's document: that of the module without `eco.`, its last part, or the part before, which it
+/// shares with others.
 fn document(module: &str) -> Result<String> {
     let whole = module.trim_start_matches("eco.").replace('.', "-");
     let last = module.rsplit('.').next().unwrap_or(module).to_string();
     let there = |name: &String| workspace::root().join(format!("docs/{name}.md")).exists();
-    match [whole, last].into_iter().find(there) {
+    let shared = module.rsplit('.').nth(1).unwrap_or(module).to_string();
+    match [whole, last, shared].into_iter().find(there) {
         Some(name) => Ok(name),
         None => fail(format!("docs/ has nothing about {module}")),
     }
