@@ -13,7 +13,7 @@ local out = { '| figure | measured | of a yardstick in C, or limit | asked for |
 for line in assert(io.open(record .. '/summary.tsv')):lines() do
     local name, unit, ours, bare, ratio, sense, target = line:match('^([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)')
     local asked = (sense == 'min' and 'at least ' or 'at most ') .. target
-    if tonumber(target) == 1 then
+    if sense == 'max' and tonumber(target) == 1 then
         ratio, asked = '', ('at most %s %s'):format(human(tonumber(bare)), unit)
     end
     out[#out + 1] = ('| %s | %s %s | %s | %s |'):format(name:gsub("^[^ ]+%(%)", '`%0`'), human(tonumber(ours)), unit, ratio, asked)

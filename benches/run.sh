@@ -2,7 +2,7 @@
 # Measures what the project promises, each figure with its yardstick beside it in the same run.
 #
 #   benches/run.sh              all questions, and the record under benches/runs/
-#   benches/run.sh QUESTION…    some of: switch resume sleepers echo http sleeper-memory idle-memory resident uci ubus
+#   benches/run.sh QUESTION…    some of: switch resume sleepers echo http sleeper-memory idle-memory resident json codecs uci ubus
 #                               and what is not in the record: ubus-soak
 #
 # Contender and yardstick take turns; medians of all rounds are compared, so that a drifting machine moves both.
@@ -17,12 +17,13 @@ before=()
 [ -z "${ECO_BEFORE:-}" ] || before=(env "LUA_CPATH=${ECO_BEFORE%/bin/*}/lib/lua/5.4/?.so" "$ECO_BEFORE")
 rounds=${ROUNDS:-7} load_seconds=${LOAD_SECONDS:-3}
 questions=("$@")
-[ $# -gt 0 ] || questions=(switch resume sleepers echo http sleeper-memory idle-memory resident uci ubus)
+[ $# -gt 0 ] || questions=(switch resume sleepers echo http sleeper-memory idle-memory resident json codecs uci ubus)
 [[ ${questions[*]} =~ ^(uci|ubus|ubus-soak)( (uci|ubus|ubus-soak))*$ ]] || [ -x "$eco" ] || { echo "$eco is missing: run \`cargo xtask host\` first" >&2; exit 1; }
 for tool in gcc wrk lua5.4; do
     command -v $tool > /dev/null || { echo "$tool is missing: run \`cargo xtask setup\` first" >&2; exit 1; }
 done
 
+cjson="$(pkg-config --variable=INSTALL_CMOD lua5.4 2> /dev/null || echo /usr/lib/x86_64-linux-gnu/lua/5.4)/?.so"
 build=${CARGO_TARGET_DIR:-$PWD/target}/bench
 record=benches/runs/$(date +%Y-%m-%d)-$(uname -n)
 mkdir -p "$build" "$record"
@@ -229,6 +230,34 @@ ask_resident() {
         note "$name" eco "$("$build/peak" "$eco" -e '')"
     done
     row "$name" KB max 1.2
+}
+
+# The same script with our module and with the distribution's lua-cjson.
+ask_json() {
+    local what name
+    for what in decode encode; do
+        name="JSON $what, 100 KB"
+        for _ in $(seq "$rounds"); do
+            note "$name" yardstick "$(LUA_CPATH=$cjson lua5.4 benches/lua/json.lua cjson $what 1)"
+            note "$name" eco "$(lua5.4 benches/lua/json.lua eco.encoding.json $what 1)"
+        done
+        row "$name" MB/s min 1.0
+    done
+}
+
+# What a script gets of digests and Base64, and what the crates give a program in Rust.
+ask_codecs() {
+    local what name
+    cargo build --quiet --profile fast --package lua-eco --example codecs --features interpreter,hash-sha256
+    for what in sha256 encode decode; do
+        name="$what of 1 MB"
+        [ $what = sha256 ] || name="base64 $name"
+        for _ in $(seq "$rounds"); do
+            note "$name" yardstick "$("${CARGO_TARGET_DIR:-target}/fast/examples/codecs" $what 1)"
+            note "$name" eco "$(lua5.4 benches/lua/codecs.lua $what 1)"
+        done
+        row "$name" MB/s min 0.9
+    done
 }
 
 # A configuration of 10 000 lines: 1 000 sections with 8 options each, as the tool writes them.
