@@ -38,7 +38,7 @@ pub fn linker(target: &Target, small: bool, fixed: bool) -> Result<PathBuf> {
     }
     let mut again = String::new();
     if small && (fixed || !target.linkflags.is_empty()) {
-        let (lld, flags) = lld(target)?;
+        let (lld, flags) = lld(target, fixed)?;
         let library = match fixed {
             true => c_library(target, &folder)?.display().to_string(),
             false => "&".into(),
@@ -94,14 +94,18 @@ call=$(printf '%s\n' "$said" | sed -n 's/^ld\.lld //p' | tail -n 1 | sed 's#[^ ]
 [ -n "$call" ] || { echo 'zig did not tell how it links' >&2; exit 1; }
 exec @LLD@ $call @FLAGS@"#;
 
-/// How LLD is called, and the options of the target that it knows.
-fn lld(target: &Target) -> Result<(String, Vec<&str>)> {
+/// How LLD is called, and the options of the target that it gets: zig's does not sort for the packer, and programs are not
+/// sorted so, since Lua's functions that call each other would lie on many pages.
+fn lld(target: &Target, fixed: bool) -> Result<(String, Vec<&str>)> {
+    let found = find_program(&Pins::read()?.compiler.linker);
+    let sorts = found.is_some() && !fixed;
     let flags = target.linkflags.iter().map(String::as_str);
-    if let Some(program) = find_program(&Pins::read()?.compiler.linker) {
-        return Ok((program.display().to_string(), flags.collect()));
-    }
-    let known = flags.filter(|flag| !flag.starts_with("--bp-"));
-    Ok((format!("'{}' ld.lld", zig().display()), known.collect()))
+    let flags = flags.filter(|flag| sorts || !flag.starts_with("--bp-"));
+    let program = match found {
+        Some(program) => program.display().to_string(),
+        None => format!("'{}' ld.lld", zig().display()),
+    };
+    Ok((program, flags.collect()))
 }
 
 /// Sections that only an unwinder or a debugger reads.
