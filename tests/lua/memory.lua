@@ -1,12 +1,15 @@
 -- Memory ends, inside native code too: calls fail, the process goes on.
 
 local eco, time, sync, sys, file = require 'eco', require 'eco.time', require 'eco.sync', require 'eco.sys', require 'eco.file'
+local url = require 'eco.http.url'
 local cond = sync.cond()
 
 -- Runs the function, which must end in want of memory, then gives back what it has put into `kept`.
 local function exhausts(what, f, release)
     case(what, function()
-        local kept, reserve = {}, ('x'):rep(1000000)
+        -- In pieces: what is left of the last case need not be in one.
+        local kept, reserve = {}, {}
+        for i = 1, 500 do reserve[i] = ('x'):rep(2000) .. i end
         local ok, message, reason = pcall(f, kept)
         reserve = nil
         collectgarbage()
@@ -100,3 +103,9 @@ exhausts('resumptions', function()
     end
     error('not enough memory was needed for this, as it should be')
 end)
+
+-- Three times as long when it is escaped.
+exhausts('escaping', function(kept)
+    local text = (' '):rep(500000)
+    while true do kept[#kept + 1] = url.escape(text) end
+end, function() end)

@@ -7,8 +7,8 @@ use crate::http::{percent, url};
 use crate::lua::{function, Functions, Lua, Outcome, Returns};
 
 const FUNCTIONS: Functions = functions! {
-    escape: function(|lua| convert(lua, percent::escape)),
-    unescape: function(|lua| convert(lua, percent::unescape)),
+    escape: function(|lua| convert(lua, percent::escape, 3)),
+    unescape: function(|lua| convert(lua, percent::unescape, 1)),
     parse: function(parse_url),
 };
 
@@ -18,11 +18,17 @@ pub fn open(lua: Lua) -> Outcome {
     Ok(Returns(1))
 }
 
-/// Converted text and the number of replacements.
-fn convert(lua: Lua, with: fn(&[u8], &mut Vec<u8>) -> usize) -> Outcome {
+/// Converted text, at most so many times as long, and the number of replacements.
+fn convert(lua: Lua, with: fn(&[u8], &mut Vec<u8>) -> usize, longer: usize) -> Outcome {
     let count = {
         let input = lua.string(1)?;
-        let mut out = Vec::with_capacity(input.len());
+        let mut out = Vec::new();
+        if out
+            .try_reserve_exact(input.len().saturating_mul(longer))
+            .is_err()
+        {
+            return Err(lua.out_of_memory());
+        }
         let count = with(input, &mut out);
         lua.try_push_bytes(&out)?;
         count
