@@ -29,7 +29,7 @@ local function fair(name, call)
         end
         used = os.clock() - used
         ticker:close()
-        local wanted = TICKS * used / SECONDS // 1
+        local wanted = TICKS * used / SECONDS / T.slow // 1
         assert(count >= wanted, ('%d ticks in %.2f s, %d wanted'):format(count, used, wanted))
     end)
 end
