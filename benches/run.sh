@@ -31,7 +31,7 @@ started=()
 trap 'for pid in "${started[@]}"; do kill "$pid" 2> /dev/null || true; done' EXIT
 
 # The yardsticks. The bare coroutine loop gets the very Lua sources that are inside `eco`, if they are at hand: once as
-# cargo compiles those (.cargo/config.toml says how they jump), and once plain, with the C library's setjmp.
+# cargo compiles those (position independent; .cargo/config.toml says how they jump), and once plain, with the C library's setjmp.
 compile() { gcc "${optimise:--O2}" -Wall -o "$build/$1" "benches/c/${source:-$1}.c" "${@:2}"; }
 for name in echo_server http_server echo_load hold peak spawn; do compile $name; done
 # shellcheck disable=SC2012
@@ -40,9 +40,10 @@ read -ra jumps < <(sed -n "s/^CFLAGS_$(uname -m)_unknown_linux_gnu = \"\(.*\)\"$
 if [ -n "$sources" ]; then
     # shellcheck disable=SC2046
     set_lua() { source=switch optimise=$1 compile "$2" "${@:3}" -DLUA_USE_LINUX "-I$sources" $(ls "$sources"/*.c | grep -v -e '/lua\.c' -e '/luac\.c') -lm -ldl; }
-    set_lua -O3 switch "${jumps[@]}"
+    as_in_eco=(-fPIC -ffunction-sections -fdata-sections -fno-common -DLUA_COMPAT_5_3 "${jumps[@]}")
+    set_lua -O3 switch "${as_in_eco[@]}" -rdynamic
     set_lua -O2 switch_plain
-    bare_lua="Lua sources of $(basename "$sources"), gcc -O3 ${jumps[*]}; plain: gcc -O2"
+    bare_lua="Lua sources of $(basename "$sources"), gcc -O3 ${as_in_eco[*]}; plain: gcc -O2"
 else
     compile switch -I/usr/include/lua5.4 -llua5.4
     cp "$build/switch" "$build/switch_plain"
