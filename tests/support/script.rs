@@ -280,9 +280,11 @@ impl Script {
     }
 
     fn execute(&self, words: &[String], folder: &Path, limit: Duration) -> Outcome {
-        let mut command = Command::new(&words[0]);
+        // What the tests were started to ignore is not ignored by what they start.
+        let mut command = Command::new("env");
         command
-            .args(&words[1..])
+            .arg("--default-signal=INT,QUIT")
+            .args(words)
             .current_dir(folder)
             .env("LUA_CPATH", format!("{};./?.so", module_path()))
             .env("LUA_PATH", folder_of_tests().join("lua/?.lua"))
