@@ -726,6 +726,10 @@ fn what_goes_on_ends_well_when_it_is_told_to() {
             assert_eq!(running.end().0, Some(0), "{command:?} {signal}");
         }
     }
+    if std::env::var_os("ECO_RUNNER").is_some() {
+        // The emulator handles what it was started to ignore.
+        return;
+    }
     // What its starter has it ignore stays ignored.
     let command = ubus(&bus.path(), &["listen"]);
     let mut ignoring = Command::new("sh");
@@ -739,8 +743,12 @@ fn what_goes_on_ends_well_when_it_is_told_to() {
     repeat(
         &bus,
         |client| client.send_event("after", Table::default(), SOON).unwrap(),
-        || {
-            while !running.line().contains("after") {}
+        || loop {
+            let line = running.line();
+            assert!(!line.is_empty(), "it has ended");
+            if line.contains("after") {
+                break;
+            }
         },
     );
     running.signal(Signal::SIGTERM);
