@@ -209,10 +209,18 @@ pub fn repeat<T>(bus: &Bus, act: impl Fn(&mut Client) + Sync, wait: impl FnOnce(
                 thread::sleep(Duration::from_millis(5));
             }
         });
-        let result = wait();
-        is_noticed.store(true, Ordering::Relaxed);
-        result
+        // Also when waiting fails: the scope ends when the other thread does.
+        let _noticed = Noticed(&is_noticed);
+        wait()
     })
+}
+
+struct Noticed<'a>(&'a AtomicBool);
+
+impl Drop for Noticed<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Waits until something is so.
