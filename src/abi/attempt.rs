@@ -217,11 +217,7 @@ fn wait<H: Host>(
     turn: bool,
 ) -> Outcome {
     let waiting = attempt.waiting();
-    let fd = if direction == Interest::NONE {
-        -1
-    } else {
-        attempt.fd()
-    };
+    let fd = fd_for(attempt, direction);
     waiting.direction.set(direction);
     waiting.fresh.set(false);
     let limit = attempt.limit();
@@ -236,6 +232,15 @@ fn wait<H: Host>(
         waiting.host.wake(&waiting.parked, Cause::TURN);
     }
     Ok(Returns::YIELD)
+}
+
+/// The fd to wait for in a direction, -1 for none.
+fn fd_for<H: Host>(attempt: &dyn Attempt<Host = H>, direction: Interest) -> c_int {
+    if direction == Interest::NONE {
+        -1
+    } else {
+        attempt.fd()
+    }
 }
 
 /// Tries until it is done or would block, or others must have their turn; then,
@@ -272,11 +277,7 @@ pub fn poll<H: Host>(attempt: &dyn Attempt<Host = H>, lua: Lua, cause: Cause) ->
         Try::Moved => {}
         Try::Again(direction) => {
             if direction != waiting.direction.replace(direction) {
-                let fd = if direction == Interest::NONE {
-                    -1
-                } else {
-                    attempt.fd()
-                };
+                let fd = fd_for(attempt, direction);
                 let code = waiting.host.change_interest(&waiting.parked, fd, direction);
                 if code != 0 {
                     attempt.drop_request();

@@ -64,18 +64,17 @@ impl Stream {
 
     /// The same for other directions.
     pub fn check_idle_for(&self, interest: Interest) -> Result<(), Error> {
-        crate::abi::idle(
-            self.waiting
-                .host
-                .busy(&self.waiting.parked, self.fd(), interest),
-        )
+        crate::abi::idle(self.busy_for(interest))
     }
 
     /// The same as a code, for the core's table.
     pub fn busy(&self) -> c_int {
-        self.waiting
-            .host
-            .busy(&self.waiting.parked, self.fd(), self.direction)
+        self.busy_for(self.direction)
+    }
+
+    fn busy_for(&self, interest: Interest) -> c_int {
+        let Waiting { host, parked, .. } = &self.waiting;
+        host.busy(parked, self.fd(), interest)
     }
 
     /// Ends a call that nothing was tried in with `nil, message`. May raise.
