@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 #[path = "src/lua/strip.rs"]
 mod strip;
+#[cfg(feature = "ssl")]
+#[path = "src/tls/build.rs"]
+mod tls;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -19,6 +22,11 @@ fn main() {
     for (name, path) in found {
         let source = std::fs::read_to_string(&path).expect("Lua source");
         std::fs::write(out.join(name), strip::strip(&source)).expect("room for stripped source");
+    }
+    #[cfg(feature = "ssl")]
+    if let Err(error) = tls::build(&out) {
+        println!("cargo:warning={error}");
+        panic!("eco.ssl cannot be built: {error}");
     }
     // The interpreter exports the Lua API to the modules it loads.
     println!("cargo:rustc-link-arg-bins=-rdynamic");

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 
 use super::codes::{busy_text, refuse};
 use super::{Cause, Core, Interest, Nanoseconds, Operation, Parked, Step};
-use crate::lua::{Lua, Outcome, Returns};
+use crate::lua::{Error, Lua, Outcome, Returns};
 
 /// What a try came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,9 +125,24 @@ impl<H> Waiting<H> {
         }
     }
 
+    /// The limit its call was started with.
+    pub fn limit(&self) -> Nanoseconds {
+        self.timeout.get()
+    }
+
     /// Starts the timeout anew when the attempt next blocks.
     pub fn refresh(&self) {
         self.fresh.set(true);
+    }
+}
+
+impl Waiting<Core> {
+    /// Refuses a second coroutine.
+    pub fn check_idle(&self) -> Result<(), Error> {
+        if self.host.is_parked(&self.parked) {
+            return Err("another coroutine is already waiting on this I/O object".into());
+        }
+        Ok(())
     }
 }
 
@@ -158,7 +173,7 @@ pub trait Attempt: Operation {
 
     /// How long it may be parked without progress, in nanoseconds; 0 is for ever.
     fn limit(&self) -> Nanoseconds {
-        self.waiting().timeout.get()
+        self.waiting().limit()
     }
 
     /// Somebody woke it who did not say why (`eco._resume`). True ends a wait

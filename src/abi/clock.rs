@@ -11,6 +11,8 @@ pub enum Clock {
     Monotonic = 0,
     /// CLOCK_REALTIME: dates; follows when the clock is set.
     Wall = 1,
+    /// CLOCK_MONOTONIC, and the alarm does not keep the loop going.
+    Idle = 2,
 }
 
 /// A clock of the system now.

@@ -111,6 +111,37 @@ impl Core {
         Ok(unsafe { token.assume_init() })
     }
 
+    /// From now on nothing of the state ends the process: see [`FAILURE`]. May
+    /// raise.
+    ///
+    /// [`FAILURE`]: super::FAILURE
+    pub fn contain(self, lua: Lua) {
+        self.0.contain(lua);
+    }
+
+    /// A token that stops the loop of this state.
+    pub fn stopper(self) -> Result<Token, Errno> {
+        let mut token = MaybeUninit::uninit();
+        done(self.0.stopper(&mut token))?;
+        // SAFETY: it was written, since the function gave 0.
+        Ok(unsafe { token.assume_init() })
+    }
+
+    /// Ends the loops of this state for good, whatever runs in them.
+    ///
+    /// # Safety
+    ///
+    /// May be called by any thread, but not after the state has begun to close.
+    pub unsafe fn cancel(self) {
+        self.0.cancel();
+    }
+
+    /// The process that the state's waits and threads belong to: another one in
+    /// a forked child that has started anew.
+    pub fn process(self) -> u32 {
+        self.0.process()
+    }
+
     /// The timeout argument of stream operations at `index`: here, so that
     /// modules need no arithmetic with floats, large where there is no unit for it.
     pub fn timeout(self, lua: Lua, index: c_int) -> Nanoseconds {

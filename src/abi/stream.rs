@@ -4,6 +4,8 @@
 use std::ffi::{c_int, c_void};
 use std::ops::Deref;
 
+use nix::errno::Errno;
+
 use super::codes::idle;
 use super::table::{Handle, WANTS_READ, WANTS_WRITE};
 use super::{Core, Interest, ReadFunction, ReaderMethod, WriteFunction, WriterMethod};
@@ -129,6 +131,13 @@ impl Stream {
     }
 }
 
+fn try_transfer(result: isize) -> Result<Transfer, Errno> {
+    match transfer(result) {
+        Transfer::Failed => Err(Errno::from_raw(-result as i32)),
+        moved => Ok(moved),
+    }
+}
+
 impl Deref for Reader {
     type Target = Stream;
 
@@ -182,6 +191,12 @@ impl Reader {
         core.0.reader_consume(handle, count);
     }
 
+    /// The same as [`Reader::fill`], with the error number of what failed.
+    pub fn try_fill(self, want: usize) -> Result<Transfer, Errno> {
+        let Stream(core, handle) = self.0;
+        try_transfer(core.0.reader_fill(handle, want))
+    }
+
     /// Reads once, up to `want` more bytes, into the buffer. `want` 0 gives
     /// an empty buffer's memory back instead.
     pub fn fill(self, want: usize) -> Transfer {
@@ -216,6 +231,12 @@ impl Writer {
     pub fn send(self, data: &[u8]) -> Transfer {
         let Stream(core, handle) = self.0;
         transfer(core.0.writer_send(handle, data.as_ptr(), data.len()))
+    }
+
+    /// The same, with the error number of what failed.
+    pub fn try_send(self, data: &[u8]) -> Result<Transfer, Errno> {
+        let Stream(core, handle) = self.0;
+        try_transfer(core.0.writer_send(handle, data.as_ptr(), data.len()))
     }
 
     /// Sends once from a file, at most `length` bytes at `*offset`, which

@@ -15,7 +15,7 @@ use super::{Alarm, Callback, Cause, Clock, Interest, Nanoseconds, Parked, Token,
 use crate::lua::{Lua, Returns};
 
 /// Version of the table; goes up with every change a module could notice.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// What stands in its place once the state has begun to close.
 pub const CLOSED: u32 = 0;
@@ -24,6 +24,15 @@ pub const CLOSING: &str = "the Lua state is closing";
 
 /// Registry field that holds the core.
 pub const REGISTRY_KEY: &CStr = c"eco.core";
+
+/// Registry field of a program that somebody types into: a function that tells whether
+/// a loop that was stopped goes on. There a panic hook may have an error survived.
+pub const PROMPT: &CStr = c"eco.prompt";
+
+/// Registry field that holds the first error nobody caught in a state that is
+/// contained: an array of the value, its traceback if there was memory for it,
+/// and true.
+pub const FAILURE: &CStr = c"eco.failure";
 
 /// Results of attempts to move bytes besides counts and negative error numbers:
 /// the attempt would block until the fd is readable, or writable.
@@ -190,6 +199,16 @@ macro_rules! table {
             stream_error(lua: Lua, stream: Handle);
             /// The fd, -1 once closed.
             stream_fd(stream: Handle) -> c_int;
+            /// From now on nothing of the state ends the process: what nobody catches ends
+            /// the loop, and is in the registry as `eco.failure`.
+            contain(lua: Lua);
+            /// Makes a token that stops the loop. 0, or a negative error number.
+            stopper(token: &mut MaybeUninit<Token>) -> c_int;
+            /// No loop of the state goes on, and the coroutine that runs gets an error. May be
+            /// called by any thread while the state lives; one that sleeps is woken by a token.
+            cancel();
+            /// The process that the state's waits belong to: another one in a forked child.
+            process() -> u32;
         }
     };
 }
@@ -250,7 +269,7 @@ mod tests {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
             }
         }
-        assert_eq!((VERSION, hash), (3, 0x71b3_4312_5c0d_8dd8), "{hash:#x}");
+        assert_eq!((VERSION, hash), (4, 0xc94f_7a6c_c6bb_af0c), "{hash:#x}");
     }
 
     #[test]

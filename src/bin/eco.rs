@@ -6,10 +6,11 @@
 #![no_main]
 #![allow(unsafe_code)]
 
+use std::env::consts::ARCH;
 use std::ffi::{c_char, c_int, CStr};
 use std::os::fd::AsRawFd;
 
-use lua_eco::abi::Core;
+use lua_eco::abi::{Core, PROMPT};
 use lua_eco::lua::{ffi, function, report, text, Error, Lua, Outcome, Returns};
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -53,10 +54,38 @@ enum Refusal {
     UnknownOption(u8),
     /// `-e` without a statement.
     NoStatement,
+    /// What is behind `--`.
+    UnknownWord(&'static [u8]),
+    /// `--dump-on` without the name of a signal.
+    NoSignal,
+}
+
+/// What the options say besides.
+#[derive(Clone, Copy, Default)]
+struct Settings {
+    /// `--dump-on`: 0 for no signal.
+    dump_on: c_int,
+}
+
+/// Signals by name, with or without `SIG`: those that `--dump-on` takes.
+const SIGNALS: &[(&[u8], c_int)] = &[
+    (b"USR1", libc::SIGUSR1),
+    (b"USR2", libc::SIGUSR2),
+    (b"QUIT", libc::SIGQUIT),
+    (b"HUP", libc::SIGHUP),
+    (b"WINCH", libc::SIGWINCH),
+];
+
+fn signal_named(word: &[u8]) -> Option<c_int> {
+    let name = word.strip_prefix(b"SIG").unwrap_or(word);
+    SIGNALS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, number)| *number)
 }
 
 /// Reads the options, getopt style: they stop at the first other word.
-fn parse(words: Words) -> Result<Action, Refusal> {
+fn parse(words: Words, settings: &mut Settings) -> Result<Action, Refusal> {
     let mut statement = None;
     let mut prompt = false;
     let mut index = 1;
@@ -70,6 +99,18 @@ fn parse(words: Words) -> Result<Action, Refusal> {
         index += 1;
         if options == b"-" {
             break;
+        }
+        if let Some(word) = options.strip_prefix(b"-") {
+            let signal = match word.strip_prefix(b"dump-on") {
+                Some([b'=', name @ ..]) => name,
+                Some([]) => {
+                    index += 1;
+                    words.get(index - 1).ok_or(Refusal::NoSignal)?.to_bytes()
+                }
+                _ => return Err(Refusal::UnknownWord(word)),
+            };
+            settings.dump_on = signal_named(signal).ok_or(Refusal::NoSignal)?;
+            continue;
         }
         let mut rest = options;
         while let Some((&option, after)) = rest.split_first() {
@@ -118,6 +159,7 @@ fn usage(program: &CStr) {
         -h       show this help\n  \
         -i       prompt for statements\n  \
         -v       show version information\n  \
+        --dump-on SIG\n           list all coroutines when this signal comes\n  \
         --       stop handling options\n  \
         -        execute stdin\n",
     ]);
@@ -217,7 +259,8 @@ pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_in
     open_standard();
     // SAFETY: by the contract of `main`.
     let words = Words(unsafe { std::slice::from_raw_parts(words, count.max(0) as usize) });
-    let action = match parse(words) {
+    let mut settings = Settings::default();
+    let action = match parse(words, &mut settings) {
         Ok(Action::Usage) => {
             usage(words.program());
             return 0;
@@ -237,12 +280,19 @@ pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_in
                 Refusal::NoStatement => {
                     complain(&[program, b": option requires an argument -- 'e'\n"])
                 }
+                Refusal::UnknownWord(word) => {
+                    complain(&[program, b": unrecognized option '--", word, b"'\n"])
+                }
+                Refusal::NoSignal => complain(&[
+                    program,
+                    b": --dump-on takes SIGUSR1, SIGUSR2, SIGQUIT, SIGHUP or SIGWINCH\n",
+                ]),
             }
             usage(words.program());
             return 1;
         }
     };
-    let job = (action, words);
+    let job = (action, words, settings);
     // SAFETY: no other thread runs yet. The state is fresh, closed below and
     // used by nobody else; `start` runs protected.
     unsafe {
@@ -274,8 +324,9 @@ pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_in
 
 /// Prepares the state and runs what was asked for; argument 1 points to it.
 fn start(lua: Lua) -> Outcome {
-    // SAFETY: `main` passes a pair that outlives the call.
-    let (action, words) = unsafe { *lua.to_userdata(1).cast::<(Action, Words)>() };
+    // SAFETY: `main` passes a triple that outlives the call.
+    let (action, words, settings) =
+        unsafe { *lua.to_userdata(1).cast::<(Action, Words, Settings)>() };
     // SAFETY: a fresh state; may raise with nothing droppable alive.
     unsafe {
         ffi::luaL_openlibs(lua.state());
@@ -291,6 +342,11 @@ fn start(lua: Lua) -> Outcome {
     lua.set_global(c"print");
     let core = Core::open(lua, "the interpreter")?;
     lua.require(c"eco");
+    if settings.dump_on != 0 {
+        lua.get_field(-1, c"dump_on");
+        lua.push_integer(i64::from(settings.dump_on));
+        lua.call(1, 0);
+    }
     lua.set_global(c"eco");
     let mut passed = 0;
     match action {
@@ -300,7 +356,7 @@ fn start(lua: Lua) -> Outcome {
         }
         Action::Prompt => {
             lua.push_closure(function(report), 0);
-            lua.push_closure(function(go_on), 0);
+            lua.push_closure(function(on_stop), 0);
             passed = 2;
         }
         _ => {}
@@ -310,25 +366,24 @@ fn start(lua: Lua) -> Outcome {
             lua.push_errno(errno);
             return Err(Error::raised());
         }
-        lua.get_field(ffi::LUA_REGISTRYINDEX, GO_ON);
+        // A prompt may have dealt with the signal that has stopped the loop.
+        if lua.get_field(ffi::LUA_REGISTRYINDEX, PROMPT) != ffi::LUA_TFUNCTION {
+            break;
+        }
+        lua.call(0, 1);
         if !lua.to_bool(-1) {
             break;
         }
-        lua.push_nil();
-        lua.set_field(ffi::LUA_REGISTRYINDEX, GO_ON);
         lua.pop(1);
         passed = -1;
     }
     Ok(Returns(0))
 }
 
-/// Registry field that is true when the prompt has dealt with SIGINT.
-const GO_ON: &CStr = c"eco.prompt";
-
-/// For the prompt: its chunk was interrupted, which need not end the loop.
-fn go_on(lua: Lua) -> Outcome {
-    lua.push_bool(true);
-    lua.set_field(ffi::LUA_REGISTRYINDEX, GO_ON);
+/// For the prompt, `on_stop(f | nil)`: `f()` tells whether a loop that was stopped goes on.
+fn on_stop(lua: Lua) -> Outcome {
+    lua.set_top(1);
+    lua.set_field(ffi::LUA_REGISTRYINDEX, PROMPT);
     Ok(Returns(0))
 }
 
@@ -357,6 +412,9 @@ fn load(lua: Lua, action: Action, words: Words) -> Result<(), Error> {
             })
         }
         _ => {
+            #[cfg(feature = "console")]
+            lua.push_chunk(c"=console", lua_eco::lua_source!("console.lua"));
+            #[cfg(not(feature = "console"))]
             lua.push_chunk(c"=prompt", lua_eco::lua_source!("prompt.lua"));
             Ok(())
         }
@@ -420,6 +478,11 @@ fn add_search_path(lua: Lua) -> Result<(), Error> {
         }
         push_entries(&mut path, b"/usr", places);
         push_entries(&mut path, b"/usr/local", places);
+        if cfg!(all(feature = "console", target_env = "gnu")) && field == c"cpath" {
+            // Where Debian has modules in C, too.
+            let root = [b"/usr/lib/", ARCH.as_bytes(), b"-linux-gnu"].concat();
+            push_entries(&mut path, &root, &[b"/lua/5.4/?.so"]);
+        }
         lua.try_push_bytes(&path)?;
         drop(path);
         lua.set_field(-3, field);
@@ -452,7 +515,8 @@ fn push_entries(path: &mut Vec<u8>, root: &[u8], places: &[&[u8]]) {
     }
 }
 
-/// The folder above the one the binary is in.
+/// The folder above the one the binary is in, if that is a `bin`: another that holds
+/// a program, such as /tmp, is nobody's to put modules beside.
 fn prefix() -> Option<Vec<u8>> {
     // `std::env` would do, and weigh 3 KB.
     let mut path = vec![0; libc::PATH_MAX as usize];
@@ -462,10 +526,11 @@ fn prefix() -> Option<Vec<u8>> {
         libc::readlink(name, path.as_mut_ptr().cast(), path.len())
     };
     path.truncate(usize::try_from(length).ok()?);
-    for _ in 0..2 {
-        path.truncate(path.iter().rposition(|&byte| byte == b'/')?);
-    }
-    Some(path)
+    path.truncate(path.iter().rposition(|&byte| byte == b'/')?);
+    path.ends_with(b"/bin").then(|| {
+        path.truncate(path.len() - b"/bin".len());
+        path
+    })
 }
 
 /// Sets the global `arg`: the script is number 0, the interpreter -1.

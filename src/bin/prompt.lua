@@ -1,10 +1,17 @@
 -- The interactive prompt: each chunk runs in this coroutine, so it may block.
 -- The scheduler reads the input, so other coroutines go on meanwhile. The
 -- terminal is opened anew: other programs on it never see it non-blocking.
--- `go_on` keeps the loop going after a SIGINT that interrupted a chunk.
-local traceback, go_on = ...
+-- `on_stop(f)` has `f` asked whether to go on when the loop was stopped: yes after a SIGINT that interrupted a chunk.
+local traceback, on_stop = ...
 local file = require 'eco.internal.file'
 local input = assert(eco.reader(file.open('/proc/self/fd/0', file.O_RDONLY | file.O_CLOEXEC) or 0))
+
+local interrupted
+on_stop(function()
+    local again = interrupted
+    interrupted = false
+    return again
+end)
 
 local function ask(prompt)
     io.write(prompt)
@@ -33,7 +40,7 @@ end
 local function report(ok, ...)
     if not ok then
         local message = ...
-        if message:find('interrupted!\n', 1, true) then go_on() end
+        if message:find('interrupted!\n', 1, true) then interrupted = true end
         io.stderr:write(message, '\n')
     elseif select('#', ...) > 0 then
         print(...)

@@ -17,7 +17,10 @@ mod signals;
 pub mod stream;
 mod table;
 mod tasks;
+mod ticker;
 mod timers;
 
 pub use clock::split;
+#[cfg(test)]
+pub use notifier::Notifier;
 pub use queue::{Owner, Queue, Waiter};

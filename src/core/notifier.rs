@@ -1,19 +1,21 @@
 //! The receiving end of tokens: which waits other threads have ended.
 //!
-//! A receiver that is awake costs no system call: the eventfd is written for
-//! the first wait of a batch only. Room for every token is taken when it is
-//! made, so that notifying needs no memory.
+//! A receiver that is awake costs no system call: the eventfd is written only
+//! when it sleeps, or is about to, and once a sleep. Room for every token is
+//! taken when it is made, so that notifying needs no memory.
 #![allow(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::abi::{Token, TokenTable};
+use crate::system::thread;
 
 /// A task, and which wait of it.
 type Wait = (u32, u32);
@@ -23,18 +25,21 @@ struct State {
     ended: VecDeque<Wait>,
     /// Tokens not spent yet.
     tokens: usize,
+    /// The receiver waits, or will at once, and nobody has woken it yet.
+    asleep: bool,
 }
 
 struct Shared {
     state: Mutex<State>,
+    /// Some waits have ended. Changed under the lock; who reads it without may
+    /// be late.
+    some: AtomicBool,
     event: EventFd,
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        thread::lock(&self.state)
     }
 }
 
@@ -45,10 +50,12 @@ unsafe extern "C" fn notify(shared: *const c_void, task: u32, mark: u32) {
     let shared = unsafe { Arc::from_raw(shared.cast::<Shared>()) };
     let mut state = shared.lock();
     state.tokens -= 1;
-    let first = state.ended.is_empty();
     state.ended.push_back((task, mark));
-    if first {
-        // Fails only when 2^64 - 1 batches are unread.
+    shared.some.store(true, Ordering::Relaxed);
+    let asleep = std::mem::take(&mut state.asleep);
+    drop(state);
+    if asleep {
+        // Fails only when 2^64 - 1 wake-ups are unread.
         let _ = shared.event.write(1);
     }
 }
@@ -61,11 +68,12 @@ impl Notifier {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         Ok(Notifier(Arc::new(Shared {
             state: Mutex::default(),
+            some: AtomicBool::new(false),
             event: EventFd::from_value_and_flags(0, flags)?,
         })))
     }
 
-    /// Readable when waits were ended.
+    /// Readable when the receiver was woken from its sleep.
     pub fn event(&self) -> RawFd {
         self.0.event.as_fd().as_raw_fd()
     }
@@ -91,9 +99,34 @@ impl Notifier {
         let mut state = self.0.lock();
         let wait = state.ended.pop_front();
         if state.ended.is_empty() {
-            let _ = self.0.event.read();
+            self.0.some.store(false, Ordering::Relaxed);
         }
         wait
+    }
+
+    /// Whether there is a wait to take: as far as an awake receiver needs to know.
+    pub fn has_some(&self) -> bool {
+        self.0.some.load(Ordering::Relaxed)
+    }
+
+    /// The receiver is about to wait for [`Notifier::event`]: false when it must
+    /// not, because there is a wait to take.
+    #[must_use]
+    pub fn doze(&self) -> bool {
+        let mut state = self.0.lock();
+        state.asleep = state.ended.is_empty();
+        state.asleep
+    }
+
+    /// The receiver is awake again.
+    pub fn rouse(&self) {
+        self.0.lock().asleep = false;
+    }
+
+    /// The event was seen.
+    pub fn clear(&self) {
+        // Fails when there is nothing to take.
+        let _ = self.0.event.read();
     }
 
     /// Leaves it to the parent of a forked child, whose threads may hold its
@@ -123,18 +156,36 @@ mod tests {
     fn a_token_wakes_its_wait_once() {
         let notifier = Notifier::new().unwrap();
         let (told, dropped) = (notifier.token(1, 7).unwrap(), notifier.token(2, 8).unwrap());
-        assert!(!readable(&notifier));
+        assert!(notifier.doze());
+        assert!(!readable(&notifier) && !notifier.has_some());
         let sender = std::thread::spawn(move || {
             told.notify();
             drop(dropped);
         });
         sender.join().unwrap();
-        assert!(readable(&notifier));
+        assert!(readable(&notifier) && notifier.has_some());
+        notifier.rouse();
+        notifier.clear();
         assert_eq!(notifier.take(), Some((1, 7)));
         assert_eq!(notifier.take(), Some((2, 8)));
         assert_eq!(notifier.take(), None);
-        assert!(!readable(&notifier));
+        assert!(!readable(&notifier) && !notifier.has_some());
         assert_eq!(Arc::strong_count(&notifier.0), 1);
+    }
+
+    #[test]
+    fn a_receiver_that_is_awake_costs_no_system_call() {
+        let notifier = Notifier::new().unwrap();
+        notifier.token(1, 1).unwrap().notify();
+        assert!(!readable(&notifier));
+        assert!(!notifier.doze(), "there is something to take first");
+        notifier.token(1, 2).unwrap().notify();
+        assert!(!readable(&notifier));
+        while notifier.take().is_some() {}
+        assert!(notifier.doze());
+        let tokens: Vec<_> = (0..3).map(|n| notifier.token(1, n).unwrap()).collect();
+        drop(tokens);
+        assert_eq!(notifier.0.event.read(), Ok(1), "one write a sleep");
     }
 
     #[test]
@@ -165,15 +216,19 @@ mod tests {
             let mut seen = 0;
             let mut idle = 0;
             while seen < total {
-                if readable(&notifier) {
-                    while notifier.take().is_some() {
-                        seen += 1;
-                    }
+                while notifier.take().is_some() {
+                    seen += 1;
                     idle = 0;
-                } else {
-                    idle += 1;
-                    assert!(idle < 100_000_000, "{seen} of {total}");
-                    std::thread::yield_now();
+                }
+                if notifier.doze() {
+                    // A wake-up that was lost would leave it here for ever.
+                    while seen < total && !readable(&notifier) {
+                        idle += 1;
+                        assert!(idle < 100_000_000, "{seen} of {total}");
+                        std::thread::yield_now();
+                    }
+                    notifier.rouse();
+                    notifier.clear();
                 }
             }
         });

@@ -10,16 +10,15 @@
 
 use std::collections::VecDeque;
 use std::ffi::c_void;
-use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, SigmaskHow};
 
 use crate::abi::{Token, WorkFunction};
+use crate::system::thread;
 
 /// Most threads of one pool.
 const THREADS: usize = 4;
@@ -75,9 +74,7 @@ struct Shared {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        thread::lock(&self.state)
     }
 
     fn serve(&self) {
@@ -135,13 +132,10 @@ impl Pool {
 
     /// Starts a thread that no signal is delivered to.
     fn start(&self) -> Result<(), Errno> {
-        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
-        let started = spawn(Arc::clone(&self.0));
-        if let Ok(mask) = before {
-            // Puts back a mask that was in force a moment ago.
-            let _ = mask.thread_set_mask();
-        }
-        started
+        let shared = Arc::into_raw(Arc::clone(&self.0));
+        // SAFETY: the thread takes the reference, unless there is none.
+        unsafe { thread::start(serve, shared.cast_mut().cast(), STACK, None) }
+            .inspect_err(|_| drop(unsafe { Arc::from_raw(shared) }))
     }
 
     /// Leaves the pool to the parent of a forked child: its threads and whoever
@@ -164,33 +158,9 @@ impl Drop for Pool {
 }
 
 extern "C" fn serve(shared: *mut c_void) -> *mut c_void {
-    // SAFETY: `spawn` passes a counted reference on.
+    // SAFETY: `start` passes a counted reference on.
     unsafe { Arc::from_raw(shared.cast::<Shared>()) }.serve();
     ptr::null_mut()
-}
-
-/// Starts a detached thread, by the C library: what std adds for panics, names
-/// and thread locals would be a tenth of eco.so.
-fn spawn(shared: Arc<Shared>) -> Result<(), Errno> {
-    let shared = Arc::into_raw(shared);
-    let mut attributes = MaybeUninit::uninit();
-    let mut thread = MaybeUninit::uninit();
-    // SAFETY: the attributes are initialised before they are used; a stack
-    // size that is refused leaves the default. The thread takes the reference,
-    // unless there is none.
-    unsafe {
-        libc::pthread_attr_init(attributes.as_mut_ptr());
-        libc::pthread_attr_setdetachstate(attributes.as_mut_ptr(), libc::PTHREAD_CREATE_DETACHED);
-        libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK);
-        let context = shared.cast_mut().cast();
-        let code = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), serve, context);
-        libc::pthread_attr_destroy(attributes.as_mut_ptr());
-        if code != 0 {
-            drop(Arc::from_raw(shared));
-            return Err(Errno::from_raw(code));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

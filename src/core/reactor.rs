@@ -66,8 +66,6 @@ impl Events {
 pub struct Reactor {
     epoll: Option<OwnedFd>,
     slots: Vec<Slot>,
-    /// Tasks waiting, one per task and not per direction.
-    pub waiting: u32,
     no_pwait2: bool,
 }
 

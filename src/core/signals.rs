@@ -19,6 +19,10 @@ use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::memory::boxed;
+use crate::abi::{monotonic, Nanoseconds};
+
+/// How long to wait for a signal that was passed on: a thread may block it.
+const PATIENCE: Nanoseconds = 500_000_000;
 
 /// One place that the handler reports to.
 struct Listener {
@@ -27,11 +31,23 @@ struct Listener {
     thread: libc::pthread_t,
     /// The handler in another thread has passed SIGINT on to that one.
     passed_on: AtomicBool,
-    /// Called in that thread.
-    interrupt: fn(*const c_void),
+    notice: Notice,
     context: *const c_void,
     next: AtomicPtr<Listener>,
 }
+
+/// What a loop does about signals, in their handlers.
+#[derive(Clone, Copy)]
+pub struct Notice {
+    /// SIGINT came; called in the thread of the loop.
+    pub interrupt: fn(*const c_void),
+    /// A signal of [`attend_to`] came, or [`TICK`]; called in any thread, true for
+    /// that of the loop.
+    pub attend: fn(*const c_void, c_int, bool),
+}
+
+/// What a [`Ticker`](super::ticker::Ticker) sends: harmless where nobody handles it.
+pub const TICK: c_int = libc::SIGURG;
 
 /// The list. The handler reads it; changes are made under the lock.
 static FIRST: AtomicPtr<Listener> = AtomicPtr::new(ptr::null_mut());
@@ -41,10 +57,10 @@ static HANDLING: AtomicU32 = AtomicU32::new(0);
 static LOCK: AtomicI32 = AtomicI32::new(0);
 /// The process that the list belongs to.
 static PROCESS: AtomicI32 = AtomicI32::new(0);
-/// What was in force before, once replaced: of SIGINT and of SIGPIPE.
-static BEFORE: Dispositions = Dispositions(UnsafeCell::new([None; 2]));
+/// What was in force before, once replaced: of those in `ours`.
+static BEFORE: Dispositions = Dispositions(UnsafeCell::new([None; 3]));
 
-struct Dispositions(UnsafeCell<[Option<libc::sigaction>; 2]>);
+struct Dispositions(UnsafeCell<[Option<libc::sigaction>; 3]>);
 
 // SAFETY: only touched by who holds the lock.
 unsafe impl Sync for Dispositions {}
@@ -64,7 +80,7 @@ extern "C" fn interrupted(signal: c_int) {
         each(|listener| {
             if listener.thread == here && listener.passed_on.swap(false, Ordering::SeqCst) {
                 is_passed_on = true;
-                (listener.interrupt)(listener.context);
+                (listener.notice.interrupt)(listener.context);
             }
         });
         each(|listener| {
@@ -77,7 +93,7 @@ extern "C" fn interrupted(signal: c_int) {
             // the signal before it knows of the event and may end that loop.
             unsafe {
                 if listener.thread == here {
-                    (listener.interrupt)(listener.context);
+                    (listener.notice.interrupt)(listener.context);
                 } else {
                     listener.passed_on.store(true, Ordering::SeqCst);
                     libc::pthread_kill(listener.thread, signal);
@@ -98,6 +114,44 @@ extern "C" fn interrupted(signal: c_int) {
     Errno::set_raw(errno);
 }
 
+extern "C" fn attended(signal: c_int) {
+    let errno = Errno::last_raw();
+    if PROCESS.load(Ordering::SeqCst) == process() {
+        HANDLING.fetch_add(1, Ordering::SeqCst);
+        // SAFETY: always succeeds.
+        let here = unsafe { libc::pthread_self() };
+        each(|listener| {
+            (listener.notice.attend)(listener.context, signal, listener.thread == here)
+        });
+        HANDLING.fetch_sub(1, Ordering::SeqCst);
+    }
+    Errno::set_raw(errno);
+}
+
+/// From now on the loops of the process attend to a signal, or it does what it does by default.
+pub fn attend_to(signal: c_int, is_wanted: bool) -> Result<(), Errno> {
+    let _lock = Lock::take();
+    let mut action = disposition(signal);
+    action.sa_sigaction = if is_wanted {
+        attended as extern "C" fn(c_int) as libc::sighandler_t
+    } else {
+        libc::SIG_DFL
+    };
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the handler does what handlers may do; the mask is emptied.
+    let set = unsafe {
+        libc::sigemptyset(&mut action.sa_mask);
+        libc::sigaction(signal, &action, ptr::null_mut())
+    };
+    Errno::result(set).map(drop)
+}
+
+/// Whether [`TICK`] is ours to send: a host that handles it itself keeps it.
+pub fn attends_to_ticks() -> bool {
+    let [.., (signal, handler)] = ours();
+    disposition(signal).sa_sigaction == handler
+}
+
 /// For the handler: what is in the list.
 fn each(mut visit: impl FnMut(&Listener)) {
     let mut next = FIRST.load(Ordering::SeqCst);
@@ -106,6 +160,32 @@ fn each(mut visit: impl FnMut(&Listener)) {
     while let Some(listener) = unsafe { next.as_ref() } {
         visit(listener);
         next = listener.next.load(Ordering::SeqCst);
+    }
+}
+
+/// Interrupts the loop of `context` alone, from any thread. Whatever the host has
+/// made of SIGINT meanwhile, the thread of that loop gets it by our handler.
+pub fn interrupt_loop(context: *const c_void) {
+    let lock = Lock::take();
+    let found = disposition(libc::SIGINT);
+    let [(_, handler), ..] = ours();
+    let is_ours = found.sa_sigaction == handler;
+    let mut is_sent = false;
+    each(|listener| {
+        if listener.context == context {
+            is_sent = true;
+            if !is_ours {
+                set(libc::SIGINT, handler, found);
+            }
+            listener.passed_on.store(true, Ordering::SeqCst);
+            // SAFETY: a listed thread is in its loop, and does not leave the
+            // list while the lock is held.
+            unsafe { libc::pthread_kill(listener.thread, libc::SIGINT) };
+        }
+    });
+    if is_sent && !is_ours && lock.await_passed_on() {
+        // SAFETY: what was in force a moment ago.
+        unsafe { libc::sigaction(libc::SIGINT, &found, ptr::null_mut()) };
     }
 }
 
@@ -140,8 +220,27 @@ impl Lock {
         Lock
     }
 
+    /// Waits until what the handler or [`interrupt_loop`] has passed on has come: it
+    /// is not for whoever handles signals next. False when it has not.
     #[allow(clippy::unused_self)]
-    fn before(&mut self) -> &mut [Option<libc::sigaction>; 2] {
+    fn await_passed_on(&self) -> bool {
+        let start = monotonic();
+        loop {
+            let mut is_pending = false;
+            each(|listener| is_pending |= listener.passed_on.load(Ordering::SeqCst));
+            if !is_pending {
+                return true;
+            }
+            if monotonic() - start > PATIENCE {
+                each(|listener| listener.passed_on.store(false, Ordering::SeqCst));
+                return false;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    #[allow(clippy::unused_self)]
+    fn before(&mut self) -> &mut [Option<libc::sigaction>; 3] {
         // SAFETY: there is one lock, borrowed for as long as the result.
         unsafe { &mut *BEFORE.0.get() }
     }
@@ -157,8 +256,8 @@ impl Drop for Lock {
 /// they would inherit "ignore".
 extern "C" fn pipe_broke(_: c_int) {}
 
-/// The two signals, and what they do while a loop runs.
-fn ours() -> [(c_int, libc::sighandler_t); 2] {
+/// The signals, and what they do while a loop runs.
+fn ours() -> [(c_int, libc::sighandler_t); 3] {
     [
         (
             libc::SIGINT,
@@ -168,6 +267,7 @@ fn ours() -> [(c_int, libc::sighandler_t); 2] {
             libc::SIGPIPE,
             pipe_broke as extern "C" fn(c_int) as libc::sighandler_t,
         ),
+        (TICK, attended as extern "C" fn(c_int) as libc::sighandler_t),
     ]
 }
 
@@ -184,18 +284,27 @@ fn disposition(signal: c_int) -> libc::sigaction {
 /// already or the signal is ignored.
 fn replace(signal: c_int, handler: libc::sighandler_t, before: &mut Option<libc::sigaction>) {
     let old = disposition(signal);
-    if before.is_some() || old.sa_sigaction == libc::SIG_IGN {
+    let is_taken = match signal {
+        TICK => old.sa_sigaction != libc::SIG_DFL,
+        _ => old.sa_sigaction == libc::SIG_IGN,
+    };
+    if before.is_some() || is_taken {
         return;
     }
+    set(signal, handler, old);
+    *before = Some(old);
+}
+
+/// Makes one of our handlers the disposition, the rest of which is as it was.
+fn set(signal: c_int, handler: libc::sighandler_t, old: libc::sigaction) {
     let mut action = old;
     action.sa_sigaction = handler;
-    action.sa_flags = 0;
+    action.sa_flags = if signal == TICK { libc::SA_RESTART } else { 0 };
     // SAFETY: the handler does what handlers may do; the mask is emptied.
     unsafe {
         libc::sigemptyset(&mut action.sa_mask);
         libc::sigaction(signal, &action, ptr::null_mut());
     }
-    *before = Some(old);
 }
 
 /// Puts the old disposition back, unless somebody else has set one meanwhile.
@@ -215,12 +324,9 @@ pub struct LoopSignals {
 }
 
 impl LoopSignals {
-    /// From now on SIGINT is noticed, and calls `interrupt(context)`, which is
-    /// async-signal-safe, in this thread.
-    pub fn install(
-        interrupt: fn(*const c_void),
-        context: *const c_void,
-    ) -> Result<LoopSignals, Errno> {
+    /// From now on signals are noticed, by functions for `context` that are
+    /// async-signal-safe; the loop is of this thread.
+    pub fn install(notice: Notice, context: *const c_void) -> Result<LoopSignals, Errno> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let event = EventFd::from_value_and_flags(0, flags)?;
         let listener = boxed(Listener {
@@ -228,7 +334,7 @@ impl LoopSignals {
             // SAFETY: always succeeds.
             thread: unsafe { libc::pthread_self() },
             passed_on: AtomicBool::new(false),
-            interrupt,
+            notice,
             context,
             next: AtomicPtr::default(),
         });
@@ -276,9 +382,9 @@ impl LoopSignals {
 impl Drop for LoopSignals {
     fn drop(&mut self) {
         let mut lock = Lock::take();
+        lock.await_passed_on();
         self.unlink();
-        // In other threads, and short. What they pass on to this one is not
-        // for whoever handled signals before.
+        // In other threads, and short.
         while HANDLING.load(Ordering::SeqCst) > 0 {
             std::thread::yield_now();
         }

@@ -9,67 +9,120 @@ use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_int;
 use std::ptr;
 
-use super::memory::filled;
-use crate::abi::Parked;
+use super::memory::{boxed, filled};
+use crate::abi::{Cause, Nanoseconds, Parked};
 use crate::lua::State;
 
 /// No place in the timer heap.
 pub const NO_TIMER: u32 = u32::MAX;
 
 /// Started by `eco.run`: counted, and ours to report when it fails.
-pub const OWNED: u8 = 1;
+pub const OWNED: u32 = 1;
 /// In the ready queue.
-pub const QUEUED: u8 = 2;
+pub const QUEUED: u32 = 2;
 /// Queued by `eco._resume`: it is resumed after a bare yield, too.
-pub const EXPLICIT: u8 = 4;
+pub const EXPLICIT: u32 = 4;
 /// Another thread may end its wait, which keeps the loop going.
-pub const EXPECTED: u8 = 8;
-
+pub const EXPECTED: u32 = 8;
 /// Is to be queued when there is room.
-pub const LATE: u8 = 16;
+pub const LATE: u32 = 16;
+/// The scheduler parked it: the address of its record lay on top of the
+/// thread's stack then.
+pub const PARKED: u32 = 32;
+/// It waits for its turn alone: parked on nothing, no timer, no fd.
+pub const GAVE_WAY: u32 = 64;
+/// Above the flags: why it is queued, and how many results of its call lie below
+/// the mark, for when its turn comes.
+const CAUSES: u32 = 8;
+const KEPT: u32 = 16;
+const BYTE: u32 = 0xff;
 
 /// A coroutine.
 pub struct Task {
     /// Null in a free record.
     pub thread: Cell<State>,
+    pub generation: Cell<u32>,
+    /// Flags and two small numbers: what is usual is known by one comparison.
+    pub state: Cell<u32>,
     /// What it is parked on; null for a sleep or a bare yield.
     pub operation: Cell<*const Parked>,
-    pub generation: Cell<u32>,
+    /// Number of its wait, to tell it from others; 0 when it has none.
+    pub wait: Cell<u32>,
     /// Which record this is.
     pub index: u32,
-    /// Mark left on top of the thread's stack when it was parked, to recognise
-    /// that very wait; 0 when the scheduler did not park it.
-    pub mark: Cell<u32>,
     /// Position in the timer heap.
     pub timer: Cell<u32>,
     /// The fd it waits for, -1 for none; next free record in a free one.
     pub fd: Cell<c_int>,
-    pub cause: Cell<u8>,
-    pub flags: Cell<u8>,
-    /// Results of its call below the mark, for when its turn comes.
-    pub kept: Cell<u8>,
 }
 
 impl Task {
-    pub fn has(&self, flag: u8) -> bool {
-        self.flags.get() & flag != 0
+    /// A queued coroutine of `eco.run` that gave way by `eco.yield`, and nobody
+    /// has woken.
+    pub const ITS_TURN: u32 = OWNED | QUEUED | PARKED | GAVE_WAY;
+    /// One that `eco._resume` is to resume after a bare yield.
+    pub const RESUMED: u32 = OWNED | QUEUED | EXPLICIT | Cause::WAKE.0 << CAUSES;
+
+    #[inline(always)]
+    pub fn has(&self, flag: u32) -> bool {
+        self.state.get() & flag != 0
     }
 
-    pub fn set(&self, flag: u8) {
-        self.flags.set(self.flags.get() | flag);
+    #[inline(always)]
+    pub fn set(&self, flag: u32) {
+        self.state.set(self.state.get() | flag);
     }
 
-    pub fn clear(&self, flag: u8) {
-        self.flags.set(self.flags.get() & !flag);
+    #[inline(always)]
+    pub fn clear(&self, flag: u32) {
+        self.state.set(self.state.get() & !flag);
+    }
+
+    /// Adds a reason to run it.
+    #[inline(always)]
+    pub fn add_cause(&self, cause: Cause) {
+        self.set((cause.0 & BYTE) << CAUSES);
+    }
+
+    /// Why it is to run, once.
+    pub fn take_causes(&self) -> u32 {
+        let causes = self.state.get() >> CAUSES & BYTE;
+        self.clear(BYTE << CAUSES);
+        causes
+    }
+
+    pub fn keep(&self, results: c_int) {
+        self.set((results as u32 & BYTE) << KEPT);
+    }
+
+    /// Results that were kept.
+    pub fn kept(&self) -> c_int {
+        (self.state.get() >> KEPT & BYTE) as c_int
+    }
+
+    /// It is not parked any more.
+    pub fn unpark(&self) {
+        self.clear(PARKED | GAVE_WAY | BYTE << CAUSES | BYTE << KEPT);
     }
 }
 
 /// Records per block.
 const BLOCK: usize = 64;
+/// Times of waits are kept in units of 2 to this power, in nanoseconds.
+const UNIT: u32 = 20;
+
+/// Records that are allocated together.
+struct Block {
+    tasks: [Task; BLOCK],
+    /// When each began to wait. Apart from the records: who gives way does not look here.
+    since: [Cell<u32>; BLOCK],
+}
 
 /// All records. Blocks are never moved, and freed by `shrink` alone.
 pub struct Tasks {
-    blocks: UnsafeCell<Vec<Box<[Task]>>>,
+    // A vector of blocks would move them.
+    #[allow(clippy::vec_box)]
+    blocks: UnsafeCell<Vec<Box<Block>>>,
     free: Cell<c_int>,
     used: Cell<u32>,
 }
@@ -89,7 +142,26 @@ impl Tasks {
         // SAFETY: the vector is only borrowed inside `get` and `add`, neither
         // of which calls anything else meanwhile; records sit in boxes, which
         // stay put when the vector grows.
-        unsafe { &(&*self.blocks.get())[index / BLOCK][index % BLOCK] }
+        unsafe { &(&*self.blocks.get())[index / BLOCK].tasks[index % BLOCK] }
+    }
+
+    /// When it began to wait, in units of 2^20 ns that wrap.
+    fn since(&self, index: u32) -> &Cell<u32> {
+        let index = index as usize;
+        // SAFETY: as in `get`.
+        unsafe { &(&*self.blocks.get())[index / BLOCK].since[index % BLOCK] }
+    }
+
+    /// A task begins to wait.
+    #[inline]
+    pub fn begin_wait(&self, index: u32, now: Nanoseconds) {
+        self.since(index).set((now >> UNIT) as u32);
+    }
+
+    /// How long it has waited, to about a millisecond; of what takes seven weeks, the rest.
+    pub fn waited(&self, index: u32, now: Nanoseconds) -> Nanoseconds {
+        let units = ((now >> UNIT) as u32).wrapping_sub(self.since(index).get());
+        Nanoseconds::from(units) << UNIT
     }
 
     /// The record at `index`, unless it has been freed.
@@ -119,34 +191,36 @@ impl Tasks {
         blocks.try_reserve(1).ok()?;
         let first = (blocks.len() * BLOCK) as c_int;
         let end = first + BLOCK as c_int;
-        let mut block = Vec::new();
-        block.try_reserve_exact(BLOCK).ok()?;
-        block.extend((first + 1..=end).map(|next| Task {
-            thread: Cell::new(ptr::null_mut()),
-            operation: Cell::new(ptr::null()),
-            generation: Cell::new(0),
-            index: (next - 1) as u32,
-            mark: Cell::new(0),
-            timer: Cell::new(NO_TIMER),
-            fd: Cell::new(if next == end { -1 } else { next }),
-            cause: Cell::new(0),
-            flags: Cell::new(0),
-            kept: Cell::new(0),
-        }));
-        blocks.push(block.into_boxed_slice());
+        let record = |index: usize| {
+            let index = first + index as c_int;
+            Task {
+                thread: Cell::new(ptr::null_mut()),
+                operation: Cell::new(ptr::null()),
+                generation: Cell::new(0),
+                state: Cell::new(0),
+                wait: Cell::new(0),
+                index: index as u32,
+                timer: Cell::new(NO_TIMER),
+                fd: Cell::new(if index + 1 == end { -1 } else { index + 1 }),
+            }
+        };
+        blocks.push(boxed(Block {
+            tasks: std::array::from_fn(record),
+            since: [const { Cell::new(0) }; BLOCK],
+        })?);
         self.free.set(first);
         Some(())
     }
 
     /// Takes the record `index`, which [`Tasks::next_free`] gave, for `thread`.
-    pub fn claim(&self, index: u32, thread: State, flags: u8) {
+    pub fn claim(&self, index: u32, thread: State, flags: u32) {
         debug_assert_eq!(self.free.get() as u32, index);
         let task = self.get(index);
         self.free.set(task.fd.get());
         self.used.set(self.used.get() + 1);
         task.thread.set(thread);
         task.fd.set(-1);
-        task.flags.set(flags);
+        task.state.set(flags);
     }
 
     /// Gives a record back; its generation moves on.
@@ -154,10 +228,8 @@ impl Tasks {
         let task = self.get(index);
         task.thread.set(ptr::null_mut());
         task.operation.set(ptr::null());
-        task.mark.set(0);
-        task.cause.set(0);
-        task.flags.set(0);
-        task.kept.set(0);
+        task.wait.set(0);
+        task.state.set(0);
         task.generation.set(task.generation.get().wrapping_add(1));
         task.fd.set(self.free.get());
         self.free.set(index as c_int);
@@ -179,7 +251,7 @@ impl Tasks {
         // SAFETY: as in `get`.
         unsafe { &*self.blocks.get() }
             .last()
-            .is_some_and(|block| block.iter().all(|task| task.thread.get().is_null()))
+            .is_some_and(|block| block.tasks.iter().all(|task| task.thread.get().is_null()))
     }
 
     /// Frees the blocks behind the last record in use. Nobody may know a
@@ -194,7 +266,7 @@ impl Tasks {
         blocks.shrink_to(blocks.len() * 2);
         // The first ones come first, so that the last stay free.
         let mut next = -1;
-        for task in blocks.iter().flatten().rev() {
+        for task in blocks.iter().flat_map(|block| &block.tasks).rev() {
             if task.thread.get().is_null() {
                 task.fd.set(next);
                 next = task.index as c_int;
@@ -273,7 +345,7 @@ impl Found {
 mod tests {
     use super::*;
 
-    fn claim(tasks: &Tasks, thread: State, flags: u8) -> u32 {
+    fn claim(tasks: &Tasks, thread: State, flags: u32) -> u32 {
         let index = tasks.next_free().unwrap();
         tasks.claim(index, thread, flags);
         index
@@ -336,7 +408,18 @@ mod tests {
     }
 
     #[test]
+    fn waits_are_timed_across_the_wrap() {
+        let tasks = Tasks::new();
+        let index = claim(&tasks, ptr::dangling_mut(), 0);
+        for now in [0, 1 << 40, (1 << 52) - 1] {
+            tasks.begin_wait(index, now);
+            let waited = tasks.waited(index, now + 3_000_000_000);
+            assert!((waited - 3_000_000_000).abs() < 2_100_000, "{waited}");
+        }
+    }
+
+    #[test]
     fn a_record_is_small() {
-        assert!(size_of::<Task>() <= 48);
+        assert!(size_of::<Task>() <= 40);
     }
 }

@@ -62,6 +62,12 @@ impl Timers {
         self.entries.first().map(|entry| entry.deadline)
     }
 
+    /// The deadline of the entry at `position`, if there is one.
+    pub fn deadline(&self, position: u32) -> Option<Nanoseconds> {
+        let entry = self.entries.get(position as usize);
+        entry.map(|entry| entry.deadline)
+    }
+
     /// Adds an entry for an owner that has none; false when there is no memory
     /// for it.
     #[must_use]
@@ -194,6 +200,8 @@ mod tests {
             assert!(timers.insert(owner, deadline, &map));
         }
         assert_eq!(timers.next_deadline(), Some(1));
+        assert_eq!(timers.deadline(map.0.borrow()[4]), Some(5));
+        assert_eq!(timers.deadline(u32::MAX), None);
         assert_eq!(drain(&mut timers, &map), [3, 1, 0, 2, 4]);
         assert!(timers.is_empty());
     }

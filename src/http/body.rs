@@ -1,4 +1,4 @@
-//! Request bodies by length or in chunks (RFC 9112, 6 and 7): says which bytes of
+//! Bodies by length, in chunks, or up to the end of the stream (RFC 9112, 6 and 7): says which bytes of
 //! a buffer are framing and which are payload, and never copies any.
 
 use super::percent::hex_digit;
@@ -12,6 +12,8 @@ const TRAILER: usize = 4096;
 pub enum Framing {
     Length(u64),
     Chunked,
+    /// The end of the stream ends it: responses only.
+    Close,
 }
 
 enum State {
@@ -21,10 +23,12 @@ enum State {
     Chunk,
     ChunkEnd,
     Trailer,
+    /// Nothing but the end of the stream ends it.
+    Open,
     Done,
 }
 
-/// Position inside one request body.
+/// Position inside one body.
 pub struct Body {
     state: State,
     left: u64,
@@ -43,6 +47,7 @@ impl Body {
             Framing::Length(0) => (State::Done, 0),
             Framing::Length(left) => (State::Length, left),
             Framing::Chunked => (State::Size, 0),
+            Framing::Close => (State::Open, u64::MAX),
         };
         Body {
             state,
@@ -73,6 +78,27 @@ impl Body {
         }
     }
 
+    /// The stream has ended: whether the body may end there.
+    pub fn end(&mut self) -> bool {
+        if matches!(self.state, State::Open) {
+            (self.state, self.left) = (State::Done, 0);
+        }
+        self.finished()
+    }
+
+    /// The lines behind the last chunk are being read.
+    pub fn in_trailer(&self) -> bool {
+        matches!(self.state, State::Trailer)
+    }
+
+    /// Payload bytes of the current chunk that are left, or 0 when it has none.
+    pub fn chunk(&self) -> u64 {
+        match self.state {
+            State::Chunk => self.left,
+            _ => 0,
+        }
+    }
+
     /// Payload bytes taken so far.
     pub fn taken(&self) -> u64 {
         self.total
@@ -86,7 +112,7 @@ impl Body {
         loop {
             let rest = input.get(skip..).unwrap_or(b"");
             match self.state {
-                State::Length | State::Chunk => {
+                State::Length | State::Chunk | State::Open => {
                     let payload = usize::try_from(self.left)
                         .unwrap_or(usize::MAX)
                         .min(rest.len());
@@ -127,7 +153,9 @@ impl Body {
 
     /// `count` payload bytes of the last `step` have been used.
     pub fn take(&mut self, count: usize) {
-        self.left = self.left.saturating_sub(count as u64);
+        if !matches!(self.state, State::Open) {
+            self.left = self.left.saturating_sub(count as u64);
+        }
         self.total = self.total.saturating_add(count as u64);
         if self.left == 0 {
             match self.state {
@@ -230,6 +258,23 @@ mod tests {
                 (&b"hello0123456789"[..], &b"next"[..], true)
             );
         }
+    }
+
+    #[test]
+    fn up_to_the_end_of_the_stream() {
+        for piece in 1..6 {
+            let mut body = Body::new(Framing::Close);
+            for part in b"hello".chunks(piece) {
+                assert_eq!(body.step(part), Ok((0, part.len())));
+                body.take(part.len());
+                assert!(!body.finished() && body.exact().is_none() && body.remaining() > 0);
+            }
+            assert!(body.end() && body.finished() && body.taken() == 5);
+            assert_eq!((body.exact(), body.remaining()), (Some(0), 0));
+        }
+        // Others are cut off there.
+        assert!(!Body::new(Framing::Length(1)).end() && !Body::new(Framing::Chunked).end());
+        assert!(Body::new(Framing::Length(0)).end());
     }
 
     #[test]

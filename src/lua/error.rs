@@ -263,6 +263,17 @@ impl Lua {
         Ok(Returns(2))
     }
 
+    /// Ends with true, or with `nil, text of errno`. May raise for want of memory.
+    pub fn done(self, result: Result<(), Errno>) -> Outcome {
+        match result {
+            Ok(()) => {
+                self.push_bool(true);
+                Ok(Returns(1))
+            }
+            Err(errno) => self.fail_errno(errno),
+        }
+    }
+
     /// Pushes the C library's text for an error number. May raise.
     pub fn push_errno(self, errno: Errno) {
         self.push_error_text(errno as c_int);

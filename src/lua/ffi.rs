@@ -98,6 +98,19 @@ unsafe extern "C" {
     pub fn lua_type(state: *mut lua_State, idx: c_int) -> c_int;
     pub fn lua_xmove(from: *mut lua_State, to: *mut lua_State, n: c_int);
 
+    pub fn lua_dump(
+        state: *mut lua_State,
+        writer: lua_Writer,
+        data: *mut c_void,
+        strip: c_int,
+    ) -> c_int;
+    pub fn lua_getinfo(state: *mut lua_State, what: *const c_char, ar: *mut lua_Debug) -> c_int;
+    pub fn lua_getupvalue(state: *mut lua_State, idx: c_int, n: c_int) -> *const c_char;
+    pub fn lua_iscfunction(state: *mut lua_State, idx: c_int) -> c_int;
+    pub fn lua_setupvalue(state: *mut lua_State, idx: c_int, n: c_int) -> *const c_char;
+    pub fn lua_upvalueid(state: *mut lua_State, idx: c_int, n: c_int) -> *mut c_void;
+    pub fn lua_upvaluejoin(state: *mut lua_State, idx1: c_int, n1: c_int, idx2: c_int, n2: c_int);
+
     pub fn lua_error(state: *mut lua_State) -> !;
     #[link_name = "lua_rawlen"]
     fn raw_length(state: *mut lua_State, idx: c_int) -> lua_Unsigned;

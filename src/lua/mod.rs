@@ -15,10 +15,13 @@
 #![allow(unsafe_code)]
 
 mod arguments;
+#[cfg(feature = "states")]
+mod bytecode;
 mod error;
 pub mod ffi;
 mod fields;
 mod function;
+mod hardware;
 mod named;
 mod protect;
 mod report;
@@ -126,7 +129,7 @@ wrap! {
     /// Type tag of the value at `index` (`LUA_TNIL` …, `LUA_TNONE`).
     type_of(l; index: c_int) -> c_int = { ffi::lua_type(l, index) };
     /// Replaces the value at `index` by its text, as `tostring` gives it. May raise.
-    to_text(l; index: c_int) = { ffi::luaL_tolstring(l, index, std::ptr::null_mut()); ffi::lua_copy(l, -1, index); ffi::lua_settop(l, -2) };
+    to_text(l; index: c_int) = { let index = ffi::lua_absindex(l, index); ffi::luaL_tolstring(l, index, std::ptr::null_mut()); ffi::lua_copy(l, -1, index); ffi::lua_settop(l, -2) };
     /// True for nil and for no value at all.
     is_none_or_nil(l; index: c_int) -> bool = { ffi::lua_type(l, index) <= ffi::LUA_TNIL };
     /// True for an integer (not for floats or strings).
@@ -175,6 +178,8 @@ wrap! {
     push_where(l; level: c_int) = { ffi::luaL_where(l, level) };
     /// Replaces the two topmost numbers by their quotient, a float.
     divide(l) = { ffi::lua_arith(l, ffi::LUA_OPDIV) };
+    /// Replaces the two topmost numbers by their sum.
+    add(l) = { ffi::lua_arith(l, ffi::LUA_OPADD) };
     /// Concatenates the `count` topmost values. May raise.
     concat(l; count: c_int) = { ffi::lua_concat(l, count) };
     /// Pops a value and anchors it in the registry. May raise.
@@ -238,6 +243,15 @@ impl Lua {
             let block = ffi::lua_newuserdatauv(self.state, size, 0);
             std::slice::from_raw_parts_mut(block.cast(), size)
         }
+    }
+
+    /// The same, filled with zeros. May raise.
+    #[allow(clippy::mut_from_ref)]
+    pub fn push_zeros(&self, size: usize) -> &mut [u8] {
+        let room = self.push_room(size);
+        room.fill(MaybeUninit::new(0));
+        // SAFETY: every byte was written.
+        unsafe { &mut *(std::ptr::from_mut(room) as *mut [u8]) }
     }
 
     /// Pushes a string of `length` bytes that `fill` writes, zeros at first.
@@ -394,6 +408,50 @@ impl Lua {
         if status != ffi::LUA_OK {
             // SAFETY: lua_error does not return and nothing droppable is alive.
             unsafe { ffi::lua_error(self.state) };
+        }
+    }
+
+    /// Opens the standard libraries in a fresh state. May raise.
+    #[cfg(feature = "states")]
+    pub fn open_libraries(self) {
+        // SAFETY: a live state; may raise with nothing alive.
+        unsafe { ffi::luaL_openlibs(self.state) };
+    }
+
+    /// Opens those of the libraries that every state needs. May raise.
+    #[cfg(feature = "node")]
+    pub fn open_few_libraries(self) {
+        let each = [
+            (c"_G", ffi::luaopen_base as CFunction),
+            (c"package", ffi::luaopen_package),
+            (c"coroutine", ffi::luaopen_coroutine),
+            (c"table", ffi::luaopen_table),
+            (c"string", ffi::luaopen_string),
+        ];
+        for (name, open) in each {
+            // SAFETY: a live state and a C string; may raise with nothing alive.
+            unsafe { ffi::luaL_requiref(self.state, name.as_ptr(), open, 1) };
+            self.pop(1);
+        }
+    }
+
+    /// A full collection. Errors of finalisers are warnings.
+    #[cfg(feature = "node")]
+    pub fn collect(self) {
+        // SAFETY: a live state; does not raise.
+        unsafe { ffi::lua_gc(self.state, ffi::LUA_GCCOLLECT) };
+    }
+
+    /// Pushes the function that a file holds; the message is on top if there is none.
+    /// May raise for want of memory.
+    #[cfg(feature = "node")]
+    pub fn load_file(self, name: &CStr) -> Result<(), Error> {
+        // SAFETY: the name outlives the call; may raise with nothing alive.
+        let status = unsafe { ffi::luaL_loadfilex(self.state, name.as_ptr(), std::ptr::null()) };
+        if status == ffi::LUA_OK {
+            Ok(())
+        } else {
+            Err(Error::raised())
         }
     }
 

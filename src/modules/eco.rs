@@ -13,6 +13,7 @@ use crate::core::stream::{Buffer, Io, Reader, Writer};
 use crate::lua::{
     checked_duration, ffi, function, Constants, Error, Functions, Lua, Outcome, Returns,
 };
+use crate::system::fd::complain;
 use crate::{constants, functions};
 
 /// Opens the module. May raise.
@@ -48,6 +49,9 @@ const FUNCTIONS: Functions = functions! {
     yield: function(yield_now),
     count: function(count),
     all: function(all),
+    tasks: function(tasks),
+    dump: function(dump),
+    dump_on: function(dump_on),
     set_panic_hook: function(set_panic_hook),
     set_watchdog_timeout: function(set_watchdog_timeout),
     loop: function(run_loop),
@@ -113,6 +117,46 @@ fn all(lua: Lua) -> Outcome {
     Ok(Returns(1))
 }
 
+/// `tasks()` -> array of tables that tell what each coroutine waits for.
+fn tasks(lua: Lua) -> Outcome {
+    push_tasks(lua, false);
+    Ok(Returns(1))
+}
+
+/// `dump()`: writes the same to standard error.
+fn dump(lua: Lua) -> Outcome {
+    push_tasks(lua, true);
+    complain(lua.to_bytes(-1));
+    Ok(Returns(0))
+}
+
+/// Pushes the list, as a table or as text. May raise.
+fn push_tasks(lua: Lua, as_text: bool) {
+    let runtime = runtime(lua);
+    // Compiled each time: it is seldom asked for.
+    lua.push_chunk(c"=eco.tasks", crate::lua_source!("tasks.lua"));
+    let length = runtime.push_tasks(lua);
+    #[cfg(feature = "time")]
+    super::time::push_timers(lua, &runtime, length);
+    #[cfg(not(feature = "time"))]
+    let _ = length;
+    lua.push_bool(as_text);
+    lua.call(2, 1);
+}
+
+/// `dump_on(signal | nil)` -> true, or nil and a message: `dump()` whenever it comes.
+fn dump_on(lua: Lua) -> Outcome {
+    let signal = if lua.is_none_or_nil(1) {
+        0
+    } else {
+        lua.int(1)?
+    };
+    if signal < 0 {
+        return Err(Error::argument(1, "not a signal"));
+    }
+    lua.done(runtime(lua).dump_on(signal))
+}
+
 /// `set_panic_hook(f | nil)`.
 fn set_panic_hook(lua: Lua) -> Outcome {
     let runtime = runtime(lua);
@@ -144,9 +188,9 @@ fn run_loop(lua: Lua) -> Outcome {
     runtime(lua).run_loop(lua)
 }
 
-/// `unloop()`.
+/// `unloop([inner])`.
 fn unloop(lua: Lua) -> Outcome {
-    runtime(lua).unloop();
+    runtime(lua).unloop(lua.to_bool(1));
     Ok(Returns(0))
 }
 

@@ -1,5 +1,7 @@
 //! The Lua modules, named as Lua sees them.
 
+#[cfg(feature = "asio")]
+pub mod asio;
 #[cfg(feature = "base64")]
 pub mod base64;
 #[cfg(feature = "bufio")]
@@ -8,32 +10,83 @@ pub mod bufio;
 pub mod channel;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub mod database;
+#[cfg(feature = "dns")]
+pub mod dns;
 #[cfg(feature = "core")]
 pub mod eco;
 #[cfg(feature = "file")]
 pub mod file;
+#[cfg(feature = "gzip")]
+pub mod gzip;
 #[cfg(any(
     feature = "hash-md5",
     feature = "hash-sha1",
     feature = "hash-sha256",
-    feature = "hash-hmac"
+    feature = "hash-hmac",
+    feature = "hash-argon2"
 ))]
 pub mod hash;
 #[cfg(feature = "hex")]
 pub mod hex;
-#[cfg(any(feature = "http-url", feature = "http-server"))]
+#[cfg(any(feature = "http-url", feature = "http-server", feature = "http-client"))]
 pub mod http;
+#[cfg(feature = "ip")]
+pub mod ip;
 #[cfg(feature = "json")]
 pub mod json;
 #[cfg(feature = "log")]
 pub mod log;
+#[cfg(feature = "lunet")]
+pub mod lunet;
+#[cfg(feature = "luv")]
+pub mod luv;
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
+#[cfg(feature = "mysql")]
+pub mod mysql;
+#[cfg(feature = "net")]
+pub mod net;
+#[cfg(feature = "netlink")]
+pub mod nl;
+#[cfg(feature = "nl80211")]
+pub mod nl80211;
+#[cfg(feature = "node")]
+pub mod node;
+#[cfg(feature = "packet")]
+pub mod packet;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "serial")]
+pub mod serial;
+#[cfg(feature = "shared")]
+pub mod shared;
 #[cfg(feature = "socket")]
 pub mod socket;
 #[cfg(feature = "core")]
 pub mod socket_stub;
+#[cfg(any(feature = "sqlite3", feature = "postgres", feature = "mysql"))]
+pub mod sql;
+#[cfg(feature = "sqlite3")]
+pub mod sqlite3;
+#[cfg(feature = "ssh")]
+pub mod ssh;
+#[cfg(feature = "ssl")]
+pub mod ssl;
 #[cfg(feature = "sync")]
 pub mod sync;
 #[cfg(feature = "sys")]
 pub mod sys;
+#[cfg(feature = "termios")]
+pub mod termios;
+#[cfg(feature = "thread")]
+pub mod thread;
 #[cfg(feature = "time")]
 pub mod time;
+#[cfg(feature = "ubus")]
+pub mod ubus;
+#[cfg(feature = "uci")]
+pub mod uci;
+#[cfg(feature = "websocket")]
+pub mod websocket;

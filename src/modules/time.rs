@@ -159,8 +159,8 @@ impl Timer {
         }
         let time = if time == 0 { SOONEST } else { time };
         let start = match self.clock {
-            Clock::Monotonic => monotonic(),
             Clock::Wall => 0,
+            _ => monotonic(),
         };
         let result = self
             .core
@@ -205,13 +205,7 @@ impl Timer {
         if this.closed.get() {
             return lua.fail("closed");
         }
-        match this.arm(lua, 1, 2)? {
-            Ok(()) => {
-                lua.push_bool(true);
-                Ok(Returns(1))
-            }
-            Err(errno) => lua.fail_errno(errno),
-        }
+        lua.done(this.arm(lua, 1, 2)?)
     }
 
     /// `tmr:cancel()`.
@@ -232,8 +226,8 @@ impl Timer {
         match push_method(lua, &["tfd", "flags", "cb"]) {
             0 if !this.closed.get() => lua.push_integer(-1),
             1 => lua.push_integer(match this.clock {
-                Clock::Monotonic => 0,
                 Clock::Wall => i64::from(libc::TFD_TIMER_ABSTIME),
+                _ => 0,
             }),
             2 => {
                 lua.get_user_value(1, CALLBACK);
@@ -278,6 +272,29 @@ pub fn push_threads(lua: Lua, runtime: &Runtime, mut length: i64) {
         };
         // SAFETY: the registry keeps a timer while it is set.
         unsafe { &*timer }.push_thread(lua);
+        length += 1;
+        lua.raw_set_index(-2, length);
+    }
+}
+
+/// Adds a table for each timer that is set to the array on top, which has `length`
+/// values. May raise.
+pub fn push_timers(lua: Lua, runtime: &Runtime, mut length: i64) {
+    let mut slot = 0;
+    while let Some((callback, next)) = runtime.next_armed(slot) {
+        slot = next;
+        let Some(timer) = callback.fires::<Timer>() else {
+            continue;
+        };
+        lua.push_table(0, 6);
+        // SAFETY: the registry keeps a timer while it is set.
+        lua.push_reference(unsafe { &*timer }.anchor.get());
+        lua.get_user_value(-1, CALLBACK);
+        lua.set_field(-3, c"callback");
+        lua.pop(1);
+        lua.set_bytes(-1, c"state", b"waiting");
+        lua.set_bytes(-1, c"waits", b"timer");
+        lua.set_integer(-1, c"timeout", runtime.until_armed(next - 1));
         length += 1;
         lua.raw_set_index(-2, length);
     }
@@ -402,11 +419,5 @@ fn timerfd_settime(lua: Lua) -> Outcome {
     };
     // SAFETY: reads a local; the old setting is not asked for.
     let result = unsafe { libc::timerfd_settime(fd, flags, &setting, std::ptr::null_mut()) };
-    match Errno::result(result) {
-        Ok(_) => {
-            lua.push_bool(true);
-            Ok(Returns(1))
-        }
-        Err(errno) => lua.fail_errno(errno),
-    }
+    lua.done(Errno::result(result).map(drop))
 }

@@ -112,6 +112,27 @@ pub extern "C" fn sync(_: *mut c_void) {
 /// It has no context to free.
 pub extern "C" fn release(_: *mut c_void) {}
 
+/// The entries of a folder, in the order of the file system, without `.` and `..`: of
+/// each a byte as in `d_type`, the name, and NUL.
+#[cfg(any(feature = "lunet", feature = "luv"))]
+pub fn scan(path: &CStr) -> Result<Vec<u8>, Errno> {
+    let folder = Folder::empty();
+    folder.open(path)?;
+    let mut entries = Vec::new();
+    Errno::clear();
+    while let Some((kind, name)) = folder.entry() {
+        let name = name.to_bytes_with_nul();
+        entries.try_reserve(name.len() + 1).or(Err(Errno::ENOMEM))?;
+        entries.push(kind);
+        entries.extend_from_slice(name);
+        Errno::clear();
+    }
+    match Errno::last_raw() {
+        0 => Ok(entries),
+        errno => Err(Errno::from_raw(errno)),
+    }
+}
+
 /// Room for the longest name of an entry and its NUL.
 pub type NameRoom = [u8; 256];
 
@@ -135,22 +156,31 @@ impl Folder {
         Ok(())
     }
 
+    /// readdir(3), without `.` and `..`: the type of the next entry, as far as the
+    /// file system tells it, and its name, which lives until the next call.
+    fn entry(&self) -> Option<(u8, &CStr)> {
+        let dir = self.0.get();
+        while !dir.is_null() {
+            // SAFETY: an open folder of ours; the entry lives until the next call, and
+            // its name ends with NUL.
+            let (kind, name) = unsafe {
+                let entry = libc::readdir(dir).as_ref()?;
+                (entry.d_type, CStr::from_ptr(entry.d_name.as_ptr()))
+            };
+            if name != c"." && name != c".." {
+                return Some((kind, name));
+            }
+        }
+        None
+    }
+
     /// The next entry that still exists: its name, copied to `room`, and what
     /// stat(2) says; a dangling link, or one of a cycle, stands for itself.
     pub fn next<'a>(&self, room: &'a mut NameRoom) -> Option<(&'a CStr, FileStat)> {
-        let dir = self.0.get();
-        if dir.is_null() {
-            return None;
-        }
         let stat = loop {
-            // SAFETY: an open folder of ours; the entry lives until the next
-            // call, and its name ends with NUL.
-            let name = unsafe { CStr::from_ptr(libc::readdir(dir).as_ref()?.d_name.as_ptr()) };
-            if name == c"." || name == c".." {
-                continue;
-            }
-            // SAFETY: as above.
-            let fd = fd::borrow(unsafe { libc::dirfd(dir) }).ok()?;
+            let (_, name) = self.entry()?;
+            // SAFETY: it is open.
+            let fd = fd::borrow(unsafe { libc::dirfd(self.0.get()) }).ok()?;
             let stat = match fstatat(fd, name, AtFlags::empty()) {
                 Err(Errno::ENOENT | Errno::ELOOP) => {
                     fstatat(fd, name, AtFlags::AT_SYMLINK_NOFOLLOW)

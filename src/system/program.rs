@@ -8,10 +8,12 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::sys::stat::Mode;
 use nix::unistd::pipe2;
 
 /// Where programs are looked for when PATH is not set.
@@ -32,10 +34,46 @@ extern "C" {
 }
 
 /// A child that runs a program, and our ends of its output pipes, owned by
-/// whoever gets them.
+/// whoever gets them; -1 where there is none.
 pub struct Started {
     pub pid: i32,
     pub streams: [c_int; 2],
+    /// Why it runs none, and has ended or is about to.
+    pub failure: Option<Errno>,
+}
+
+/// What becomes one of the standard descriptors of a child.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Ours.
+    Inherited,
+    /// A pipe to us, for output.
+    Piped,
+    /// The null device.
+    Null,
+    /// That descriptor of ours.
+    Fd(c_int),
+}
+
+/// How a program is started.
+pub struct Manner<'a> {
+    pub bond: Bond,
+    /// Input, output, errors.
+    pub streams: [Stream; 3],
+    /// Its working folder, if not ours.
+    pub folder: Option<&'a CStr>,
+    /// It leads a session of its own.
+    pub has_session: bool,
+}
+
+impl Manner<'_> {
+    /// With its output in pipes.
+    pub const USUAL: Manner<'static> = Manner {
+        bond: Bond::SameGroup,
+        streams: [Stream::Inherited, Stream::Piped, Stream::Piped],
+        folder: None,
+        has_session: false,
+    };
 }
 
 /// The words of a command or the variables of an environment: addresses of C
@@ -122,10 +160,38 @@ fn above_standard(fd: OwnedFd) -> Result<OwnedFd, Errno> {
     if fd.as_raw_fd() > 2 {
         return Ok(fd);
     }
+    copy_above_standard(fd.as_raw_fd())
+}
+
+fn copy_above_standard(fd: c_int) -> Result<OwnedFd, Errno> {
     // SAFETY: takes numbers only; the new fd is nobody else's.
     unsafe {
-        let copy = Errno::result(libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3))?;
+        let copy = Errno::result(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3))?;
         Ok(OwnedFd::from_raw_fd(copy))
+    }
+}
+
+impl Stream {
+    /// Our end, if there is one, and that of the child, unless it inherits it.
+    fn open(self, number: usize) -> Result<(Option<OwnedFd>, Option<OwnedFd>), Errno> {
+        let theirs = match self {
+            Stream::Inherited => return Ok((None, None)),
+            Stream::Piped => {
+                let (ours, theirs) = output_pipe()?;
+                return Ok((Some(ours), Some(theirs)));
+            }
+            Stream::Null => {
+                let flags = if number == 0 {
+                    OFlag::O_RDONLY
+                } else {
+                    OFlag::O_WRONLY
+                };
+                let null = nix::fcntl::open(c"/dev/null", flags | OFlag::O_CLOEXEC, Mode::empty())?;
+                above_standard(null)?
+            }
+            Stream::Fd(fd) => copy_above_standard(fd)?,
+        };
+        Ok((None, Some(theirs)))
     }
 }
 
@@ -149,14 +215,18 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Runs it with its output in pipes.
-    pub fn start(self, bond: Bond) -> Result<Started, Errno> {
-        let (stdout, their_stdout) = output_pipe()?;
-        let (stderr, their_stderr) = output_pipe()?;
+    /// Runs it.
+    pub fn start(self, manner: &Manner<'_>) -> Result<Started, Errno> {
+        let [input, output, errors] = manner.streams;
+        let (_, their_stdin) = input.open(0)?;
+        let (stdout, their_stdout) = output.open(1)?;
+        let (stderr, their_stderr) = errors.open(2)?;
+        let number = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let birth = Birth {
             program: &self,
-            streams: [their_stdout.as_raw_fd(), their_stderr.as_raw_fd()],
-            bond,
+            streams: [&their_stdin, &their_stdout, &their_stderr].map(number),
+            manner,
+            failure: AtomicI32::new(0),
         };
         let mut stack = [MaybeUninit::<u128>::uninit(); STACK / size_of::<u128>()];
         // A signal handler of ours must not run in the child.
@@ -175,9 +245,12 @@ impl<'a> Program<'a> {
         let started = Errno::result(pid);
         // Cannot fail: it was in force a moment ago.
         let _ = mask.thread_set_mask();
+        let pid = started?;
+        let failure = birth.failure.load(Ordering::Relaxed);
         Ok(Started {
-            pid: started?,
-            streams: [stdout.into_raw_fd(), stderr.into_raw_fd()],
+            pid,
+            streams: [stdout, stderr].map(|fd| fd.map_or(-1, IntoRawFd::into_raw_fd)),
+            failure: (failure != 0).then(|| Errno::from_raw(failure)),
         })
     }
 
@@ -249,9 +322,11 @@ fn join(into: &mut [u8], parts: [&[u8]; 3]) -> bool {
 /// What a child is made of.
 struct Birth<'a> {
     program: &'a Program<'a>,
-    /// Its standard output and error.
-    streams: [c_int; 2],
-    bond: Bond,
+    /// What becomes its standard descriptors; -1 for those that stay.
+    streams: [c_int; 3],
+    manner: &'a Manner<'a>,
+    /// Set by the child, with our memory, when it cannot run the program.
+    failure: AtomicI32,
 }
 
 impl Birth<'_> {
@@ -262,17 +337,29 @@ impl Birth<'_> {
         // threads go on, so that a lock of the C library is never held for good.
         unsafe {
             let birth = &*birth.cast::<Birth>();
-            if birth.bond != Bond::SameGroup {
+            let manner = birth.manner;
+            if manner.has_session {
+                libc::setsid();
+            } else if manner.bond != Bond::SameGroup {
                 libc::setpgid(0, 0);
             }
-            if birth.bond == Bond::Bound {
+            if manner.bond == Bond::Bound {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
             }
-            libc::dup2(birth.streams[0], 1);
-            libc::dup2(birth.streams[1], 2);
+            for (number, fd) in (0..).zip(birth.streams) {
+                if fd >= 0 {
+                    libc::dup2(fd, number);
+                }
+            }
             reset_signals();
             let command = *birth.program.words.add(1);
-            let errno = birth.program.search(command);
+            let moved = manner.folder.map_or(0, |path| libc::chdir(path.as_ptr()));
+            let errno = if moved == 0 {
+                birth.program.search(command)
+            } else {
+                Errno::last_raw()
+            };
+            birth.failure.store(errno, Ordering::Relaxed);
             let mut reason = [0; 128];
             libc::strerror_r(errno, reason.as_mut_ptr(), reason.len() - 1);
             for text in [command, c": ".as_ptr(), reason.as_ptr()] {

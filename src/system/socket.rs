@@ -91,6 +91,12 @@ pub enum End {
     Peer,
 }
 
+/// shutdown(2): `SHUT_RD`, `SHUT_WR` or `SHUT_RDWR`.
+pub fn shutdown(fd: c_int, how: c_int) -> Result<(), Errno> {
+    // SAFETY: numbers.
+    Errno::result(unsafe { libc::shutdown(fd, how) }).map(drop)
+}
+
 pub fn name(fd: c_int, end: End) -> Result<SocketAddress, Errno> {
     let mut address = SocketAddress::empty();
     let (bytes, length) = address.room();
@@ -118,6 +124,29 @@ pub fn send_to(fd: c_int, data: &[u8], address: &SocketAddress) -> Result<usize,
                 to.as_ptr().cast(),
                 to.len() as u32,
             )
+        };
+        match Errno::result(sent) {
+            Err(Errno::EINTR) => {}
+            result => return result.map(|count| count as usize),
+        }
+    }
+}
+
+/// Sends two parts one behind the other, as far as there is room.
+pub fn send_parts(fd: c_int, head: &[u8], data: &[u8]) -> Result<usize, Errno> {
+    let part = |bytes: &[u8]| libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    };
+    let mut parts = [part(head), part(data)];
+    loop {
+        // SAFETY: an all-zero message header is one without anything; the parts
+        // are readable for their lengths, and live during the call.
+        let sent = unsafe {
+            let mut message: libc::msghdr = std::mem::zeroed();
+            message.msg_iov = parts.as_mut_ptr();
+            message.msg_iovlen = parts.len() as _;
+            libc::sendmsg(fd, &message, libc::MSG_NOSIGNAL)
         };
         match Errno::result(sent) {
             Err(Errno::EINTR) => {}
@@ -172,6 +201,25 @@ pub fn option(fd: c_int, option: c_int) -> Result<c_int, Errno> {
     // SAFETY: value and length are locals of the size stated.
     Errno::result(unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, option, room, &mut length) })?;
     Ok(value)
+}
+
+/// Where a connection was to go before netfilter redirected it, as a `struct
+/// sockaddr_storage`: that of IPv6, or else of IPv4.
+pub fn original_destination(fd: c_int) -> Result<[u8; 128], Errno> {
+    /// `SO_ORIGINAL_DST` and `IP6T_SO_ORIGINAL_DST`, each at the level of its family.
+    const ORIGINAL: c_int = 80;
+    let mut last = Errno::ENOENT;
+    for level in [libc::IPPROTO_IPV6, libc::IPPROTO_IP] {
+        let mut address = [0_u8; 128];
+        let mut length = address.len() as libc::socklen_t;
+        let room = address.as_mut_ptr().cast();
+        // SAFETY: address and length are locals, of the size stated.
+        match Errno::result(unsafe { libc::getsockopt(fd, level, ORIGINAL, room, &mut length) }) {
+            Ok(_) => return Ok(address),
+            Err(errno) => last = errno,
+        }
+    }
+    Err(last)
 }
 
 /// Text with a final NUL in a fixed room; None when it is too long or has one

@@ -51,3 +51,8 @@ pub fn find<'a>(name: &CStr, room: &'a mut [MaybeUninit<u8>]) -> Result<Option<U
         gid: entry.pw_gid,
     }))
 }
+
+/// Whether the process was started by the superuser.
+pub fn is_root() -> bool {
+    nix::unistd::getuid().is_root()
+}

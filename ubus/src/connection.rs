@@ -192,6 +192,12 @@ impl Connection {
         }
     }
 
+    /// Whether this is a subscription whose object is gone for good.
+    pub fn has_ended(&self, handle: Handle) -> bool {
+        let local = self.locals.get(handle);
+        local.is_some_and(|local| local.stage == Stage::Ended)
+    }
+
     /// Whether the end of a request is still to come.
     pub fn is_waiting(&self, request: Request) -> bool {
         let pending = self.pending.get(&u32::from(request.seq));

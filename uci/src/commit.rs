@@ -39,7 +39,8 @@ impl Cursor {
         if loaded.changes.is_empty() {
             return Ok(());
         }
-        let mut config = Locked::lock(self.path_of(&loaded.address), Access::Shared)?;
+        let mut config =
+            Locked::lock(self.path_of(&loaded.address), Access::Shared, self.patience)?;
         if self.stamps(&loaded.address) == loaded.stamps {
             loaded.plain = loaded.plain || self.is_plain(&loaded.address)?;
             if loaded.plain && self.append_to_known(loaded)? {
@@ -85,7 +86,9 @@ impl Cursor {
             if !pending.is_some_and(|pending| pending.has_done()) {
                 continue;
             }
-            if let Some(file) = Locked::open(folder.join(address), Access::Exclusive)? {
+            if let Some(file) =
+                Locked::open(folder.join(address), Access::Exclusive, self.patience)?
+            {
                 let pending = Pending::read(name_of(address), &file.content, config);
                 if pending.has_done() {
                     file.keep(&pending.without(&file.content, |_| false))?;
@@ -108,7 +111,7 @@ impl Cursor {
             }
         }
         let mode = mode_of(&self.config_dir().join(&*loaded.address)).unwrap_or(0o600);
-        Locked::create(self.save_dir().join(&*loaded.address), mode)
+        Locked::create(self.save_dir().join(&*loaded.address), mode, self.patience)
     }
 
     /// Writes the unsaved changes behind those that are saved.
@@ -178,13 +181,13 @@ impl Cursor {
     }
 
     fn commit_loaded(&self, loaded: &mut Loaded) -> Result<Count, Error> {
-        let mut config = Locked::create(self.path_of(&loaded.address), 0o600)?;
+        let mut config = Locked::create(self.path_of(&loaded.address), 0o600, self.patience)?;
         config.read()?;
         let old = &config.content;
         self.settle(&loaded.address, old)?;
         let saved = if loaded.changes.is_empty() {
             let path = self.save_dir().join(&*loaded.address);
-            Locked::open(path, Access::Exclusive)?
+            Locked::open(path, Access::Exclusive, self.patience)?
         } else {
             let mut saved = self.open_saved(loaded)?;
             saved.read()?;
@@ -210,7 +213,7 @@ impl Cursor {
     }
 
     fn commit_direct(&self, loaded: &Loaded) -> Result<(), Error> {
-        let config = Locked::create(self.path_of(&loaded.address), 0o600)?;
+        let config = Locked::create(self.path_of(&loaded.address), 0o600, self.patience)?;
         config.replace(&loaded.package.to_text())
     }
 
@@ -253,7 +256,12 @@ impl Cursor {
         option: Option<&str>,
     ) -> Result<(), Error> {
         let config = self.read_config(address)?;
-        let Some(saved) = Locked::open(self.save_dir().join(address), Access::Exclusive)? else {
+        let Some(saved) = Locked::open(
+            self.save_dir().join(address),
+            Access::Exclusive,
+            self.patience,
+        )?
+        else {
             return Ok(());
         };
         let dropped = |change: &Change| {
@@ -273,7 +281,7 @@ impl Cursor {
         if !is_package_name(address.as_bytes()) {
             return Err(Error::Invalid { what: "package" });
         }
-        let mut config = Locked::create(self.path_of(address), 0o600)?;
+        let mut config = Locked::create(self.path_of(address), 0o600, self.patience)?;
         if !is_direct(address) {
             config.read()?;
             self.settle(address, &config.content)?;

@@ -9,10 +9,11 @@ use crate::error::{Error, ParseError};
 use crate::name::is_package_name;
 use crate::package::Package;
 use crate::pending::Pending;
-use crate::store::{Access, Locked, Stamp};
+use crate::store::{Access, Locked, Patience, Stamp};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where configuration files are, unless a cursor is told otherwise.
 pub const CONFIG_DIR: &str = "/etc/config";
@@ -51,6 +52,7 @@ pub struct Cursor {
     change_dirs: Vec<PathBuf>,
     save_dir: PathBuf,
     strict: bool,
+    pub(crate) patience: Patience,
     pub(crate) packages: Vec<Loaded>,
 }
 
@@ -84,6 +86,7 @@ impl Cursor {
             change_dirs: vec![SAVE_DIR.into()],
             save_dir: SAVE_DIR.into(),
             strict: true,
+            patience: None,
             packages: Vec::new(),
         }
     }
@@ -131,6 +134,12 @@ impl Cursor {
     /// gone when the package is committed; see [`Cursor::passed_over`].
     pub fn set_strict(&mut self, strict: bool) {
         self.strict = strict;
+    }
+
+    /// How long files that others have locked are waited for; for ever at first. What takes longer fails with
+    /// [`Error::Io`] of the kind `TimedOut`.
+    pub fn set_lock_timeout(&mut self, limit: Option<Duration>) {
+        self.patience = limit;
     }
 
     /// The errors in a loaded package's file that lenient reading has passed over.
@@ -326,7 +335,7 @@ impl Cursor {
 
     /// The file of a package.
     pub(crate) fn read_config(&self, address: &str) -> Result<Locked, Error> {
-        let file = Locked::open(self.path_of(address), Access::Shared)?;
+        let file = Locked::open(self.path_of(address), Access::Shared, self.patience)?;
         file.ok_or(Error::NotFound { what: "package" })
     }
 
@@ -358,7 +367,7 @@ impl Cursor {
     }
 
     fn open_pending(&self, folder: &Path, address: &str) -> Result<Option<Locked>, Error> {
-        match Locked::open(folder.join(address), Access::Shared) {
+        match Locked::open(folder.join(address), Access::Shared, self.patience) {
             // Users who may read the configuration need not know about changes that are only pending.
             Err(Error::Io { error, .. }) if error.kind() == ErrorKind::PermissionDenied => Ok(None),
             other => other,

@@ -115,7 +115,7 @@ pub enum Kind {
 
 impl Kind {
     /// Its name.
-    pub fn text(self) -> &'static str {
+    pub const fn text(self) -> &'static str {
         match self {
             Kind::Invalid => "Invalid argument",
             Kind::NotFound => "Entry not found",

@@ -6,12 +6,12 @@
 use crate::error::Error;
 use crate::name::push_hex;
 use std::ffi::OsStr;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{fchown, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How a file is opened and locked.
 #[derive(Clone, Copy, PartialEq)]
@@ -62,8 +62,12 @@ pub(crate) struct Locked {
 
 impl Locked {
     /// Opens a regular file and waits for its lock; nothing if it is missing.
-    pub fn lock(path: PathBuf, access: Access) -> Result<Option<Locked>, Error> {
-        match open(&path, access) {
+    pub fn lock(
+        path: PathBuf,
+        access: Access,
+        patience: Patience,
+    ) -> Result<Option<Locked>, Error> {
+        match open(&path, access, patience) {
             Ok(file) => Ok(Some(Locked {
                 path,
                 file,
@@ -77,8 +81,12 @@ impl Locked {
     }
 
     /// The same, and reads it.
-    pub fn open(path: PathBuf, access: Access) -> Result<Option<Locked>, Error> {
-        let mut locked = Locked::lock(path, access)?;
+    pub fn open(
+        path: PathBuf,
+        access: Access,
+        patience: Patience,
+    ) -> Result<Option<Locked>, Error> {
+        let mut locked = Locked::lock(path, access, patience)?;
         if let Some(locked) = &mut locked {
             locked.read()?;
         }
@@ -86,8 +94,8 @@ impl Locked {
     }
 
     /// Opens a file, which is created if it is missing, and waits for its lock.
-    pub fn create(path: PathBuf, mode: u32) -> Result<Locked, Error> {
-        match Locked::lock(path.clone(), Access::Create(mode))? {
+    pub fn create(path: PathBuf, mode: u32, patience: Patience) -> Result<Locked, Error> {
+        match Locked::lock(path.clone(), Access::Create(mode), patience)? {
             Some(locked) => Ok(locked),
             None => Err(Error::io(&path)(ErrorKind::NotFound.into())),
         }
@@ -123,7 +131,7 @@ impl Locked {
     }
 }
 
-fn open(path: &Path, access: Access) -> io::Result<File> {
+fn open(path: &Path, access: Access, patience: Patience) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     if access != Access::Shared {
@@ -139,7 +147,7 @@ fn open(path: &Path, access: Access) -> io::Result<File> {
             return Err(ErrorKind::NotFound.into());
         }
         let file = options.open(path)?;
-        lock(&file, access != Access::Shared)?;
+        lock(&file, access != Access::Shared, patience)?;
         // Whoever had the lock may have put another file in place.
         let own = file.metadata()?;
         match fs::metadata(path) {
@@ -150,8 +158,14 @@ fn open(path: &Path, access: Access) -> io::Result<File> {
     }
 }
 
+/// How long a lock is waited for; nothing is for ever.
+pub(crate) type Patience = Option<Duration>;
+
 /// Waits for the lock of an open file. File systems without locks do without.
-fn lock(file: &File, alone: bool) -> io::Result<()> {
+fn lock(file: &File, alone: bool, patience: Patience) -> io::Result<()> {
+    if let Some(patience) = patience {
+        return lock_within(file, alone, patience);
+    }
     loop {
         let result = match alone {
             true => file.lock(),
@@ -161,6 +175,36 @@ fn lock(file: &File, alone: bool) -> io::Result<()> {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(()),
             other => return other,
+        }
+    }
+}
+
+/// The pauses between attempts at a lock that must come in time.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(200);
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// The same for a limited time. The system has no such call, so it is asked again and again.
+fn lock_within(file: &File, alone: bool, patience: Duration) -> io::Result<()> {
+    let (start, mut pause) = (Instant::now(), SHORTEST_PAUSE);
+    loop {
+        let result = match alone {
+            true => file.try_lock(),
+            false => file.try_lock_shared(),
+        };
+        match result {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if start.elapsed() >= patience => {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            Err(TryLockError::WouldBlock) => {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            Err(TryLockError::Error(error)) => match error.kind() {
+                ErrorKind::Interrupted => {}
+                ErrorKind::Unsupported => return Ok(()),
+                _ => return Err(error),
+            },
         }
     }
 }
@@ -217,7 +261,8 @@ impl Replacement {
             placed: false,
         };
         let mut file = &replacement.file;
-        lock(file, true)?;
+        // Nobody else knows it.
+        lock(file, true, None)?;
         file.write_all(content)?;
         let own = file.metadata()?;
         if (own.uid(), own.gid()) != (old.uid(), old.gid()) {

@@ -1,7 +1,9 @@
 //! Cursors: what is loaded from where, and what stays in memory.
 
 use crate::support::Router;
+use std::io::ErrorKind;
 use std::os::unix::fs::{symlink, PermissionsExt};
+use std::time::{Duration, Instant};
 use uci::{Error, Kind, Value};
 
 fn kind<T>(result: Result<T, Error>) -> Kind {
@@ -35,6 +37,45 @@ fn packages_are_loaded_once() {
     );
     assert_eq!(get(cursor.load("p").expect("p")).as_deref(), Some("2"));
     assert!(cursor.unload("p") && !cursor.unload("p"));
+}
+
+#[test]
+fn locks_are_waited_for_in_time() {
+    let router = Router::with("p", "config t s\n\toption o 1\n");
+    let file = std::fs::File::open(router.path("config/p")).expect("p");
+    file.lock().expect("the lock");
+    let mut cursor = router.cursor();
+    cursor.set_lock_timeout(Some(Duration::from_millis(60)));
+    let start = Instant::now();
+    let error = cursor.load("p").err();
+    assert!(
+        matches!(&error, Some(Error::Io { error, .. }) if error.kind() == ErrorKind::TimedOut),
+        "{error:?}"
+    );
+    assert!(start.elapsed() >= Duration::from_millis(60));
+    // Who reads does not keep others from reading, but from writing.
+    file.unlock().expect("no lock");
+    file.lock_shared().expect("the lock");
+    cursor.load("p").expect("p");
+    cursor
+        .edit("p")
+        .expect("p")
+        .set("s", "o", "2")
+        .expect("an edit");
+    assert_eq!(kind(cursor.commit("p")), Kind::Io);
+    assert_eq!(router.read("config/p"), "config t s\n\toption o 1\n");
+    // The lock comes while it is waited for; nothing was lost.
+    cursor.set_lock_timeout(Some(Duration::from_secs(60)));
+    let other = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        drop(file);
+    });
+    assert_eq!(cursor.commit("p").expect("a commit").made, 1);
+    assert_eq!(
+        router.read("config/p"),
+        "\nconfig t 's'\n\toption o '2'\n\n"
+    );
+    other.join().expect("a thread");
 }
 
 #[test]

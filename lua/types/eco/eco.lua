@@ -154,6 +154,34 @@ function eco.count() end
 ---@nodiscard
 function eco.all() end
 
+---A coroutine, or a timer that is set.
+---@class eco.Task
+---@field thread? thread                nil for a timer
+---@field state 'running'|'normal'|'ready'|'waiting'|'suspended'
+---@field waits? 'fd'|'timer'|'lock'|'condition'|'waitgroup'|'channel'|'child'|'pool'|'thread'|'event'|string
+---@field fd? integer
+---@field events? 'r'|'w'|'rw'
+---@field call? string                  the function that waits
+---@field object? string                the kind of its first object
+---@field waited? number                seconds so far
+---@field timeout? number               seconds left
+---@field where? string                 `file:line`
+---@field callback? function            of a timer
+
+---What each coroutine waits for.
+---@return eco.Task[]
+---@nodiscard
+function eco.tasks() end
+
+---Writes the same as text to standard error.
+function eco.dump() end
+
+---`eco.dump()` whenever a signal comes; nil ends it.
+---@param signal? integer
+---@return true? done
+---@return string? problem
+function eco.dump_on(signal) end
+
 ---@param hook? fun(message: string, traceback: string)
 function eco.set_panic_hook(hook) end
 
@@ -166,7 +194,8 @@ function eco.set_watchdog_timeout(limit) end
 function eco.loop() end
 
 ---Stops the running loop.
-function eco.unloop() end
+---@param inner? boolean  only the innermost one
+function eco.unloop(inner) end
 
 ---@param fd integer
 ---@return eco.Io? io

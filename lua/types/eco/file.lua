@@ -175,7 +175,57 @@ function file.inotify() end
 ---Plain functions and constants; reached through `eco.file`.
 ---@class eco.internal.file
 ---@field SKIP 1
----@field [string] integer  O_..., S_..., SEEK_..., LOCK_..., IN_...
+---@field IN_ACCESS integer
+---@field IN_ALL_EVENTS integer
+---@field IN_ATTRIB integer
+---@field IN_CLOSE integer
+---@field IN_CLOSE_NOWRITE integer
+---@field IN_CLOSE_WRITE integer
+---@field IN_CREATE integer
+---@field IN_DELETE integer
+---@field IN_DELETE_SELF integer
+---@field IN_ISDIR integer
+---@field IN_MODIFY integer
+---@field IN_MOVE integer
+---@field IN_MOVED_FROM integer
+---@field IN_MOVED_TO integer
+---@field IN_MOVE_SELF integer
+---@field IN_OPEN integer
+---@field IN_Q_OVERFLOW integer
+---@field LOCK_EX integer
+---@field LOCK_SH integer
+---@field LOCK_UN integer
+---@field O_APPEND integer
+---@field O_CLOEXEC integer
+---@field O_CREAT integer
+---@field O_DIRECTORY integer
+---@field O_EXCL integer
+---@field O_NOCTTY integer
+---@field O_NOFOLLOW integer
+---@field O_NONBLOCK integer
+---@field O_RDONLY integer
+---@field O_RDWR integer
+---@field O_SYNC integer
+---@field O_TRUNC integer
+---@field O_WRONLY integer
+---@field SEEK_CUR integer
+---@field SEEK_END integer
+---@field SEEK_SET integer
+---@field S_IRGRP integer
+---@field S_IROTH integer
+---@field S_IRUSR integer
+---@field S_IRWXG integer
+---@field S_IRWXO integer
+---@field S_IRWXU integer
+---@field S_ISGID integer
+---@field S_ISUID integer
+---@field S_ISVTX integer
+---@field S_IWGRP integer
+---@field S_IWOTH integer
+---@field S_IWUSR integer
+---@field S_IXGRP integer
+---@field S_IXOTH integer
+---@field S_IXUSR integer
 local internal = {}
 
 ---@param fd integer

@@ -26,6 +26,14 @@ function log.debug(...) end
 ---@param ... eco.log.Value
 function log.info(...) end
 
+---Logs at level NOTICE.
+---@param ... eco.log.Value
+function log.notice(...) end
+
+---Logs at level WARNING.
+---@param ... eco.log.Value
+function log.warn(...) end
+
 ---Logs at level ERR.
 ---@param ... eco.log.Value
 function log.err(...) end

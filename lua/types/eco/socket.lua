@@ -65,6 +65,9 @@ local socket = {}
 ---@field connect_timeout? number  seconds, 0 for none; 5 unless given
 ---@field sendto_timeout? number  seconds, 0 for none; 5 unless given
 
+---@class eco.socket.ConnectOptions: eco.socket.Options
+---@field dns? eco.dns.Options  for names
+
 ---@class eco.socket.BindOptions: eco.socket.Options
 ---@field ipv6? boolean
 
@@ -225,6 +228,12 @@ function Socket:getsockname() end
 ---@return string? problem
 function Socket:getpeername() end
 
+---Ends a direction at once.
+---@param how 'read'|'write'|'both'
+---@return true? done
+---@return string? problem
+function Socket:shutdown(how) end
+
 ---@param name string
 ---@param value boolean|integer|string|table
 ---@return true? set
@@ -299,12 +308,12 @@ function socket.open_tun(device, options) end
 function socket.listen_tcp(ip, port, options) end
 
 ---@async
----@param ip string
+---@param host string
 ---@param port integer
----@param options? eco.socket.Options
+---@param options? eco.socket.ConnectOptions
 ---@return eco.socket.Socket? socket
 ---@return string? problem
-function socket.connect_tcp(ip, port, options) end
+function socket.connect_tcp(host, port, options) end
 
 ---@param ip? string
 ---@param port integer
@@ -313,12 +322,12 @@ function socket.connect_tcp(ip, port, options) end
 ---@return string? problem
 function socket.listen_udp(ip, port, options) end
 
----@param ip string
+---@param host string
 ---@param port integer
----@param options? eco.socket.Options
+---@param options? eco.socket.ConnectOptions
 ---@return eco.socket.Socket? socket
 ---@return string? problem
-function socket.connect_udp(ip, port, options) end
+function socket.connect_udp(host, port, options) end
 
 ---@param path string
 ---@param options? { backlog?: integer }

@@ -36,7 +36,7 @@ impl Runtime {
             Err(errno) => return -(errno as c_int),
         };
         let timers = match clock {
-            Clock::Monotonic => &self.timers,
+            Clock::Monotonic | Clock::Idle => &self.timers,
             Clock::Wall => &self.wall_timers,
         };
         if !timers.borrow_mut().insert(index | ALARM, at, self) {
@@ -47,22 +47,6 @@ impl Runtime {
             self.arm_wall_fd();
         }
         0
-    }
-
-    /// Sets an alarm on the monotonic clock that does not keep the loop going.
-    pub fn set_idle_alarm(&self, alarm: &Alarm, callback: Callback, at: Nanoseconds) -> c_int {
-        self.clear_alarm(alarm);
-        match self.claim_alarm(&alarm.0, callback, Occasion::IdleTime) {
-            Ok(index) => {
-                self.idle_timers.set(self.idle_timers.get() + 1);
-                if self.timers.borrow_mut().insert(index | ALARM, at, self) {
-                    return 0;
-                }
-                self.free_alarm(index);
-                -libc::ENOMEM
-            }
-            Err(errno) => -(errno as c_int),
-        }
     }
 
     pub fn watch(&self, watch: &Watch, callback: Callback, fd: c_int) -> c_int {
@@ -107,8 +91,10 @@ impl Runtime {
             *slot = made;
             index
         };
-        if matches!(occasion, Occasion::Time(_)) {
-            self.armed.set(self.armed.get() + 1);
+        match occasion {
+            Occasion::Time(Clock::Idle) => self.idle_timers.set(self.idle_timers.get() + 1),
+            Occasion::Time(_) => self.armed.set(self.armed.get() + 1),
+            Occasion::Readable(_) => {}
         }
         place.0.set(index);
         Ok(index)
@@ -150,7 +136,7 @@ impl Runtime {
                 self.reactor.borrow_mut().remove_internal(fd);
             }
             Occasion::Readable(_) => {}
-            Occasion::IdleTime => self.idle_timers.set(self.idle_timers.get() - 1),
+            Occasion::Time(Clock::Idle) => self.idle_timers.set(self.idle_timers.get() - 1),
             Occasion::Time(_) => self.armed.set(self.armed.get() - 1),
         }
         let place = std::mem::replace(&mut slot.place, ptr::null());
@@ -206,12 +192,8 @@ impl Runtime {
 
     pub(super) fn enqueue_alarm(&self, index: u32) {
         let slot = &mut self.alarms.borrow_mut()[index as usize];
-        let entry = Entry {
-            task: ptr::null(),
-            generation: slot.generation,
-            alarm: index,
-        };
-        if !self.ready.push(entry, &|entry| entry.is_meant(&self.tasks)) {
+        let entry = Entry::of_alarm(index, slot.generation);
+        if !self.ready.push(entry) && !self.push_to_full(entry) {
             slot.late = true;
             self.late.set(true);
         }

@@ -8,7 +8,7 @@ use super::running::{condition, has_yielded, push_thread_of, Condition};
 use super::{Home, Runtime, ALARM, MANY};
 use crate::abi::{Core, Nanoseconds, REGISTRY_KEY};
 use crate::core::clock::monotonic_coarse;
-use crate::core::tasks::{NO_TIMER, OWNED};
+use crate::core::tasks::{NO_TIMER, OWNED, PARKED};
 use crate::lua::{ffi, function, Error, Lua, Outcome, Returns, State};
 
 /// A loop with no more coroutines than that looks at each before it waits.
@@ -114,7 +114,7 @@ impl Runtime {
             let thread = task.thread.get();
             if !thread.is_null() {
                 left -= 1;
-                let departed = task.mark.get() != 0 && !Runtime::still_parked(task);
+                let departed = task.has(PARKED) && !Runtime::still_parked(task);
                 if departed {
                     self.abandon(index);
                 }
@@ -145,7 +145,7 @@ impl Runtime {
             let task = self.tasks.get(used / SAMPLE * sample);
             let thread = task.thread.get();
             !thread.is_null()
-                && (task.mark.get() != 0 && !Runtime::still_parked(task)
+                && (task.has(PARKED) && !Runtime::still_parked(task)
                     || !has_yielded(thread) && condition(thread) == Condition::Dead)
         });
         if ended.count() > SAMPLE as usize / 8 {
@@ -198,7 +198,6 @@ impl Runtime {
         if self.tasks.has_spare_block() {
             self.shrunk.set(self.shrunk.get().wrapping_add(1));
             self.current.set(ptr::null());
-            self.unmeasured.set(0);
             self.found.take();
             self.ready.free();
             self.tasks.shrink();

@@ -1,18 +1,31 @@
 //! Errors nobody caught, and the end of the process.
 #![allow(unsafe_code)]
 
-use std::os::fd::BorrowedFd;
 use std::ptr;
-
-use nix::errno::Errno;
 
 use super::running::push_thread_of;
 use super::Runtime;
-use crate::abi::Nanoseconds;
+use crate::abi::{Nanoseconds, PROMPT};
 use crate::core::clock::milliseconds;
 use crate::lua::{ffi, Lua, State};
+use crate::system::fd;
 
 impl Runtime {
+    /// Reports the coroutine that runs, and has for too long. May raise.
+    pub(super) fn report_running(&self, lua: Lua, spent: Nanoseconds) {
+        // SAFETY: pushes one string; nothing is alive when it raises.
+        unsafe {
+            ffi::lua_pushfstring(
+                lua.state(),
+                c"coroutine execution timeout: run too long(%I ms) without yielding/dead (>%I ms), and still runs"
+                    .as_ptr(),
+                milliseconds(spent),
+                milliseconds(self.watchdog.get()),
+            );
+        }
+        self.report(lua, lua.state());
+    }
+
     /// Reports a coroutine that ran too long without yielding.
     pub(super) fn report_slow(
         &self,
@@ -48,21 +61,43 @@ impl Runtime {
             ffi::lua_pushvalue(thread, -1);
             ffi::lua_xmove(thread, lua.state(), 1);
         }
-        self.report(lua, thread);
+        let contained = self.contained.get();
+        let goes_on = if contained {
+            self.keep_failure(lua, thread);
+            true
+        } else {
+            self.report(lua, thread) && Runtime::has_prompt(lua)
+        };
         // SAFETY: runs the to-be-closed variables of the failed coroutine.
         unsafe { ffi::lua_resetthread(thread) };
-        self.exit(lua);
+        if goes_on {
+            lua.pop(1);
+        } else {
+            self.exit(lua);
+        }
     }
 
     /// The same for an error value on top of our own stack.
     pub(super) fn panic_with_top(&self, lua: Lua) {
-        self.report(lua, lua.state());
-        self.exit(lua);
+        if self.contained.get() {
+            return self.keep_failure(lua, lua.state());
+        }
+        if !self.report(lua, lua.state()) || !Runtime::has_prompt(lua) {
+            self.exit(lua);
+        }
+    }
+
+    /// Whether somebody types here, who goes on after an error.
+    fn has_prompt(lua: Lua) -> bool {
+        let found = lua.get_field(ffi::LUA_REGISTRYINDEX, PROMPT) == ffi::LUA_TFUNCTION;
+        lua.pop(1);
+        found
     }
 
     /// Passes the message on top (popped) and two tracebacks to the hook, or
-    /// writes them to standard error.
-    pub(super) fn report(&self, lua: Lua, thread: State) {
+    /// writes them to standard error. True when a hook says that it has dealt
+    /// with it.
+    pub(super) fn report(&self, lua: Lua, thread: State) -> bool {
         self.failing.set(true);
         // SAFETY: the caller keeps the thread; a string on our own stack.
         unsafe {
@@ -75,15 +110,26 @@ impl Runtime {
             }
             lua.pop(2);
             self.failing.set(false);
-            return;
+            return false;
         }
         lua.insert(-3);
-        if !lua.try_call(2, 0) {
+        if !lua.try_call(2, 1) {
             lua.error_to_text();
             write_error(lua.to_bytes(-1));
             self.exit(lua);
         }
+        let dealt_with = lua.type_of(-1) == ffi::LUA_TBOOLEAN && lua.to_bool(-1);
+        lua.pop(1);
         self.failing.set(false);
+        dealt_with
+    }
+
+    pub(super) fn has_panic_hook(&self, lua: Lua) -> bool {
+        let found = self.push_panic_hook(lua);
+        if found {
+            lua.pop(1);
+        }
+        found
     }
 
     /// Pushes the hook, or the field `eco.panic_hook` of older scripts.
@@ -107,22 +153,13 @@ impl Runtime {
     }
 
     /// Closes every coroutine, then the state, and ends the process: finalisers
-    /// and to-be-closed variables run.
+    /// and to-be-closed variables run. Of a state that is contained, only the
+    /// loop ends.
     pub(super) fn exit(&self, lua: Lua) {
-        // What closes may end other coroutines, and start new ones: those are
-        // left to the state. Records never move, and only their number is kept.
-        for index in 0..self.tasks.len() {
-            let thread = self.tasks.get(index).thread.get();
-            // SAFETY: the table of threads keeps the thread alive, our own stack
-            // while it is closed; errors in closing methods are ignored.
-            unsafe {
-                if !thread.is_null() && ffi::lua_status(thread) == ffi::LUA_YIELD {
-                    push_thread_of(lua, thread);
-                    ffi::lua_resetthread(thread);
-                    lua.pop(1);
-                }
-            }
+        if self.contained.get() {
+            return self.stop.set(true);
         }
+        self.close_all(lua);
         // SAFETY: nothing of the state is touched afterwards; eco.so stays
         // mapped (it is linked with nodelete).
         unsafe {
@@ -142,15 +179,6 @@ fn main_thread(lua: Lua) -> State {
 
 /// Writes a line to standard error.
 pub(super) fn write_error(text: &[u8]) {
-    // SAFETY: used as a number only; when it is closed, writing fails.
-    let stderr = unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) };
-    for mut rest in [text, b"\n"] {
-        loop {
-            match nix::unistd::write(stderr, rest) {
-                Ok(count) if count < rest.len() => rest = &rest[count..],
-                Err(Errno::EINTR) => {}
-                _ => break,
-            }
-        }
-    }
+    fd::complain(text);
+    fd::complain(b"\n");
 }

@@ -24,6 +24,9 @@ impl Runtime {
     pub(super) fn interrupt(context: *const c_void) {
         // SAFETY: the runtime outlives its loops, and this is its thread.
         let runtime = unsafe { &*context.cast::<Runtime>() };
+        if runtime.is_canceled() {
+            return runtime.interrupt_canceled();
+        }
         let now = monotonic();
         let first = runtime.interrupted.get();
         if first != 0 {

@@ -14,9 +14,12 @@
 #![allow(unsafe_code)]
 
 mod alarms;
+mod attention;
+mod contained;
 mod ended;
 mod failure;
 mod interrupt;
+mod listing;
 mod running;
 mod waiting;
 
@@ -24,21 +27,24 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ffi::{c_int, CStr};
 use std::mem::ManuallyDrop;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::timerfd::TimerFd;
 
 use crate::abi::{
-    Abi, Callback, Cause, Clock, Core, Nanoseconds, Slot, CLOSED, CLOSING, NO_TASK, REGISTRY_KEY,
-    VERSION,
+    monotonic, Abi, Callback, Cause, Clock, Core, Nanoseconds, Slot, CLOSED, CLOSING, NO_TASK,
+    REGISTRY_KEY, VERSION,
 };
 use crate::core::notifier::Notifier;
 use crate::core::pool::Pool;
 use crate::core::reactor::Reactor;
 use crate::core::ready::Ready;
 use crate::core::signals::LoopSignals;
-use crate::core::tasks::{Found, Task, Tasks, EXPLICIT, NO_TIMER, OWNED};
+use crate::core::tasks::{Found, Task, Tasks, EXPLICIT, GAVE_WAY, NO_TIMER, OWNED, PARKED, QUEUED};
+use crate::core::ticker::Ticker;
 use crate::core::timers::{Positions, Timers};
 use crate::lua::{ffi, Error, Functions, Lua, Outcome, Returns, State, UserData};
+use attention::Dump;
 #[cfg(feature = "time")]
 pub(crate) use running::is_new;
 use running::{condition, has_yielded, push_thread_of, Condition};
@@ -47,7 +53,7 @@ pub use waiting::Home;
 /// Non-blocking operations a coroutine may do in one go (`Core::spend`).
 const BUDGET: u32 = 64;
 /// Coroutines measured by one reading of the clock, at most.
-const GROUP: usize = 16;
+const GROUP: u32 = 16;
 /// Watchdog limit until a script sets another.
 const WATCHDOG: Nanoseconds = 5_000_000_000;
 /// Marks an alarm in a queue entry or a timer's owner.
@@ -61,27 +67,60 @@ const MANY: u32 = 1024;
 /// The callback in slot `n` is for the fd added with number `WATCH + n`.
 const WATCH: u32 = 16;
 
-/// A queued task, or an alarm by its index, and the generation that was meant.
+/// A queued task or alarm, and the generation that was meant.
 #[derive(Clone, Copy)]
 struct Entry {
-    /// Null for an alarm. Records never move, so this needs no look-up.
+    /// Records never move, so this needs no look-up. No address of one is odd:
+    /// those are the indexes of alarms.
     task: *const Task,
     generation: u32,
-    alarm: u32,
 }
 
 impl Entry {
+    /// An alarm that there is not.
     const NONE: Entry = Entry {
-        task: ptr::null(),
+        task: ptr::without_provenance(usize::MAX),
         generation: 0,
-        alarm: 0,
     };
 
+    #[inline(always)]
+    fn of_task(task: &Task) -> Entry {
+        Entry {
+            task,
+            generation: task.generation.get(),
+        }
+    }
+
+    fn of_alarm(index: u32, generation: u32) -> Entry {
+        Entry {
+            task: ptr::without_provenance((index as usize) << 1 | 1),
+            generation,
+        }
+    }
+
+    /// The task, or else the index of the alarm.
+    #[inline(always)]
+    fn task<'a>(self) -> Result<&'a Task, u32> {
+        let address = self.task.addr();
+        if address & 1 == 0 {
+            // SAFETY: entries are in the queue of the runtime whose record it is;
+            // records stay where they are as long as any is queued.
+            Ok(unsafe { &*self.task })
+        } else {
+            Err((address >> 1) as u32)
+        }
+    }
+
+    /// The task that was meant, if it still is what is meant.
+    fn meant<'a>(self) -> Option<&'a Task> {
+        self.task()
+            .ok()
+            .filter(|task| task.generation.get() == self.generation)
+    }
+
     /// False for one that is void by now.
-    fn is_meant(&self, tasks: &Tasks) -> bool {
-        tasks
-            .at(self.task)
-            .is_none_or(|task| task.generation.get() == self.generation)
+    fn is_meant(self) -> bool {
+        self.task().is_err() || self.meant().is_some()
     }
 }
 
@@ -90,8 +129,6 @@ impl Entry {
 enum Occasion {
     /// A time on that clock.
     Time(Clock),
-    /// The same, on the monotonic one, but it does not keep the loop going.
-    IdleTime,
     /// That fd is readable.
     Readable(c_int),
 }
@@ -109,9 +146,13 @@ struct AlarmSlot {
 }
 
 impl AlarmSlot {
-    /// Set for a time by `set_alarm`.
+    /// Set for a time that keeps the loop going.
     fn is_armed(&self) -> bool {
-        !self.place.is_null() && matches!(self.occasion, Occasion::Time(_))
+        let clock = match self.occasion {
+            Occasion::Time(clock) => clock,
+            Occasion::Readable(_) => return false,
+        };
+        !self.place.is_null() && clock != Clock::Idle
     }
 }
 
@@ -134,7 +175,7 @@ pub struct Runtime {
     /// Timers that do not keep the loop going.
     idle_timers: Cell<usize>,
     /// Writers to wake once the readers of the same fds have run: task and
-    /// mark of the wait that was meant.
+    /// number of the wait that was meant.
     deferred: RefCell<Vec<(u32, u32)>>,
     reactor: RefCell<Reactor>,
     pool: RefCell<Option<Pool>>,
@@ -143,8 +184,9 @@ pub struct Runtime {
     /// The task resumed last. It counts as long as its thread is the one that
     /// runs; null before the first.
     current: Cell<*const Task>,
-    /// The coroutine that the loop itself resumed last.
-    running: Cell<State>,
+    /// The coroutine that `eco.run` did not start and the loop has resumed, while
+    /// it runs.
+    foreign: Cell<State>,
     /// Operations the current task may still do before it lets others run.
     budget: Cell<u32>,
     found: RefCell<Found>,
@@ -154,6 +196,12 @@ pub struct Runtime {
     signals: RefCell<Option<LoopSignals>>,
     /// When SIGINT came that the loop does not know of yet; 0 for none.
     interrupted: Cell<Nanoseconds>,
+    /// Nothing here ends the process: see [`Runtime::contain`].
+    contained: Cell<bool>,
+    /// No loop goes on. Set by any thread.
+    canceled: AtomicBool,
+    /// When the coroutine that runs was told; 0 before.
+    struck: Cell<Nanoseconds>,
     /// An error nobody caught is being reported.
     failing: Cell<bool>,
     /// Blocking turns since the last sweep.
@@ -166,26 +214,30 @@ pub struct Runtime {
     peak: Cell<u32>,
     /// How often records were freed: what was known of those not in use is void.
     shrunk: Cell<u32>,
-    /// The last mark given out.
-    mark: Cell<u32>,
+    /// The last number of a wait given out.
+    wait: Cell<u32>,
     /// The task whose operation is being polled.
     polling: Cell<u32>,
     /// Coroutines started by `eco.run` and not finished.
     count: Cell<u32>,
-    /// Reasons to stay in the loop besides waiting tasks and timers.
+    /// Tasks that wait for fds, and other reasons besides timers to stay in the loop.
     holds: Cell<c_int>,
     /// `eco.unloop()` was called.
     stop: Cell<bool>,
+    /// It was, for the innermost loop alone.
+    inner: Cell<bool>,
     /// An explicit loop was stopped: the interpreter's own does not start.
     quit: Cell<bool>,
     depth: Cell<u32>,
     watchdog: Cell<Nanoseconds>,
+    /// Has the watchdog look at a coroutine while it runs, as long as the loop does.
+    ticker: RefCell<Option<Ticker>>,
+    /// `since` when that was told of.
+    told: Cell<Nanoseconds>,
+    dump: Dump,
     /// When a coroutine last gave control back, or the loop woke up: what the
     /// next one is measured from.
     since: Cell<Nanoseconds>,
-    /// Tasks that ran since that reading.
-    group: [Cell<*const Task>; GROUP],
-    unmeasured: Cell<usize>,
     /// Registry anchor of the table from threads to task indexes.
     threads: c_int,
     panic_hook: Cell<c_int>,
@@ -252,29 +304,34 @@ impl Runtime {
             pool: RefCell::new(None),
             notifier: RefCell::new(None),
             current: Cell::new(ptr::null()),
-            running: Cell::new(ptr::null_mut()),
+            foreign: Cell::new(ptr::null_mut()),
             budget: Cell::new(BUDGET),
             spare: RefCell::default(),
             found: RefCell::default(),
             signals: RefCell::new(None),
             interrupted: Cell::new(0),
+            contained: Cell::new(false),
+            canceled: AtomicBool::new(false),
+            struck: Cell::new(0),
             failing: Cell::new(false),
             swept: Cell::new(0),
             left: Cell::new(0),
             sparse: Cell::new(0),
             peak: Cell::new(0),
             shrunk: Cell::new(0),
-            mark: Cell::new(0),
+            wait: Cell::new(1),
             polling: Cell::new(NO_TASK),
             count: Cell::new(0),
             holds: Cell::new(0),
             stop: Cell::new(false),
+            inner: Cell::new(false),
             quit: Cell::new(false),
             depth: Cell::new(0),
             watchdog: Cell::new(WATCHDOG),
+            ticker: RefCell::new(None),
+            told: Cell::new(0),
+            dump: Dump::default(),
             since: Cell::new(0),
-            group: [const { Cell::new(ptr::null()) }; GROUP],
-            unmeasured: Cell::new(0),
             threads,
             panic_hook: Cell::new(ffi::LUA_NOREF),
             child_hook: Cell::new(ffi::LUA_NOREF),
@@ -292,11 +349,9 @@ impl Runtime {
         // SAFETY: the table is only read through raw pointers, a field at a time.
         unsafe { (*self.abi.get()).version = CLOSED };
         self.current.set(ptr::null());
-        for member in &self.group {
-            member.set(ptr::null());
-        }
-        self.unmeasured.set(0);
         self.signals.take();
+        self.ticker.take();
+        self.dump.event.store(-1, Ordering::SeqCst);
         self.pool.take();
         self.notifier.take();
         self.wall_fd.take();
@@ -358,36 +413,46 @@ impl Runtime {
     /// Resumes a new coroutine, in the middle of whatever runs.
     fn begin(&self, lua: Lua, index: u32, arguments: c_int) {
         let outer = (self.current.get(), self.budget.get(), self.since.replace(0));
-        let running = self.running.get();
-        let unmeasured = self.unmeasured.replace(0);
-        let group = self.group.each_ref().map(Cell::get);
         let shrunk = self.shrunk.get();
         self.resume_apart(lua, self.tasks.get(index), arguments);
         self.budget.set(outer.1);
         self.since.set(outer.2);
-        self.running.set(running);
-        if shrunk != self.shrunk.get() {
-            self.current.set(ptr::null());
-            self.unmeasured.set(0);
-            return;
-        }
-        self.current.set(outer.0);
-        self.unmeasured.set(unmeasured);
-        for (member, task) in self.group.iter().zip(group) {
-            member.set(task);
-        }
+        let current = if shrunk == self.shrunk.get() {
+            outer.0
+        } else {
+            ptr::null()
+        };
+        self.current.set(current);
     }
 
     /// `eco.yield()`: to the tail of the ready queue.
     pub fn yield_now(&self, lua: Lua) -> Outcome {
-        let task = match self.tasks.at(self.current.get()) {
+        if let Some(task) = self.tasks.at(self.current.get()) {
+            let state = task.state.get();
             // Whether this one may yield, `lua_yield` finds out: a queue entry
             // for a wait that never began is void.
-            Some(task) if task.thread.get() == lua.state() => task,
-            _ if lua.is_yieldable() => self.tasks.get(self.running_task(lua)),
-            _ => return Err(lua.cannot_yield()),
-        };
-        if task.mark.get() != 0 {
+            if task.thread.get() == lua.state()
+                && state & (PARKED | QUEUED) == 0
+                && self.ready.push(Entry::of_task(task))
+            {
+                task.state.set(state | PARKED | GAVE_WAY | QUEUED);
+                Runtime::push_mark(lua, task);
+                return Ok(Returns::YIELD);
+            }
+        }
+        self.yield_otherwise(lua)
+    }
+
+    /// The same for a coroutine that is not ours, or is queued already, and when
+    /// the queue is full.
+    #[cold]
+    #[inline(never)]
+    fn yield_otherwise(&self, lua: Lua) -> Outcome {
+        if !lua.is_yieldable() {
+            return Err(lua.cannot_yield());
+        }
+        let task = self.tasks.get(self.running_task(lua));
+        if task.has(PARKED) {
             self.abandon(task.index);
         }
         self.leave_mark(lua, task);
@@ -402,10 +467,12 @@ impl Runtime {
         }
         let index = self.running_task(lua);
         let task = self.tasks.get(index);
-        if task.mark.get() != 0 {
+        if task.has(PARKED) {
             self.abandon(index);
         }
-        if !self.set_timer(index, delay) {
+        let now = monotonic();
+        self.tasks.begin_wait(index, now);
+        if !self.set_timer(index, now, delay) {
             self.drop_foreign(lua, index);
             return Err(lua.out_of_memory());
         }
@@ -434,7 +501,7 @@ impl Runtime {
     #[inline(always)]
     fn resume_task(&self, task: &Task) {
         task.set(EXPLICIT);
-        task.cause.set(task.cause.get() | Cause::WAKE.0 as u8);
+        task.add_cause(Cause::WAKE);
         self.enqueue_task(task);
     }
 
@@ -469,12 +536,11 @@ impl Runtime {
         Some((rest[at].callback, start + at + 1))
     }
 
-    pub fn unloop(&self) {
+    /// `eco.unloop()`; `inner` for a loop that is to end alone.
+    pub fn unloop(&self, inner: bool) {
         self.stop.set(true);
-    }
-
-    pub fn set_watchdog(&self, limit: Nanoseconds) {
-        self.watchdog.set(limit);
+        self.inner.set(inner);
+        self.ready.shift();
     }
 
     /// Replaces the anchored hook by the value at `index`, nil for none. May raise.
@@ -515,10 +581,13 @@ impl Runtime {
         }
         // Before anything is removed from it: the parent goes on using it.
         *self.reactor.borrow_mut() = Reactor::default();
+        // Timers are not inherited.
+        self.ticker.take();
         if self.signals.take().is_some() {
             // Without a descriptor left, SIGINT does what it did before the loop.
             let _ = self.listen();
         }
+        self.reopen_dump();
         // A borrow in the head of the loop would last as long as that.
         let count = self.alarms.borrow().len();
         for index in 0..count {
@@ -527,7 +596,7 @@ impl Runtime {
             }
         }
         self.holds.set(0);
-        self.watchdog.set(WATCHDOG);
+        self.set_watchdog(WATCHDOG);
         self.process.set(std::process::id());
     }
 }

@@ -2,20 +2,21 @@
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::ptr;
+use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
 
 use super::failure::write_error;
 use super::{Entry, Runtime, ALARM, BUDGET, GROUP, INTERRUPT, NOTIFIED, WALL, WATCH};
-use crate::abi::{monotonic, poll_header, Cause, Step, NO_TASK};
+use crate::abi::{monotonic, poll_header, Cause, Nanoseconds, Step, NO_TASK};
 use crate::core::clock::monotonic_coarse;
-use crate::core::notifier::Notifier;
 use crate::core::reactor::{Event, Events};
-use crate::core::signals::LoopSignals;
-use crate::core::tasks::{Task, EXPLICIT, NO_TIMER, OWNED, QUEUED};
-use crate::lua::{ffi, Lua, Outcome, Returns, State};
+use crate::core::signals::{LoopSignals, Notice};
+use crate::core::tasks::{Task, EXPLICIT, NO_TIMER, OWNED, PARKED, QUEUED};
+use crate::lua::{ffi, Lua, Outcome, State};
 
 impl Runtime {
     // A yield leaves C frames by `longjmp`, after which the processor predicts
@@ -27,58 +28,79 @@ impl Runtime {
     pub(super) fn resume(&self, lua: Lua, task: &Task, arguments: c_int) {
         let thread = task.thread.get();
         self.current.set(task);
-        self.running.set(thread);
         self.budget.set(BUDGET);
-        if self.since.get() == 0 {
-            self.since.set(monotonic_coarse());
-        }
-        let mut results = 0;
+        let mut results = MaybeUninit::<c_int>::uninit();
         // SAFETY: the thread is suspended or fresh and kept alive by the table
         // of threads; errors in it come back as a status.
-        let status = unsafe { ffi::lua_resume(thread, lua.state(), arguments, &mut results) };
-        let group = self.unmeasured.get();
-        self.group[group % GROUP].set(task);
-        if group < GROUP - 1 && !self.ready.is_empty() {
-            self.unmeasured.set(group + 1);
-        } else {
-            self.measure(lua, group + 1);
-        }
+        let status =
+            unsafe { ffi::lua_resume(thread, lua.state(), arguments, results.as_mut_ptr()) };
         if status != ffi::LUA_YIELD {
-            self.finish(lua, task.index, status);
-        } else if results > 0 {
+            return self.finish(lua, task.index, status);
+        }
+        // SAFETY: it is set when a thread has yielded.
+        let results = unsafe { results.assume_init() };
+        if results > 0 {
             // SAFETY: drops what a bare `coroutine.yield(...)` passed.
             unsafe { ffi::lua_settop(thread, -results - 1) };
         }
     }
 
     /// `resume` for callers off the hot path, who share one copy of its code.
+    /// What runs in the middle of another coroutine is measured as a part of that,
+    /// unless nothing else is ready.
     #[inline(never)]
     pub(super) fn resume_apart(&self, lua: Lua, task: &Task, arguments: c_int) {
+        self.begin_measuring();
+        let entry = Entry::of_task(task);
         self.resume(lua, task, arguments);
+        if self.ready.is_empty() {
+            if let Some(spent) = self.measure() {
+                self.report_member(lua, entry, spent);
+            }
+        }
     }
 
-    /// Reads the clock for the watchdog. Coroutines that run one after the
-    /// other are measured in groups, since a reading costs as much as a
-    /// tenth of the switch: all members of a slow group are reported.
-    #[inline(never)]
-    pub(super) fn measure(&self, lua: Lua, members: usize) {
-        self.unmeasured.set(0);
-        let limit = self.watchdog.get();
-        if limit == 0 {
-            self.since.set(0);
-            return;
+    /// Reads the clock for the watchdog, if that has not been done.
+    #[inline(always)]
+    fn begin_measuring(&self) {
+        if self.since.get() == 0 {
+            self.since.set(monotonic_coarse());
         }
+    }
+
+    /// Coroutines that run one after the other are measured in groups, since a
+    /// reading of the clock costs as much as a tenth of the switch: all members of
+    /// a slow group are reported.
+    #[inline(never)]
+    fn measure_taken(&self, lua: Lua) {
+        if let Some(spent) = self.measure() {
+            self.report_taken(lua, spent);
+        }
+        self.ready.forget();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn report_taken(&self, lua: Lua, spent: Nanoseconds) {
+        let mut members = [Entry::NONE; GROUP as usize];
+        let count = self.ready.known(&mut members);
+        for member in &members[..count] {
+            self.report_member(lua, *member, spent);
+        }
+    }
+
+    /// Reads the clock; more than the limit since it was read before, if it is.
+    fn measure(&self) -> Option<Nanoseconds> {
         let now = monotonic_coarse();
         let since = self.since.replace(now);
-        if now - since <= limit || since == 0 {
-            return;
-        }
-        for member in &self.group[..members] {
-            if let Some(task) = self.tasks.at(member.get()) {
-                if !task.thread.get().is_null() {
-                    self.report_slow(lua, task.thread.get(), now - since, limit);
-                }
-            }
+        let limit = self.watchdog.get();
+        (now - since > limit && since != 0 && limit != 0).then(|| now - since)
+    }
+
+    #[cold]
+    fn report_member(&self, lua: Lua, member: Entry, spent: Nanoseconds) {
+        if let Some(task) = member.meant() {
+            self.report_slow(lua, task.thread.get(), spent, self.watchdog.get());
         }
     }
 
@@ -97,58 +119,71 @@ impl Runtime {
     /// Runs a queue entry.
     #[inline(always)]
     pub(super) fn run(&self, lua: Lua, entry: Entry) {
-        let Some(task) = self.tasks.at(entry.task) else {
-            return self.run_alarm(lua, entry);
+        let task = match entry.task() {
+            Ok(task) => task,
+            Err(alarm) => return self.run_alarm(lua, alarm, entry.generation),
         };
         if task.generation.get() != entry.generation {
             return;
         }
-        let index = task.index;
-        let flags = task.flags.get();
-        task.flags.set(flags & !(QUEUED | EXPLICIT));
+        let state = task.state.get();
         let mut results = 0;
-        if task.mark.get() != 0 && Runtime::still_parked(task) {
+        if state == Task::ITS_TURN && Runtime::still_parked(task)
+            || state == Task::RESUMED && has_yielded(task.thread.get())
+        {
+            task.state.set(OWNED);
+        } else {
+            match self.finish_wait(lua, task) {
+                Some(count) => results = count,
+                None => return,
+            }
+        }
+        self.resume(lua, task, results);
+    }
+
+    /// Ends the wait of a task whose turn it is, if it ends; then the results that
+    /// lie on its stack. None as well when it is not for us to resume.
+    #[inline(never)]
+    fn finish_wait(&self, lua: Lua, task: &Task) -> Option<c_int> {
+        let index = task.index;
+        let state = task.state.get();
+        task.clear(QUEUED | EXPLICIT);
+        let mut results = 0;
+        if state & PARKED != 0 && Runtime::still_parked(task) {
             if !task.operation.get().is_null() {
-                match self.poll(lua, index) {
-                    Some(count) => results = count,
-                    None => return,
-                }
+                let Some(count) = self.poll(lua, index) else {
+                    // It did not run.
+                    self.ready.forget_last();
+                    return None;
+                };
+                results = count;
             } else if task.timer.get() == NO_TIMER {
-                task.mark.set(0);
-                if task.kept.get() != 0 {
-                    results = Runtime::take_kept(task);
+                results = task.kept();
+                task.unpark();
+                if results > 0 {
+                    // SAFETY: the thread is suspended where `settle` parked it, with
+                    // the mark on top and the results below.
+                    unsafe { ffi::lua_settop(task.thread.get(), -2) };
                 }
             } else {
                 self.detach(index);
             }
-        } else if !Runtime::waits_bare(task, flags)
-            && !self.is_due(lua, index, flags & EXPLICIT != 0)
-        {
-            return;
+        } else if !self.is_due(lua, index, state & EXPLICIT != 0) {
+            return None;
         }
-        task.cause.set(0);
-        if flags & OWNED != 0 {
-            self.resume(lua, task, results);
-        } else {
+        task.take_causes();
+        if state & OWNED == 0 {
             self.resume_foreign(lua, index, results);
+            return None;
         }
-    }
-
-    /// Uncovers the results that a settled call left under its mark.
-    #[inline(never)]
-    fn take_kept(task: &Task) -> c_int {
-        // SAFETY: the thread is suspended where `settle` parked it, with the
-        // mark on top.
-        unsafe { ffi::lua_settop(task.thread.get(), -2) };
-        c_int::from(task.kept.replace(0))
+        Some(results)
     }
 
     #[inline(never)]
-    pub(super) fn run_alarm(&self, lua: Lua, entry: Entry) {
-        let index = entry.alarm;
+    pub(super) fn run_alarm(&self, lua: Lua, index: u32, generation: u32) {
         let due = {
             let slot = &self.alarms.borrow()[index as usize];
-            slot.generation == entry.generation && !slot.place.is_null()
+            slot.generation == generation && !slot.place.is_null()
         };
         if due {
             let callback = self.free_alarm(index);
@@ -163,7 +198,7 @@ impl Runtime {
     #[inline(never)]
     pub(super) fn poll(&self, lua: Lua, index: u32) -> Option<c_int> {
         let task = self.tasks.get(index);
-        let cause = u32::from(task.cause.replace(0));
+        let cause = task.take_causes();
         // What is ready wins over a timeout or cancellation of the same turn.
         let ready = cause & !(Cause::TIMEOUT.0 | Cause::CANCEL.0);
         self.polling.set(index);
@@ -185,18 +220,12 @@ impl Runtime {
         }
     }
 
-    /// True after a bare `coroutine.yield()` that `eco._resume` is to end.
-    #[inline(always)]
-    pub(super) fn waits_bare(task: &Task, flags: u8) -> bool {
-        task.mark.get() == 0 && flags & EXPLICIT != 0 && has_yielded(task.thread.get())
-    }
-
     /// Whether to resume a queued task that does not wait where the scheduler
     /// parked it: yes after a bare yield, if somebody asked for it.
     #[inline(never)]
     pub(super) fn is_due(&self, lua: Lua, index: u32, explicit: bool) -> bool {
         let task = self.tasks.get(index);
-        if task.mark.get() != 0 {
+        if task.has(PARKED) {
             self.abandon(index);
         }
         match condition(task.thread.get()) {
@@ -216,10 +245,11 @@ impl Runtime {
         push_thread_of(lua, thread);
         self.remove(lua, index);
         self.budget.set(BUDGET);
-        self.running.set(thread);
+        let outer = self.foreign.replace(thread);
         let mut count = 0;
         // SAFETY: suspended, and kept alive by our own stack.
         let status = unsafe { ffi::lua_resume(thread, lua.state(), results, &mut count) };
+        self.foreign.set(outer);
         match status {
             // SAFETY: drops what was yielded or returned to nobody.
             ffi::LUA_OK | ffi::LUA_YIELD => unsafe { ffi::lua_settop(thread, -count - 1) },
@@ -244,13 +274,10 @@ impl Runtime {
         if self.stop.get() && lua.is_yieldable() {
             self.quit.set(true);
         }
-        match outcome {
-            Ok(()) => {
-                lua.push_bool(true);
-                Ok(Returns(1))
-            }
-            Err(errno) => lua.fail_errno(errno),
+        if self.inner.replace(false) {
+            self.stop.set(false);
         }
+        lua.done(outcome)
     }
 
     /// The interpreter's own loop, with SIGINT noticed from the start: first
@@ -262,14 +289,22 @@ impl Runtime {
             self.listen()?;
             self.depth.set(self.depth.get() + 1);
             self.spawn(lua, arguments);
+            let waits = has_yielded(lua.to_thread(-1));
             lua.pop(1);
             self.depth.set(self.depth.get() - 1);
-            self.stop.set(false);
+            if !self.stop.replace(false) && waits {
+                // The loop that it stopped was to end alone.
+                self.quit.set(false);
+            }
         }
         if self.quit.get() {
             return Ok(());
         }
-        self.enter(lua)
+        let outcome = self.enter(lua);
+        if self.contained.get() {
+            self.close_all(lua);
+        }
+        outcome
     }
 
     pub(super) fn enter(&self, lua: Lua) -> Result<(), Errno> {
@@ -281,6 +316,7 @@ impl Runtime {
         let outer = (self.current.replace(ptr::null()), self.budget.get());
         let shrunk = self.shrunk.get();
         self.since.set(0);
+        self.ready.forget();
         let top = lua.top();
         let mut failure = Ok(());
         loop {
@@ -302,6 +338,8 @@ impl Runtime {
                 // Not even the report of an error fits into memory.
                 write_error(lua.to_bytes(-1));
                 self.exit(lua);
+                failure = Err(Errno::ENOMEM);
+                break;
             }
         }
         let current = if shrunk == self.shrunk.get() {
@@ -310,9 +348,15 @@ impl Runtime {
             ptr::null()
         };
         self.current.set(current);
+        if self.is_canceled() {
+            // The signal may have come when this one was not the current.
+            self.interrupt_canceled();
+        }
+        self.ready.shift();
         self.budget.set(outer.1);
         self.depth.set(self.depth.get() - 1);
         if self.depth.get() == 0 {
+            self.ticker.take();
             if let Some(signals) = self.signals.take() {
                 let event = signals.event().as_raw_fd();
                 self.reactor.borrow_mut().remove_internal(event);
@@ -326,10 +370,15 @@ impl Runtime {
     /// Has SIGINT noticed, until the outermost loop ends.
     pub(super) fn listen(&self) -> Result<(), Errno> {
         self.interrupted.set(0);
-        let signals = LoopSignals::install(Runtime::interrupt, ptr::from_ref(self).cast())?;
+        let notice = Notice {
+            interrupt: Runtime::interrupt,
+            attend: Runtime::attend,
+        };
+        let signals = LoopSignals::install(notice, ptr::from_ref(self).cast())?;
         let event = signals.event().as_raw_fd();
         self.reactor.borrow_mut().add_internal(event, INTERRUPT)?;
         *self.signals.borrow_mut() = Some(signals);
+        self.start_ticking();
         Ok(())
     }
 
@@ -358,13 +407,18 @@ impl Runtime {
     pub(super) fn turns(&self, lua: Lua) -> Result<(), Errno> {
         let mut events = Events::new();
         let mut turn = 0_u32;
+        if self.is_canceled() {
+            return Ok(());
+        }
         loop {
             turn = turn.wrapping_add(1);
             self.expire();
+            self.collect_notified();
             if self.late.get() {
                 self.queue_late();
+                self.dump_if_asked(lua);
             }
-            loop {
+            while !self.stop.get() {
                 self.pass(lua);
                 // Nothing to wait for, so nothing to look at between the passes.
                 if turn.is_multiple_of(256) || !self.only_ready() {
@@ -372,16 +426,14 @@ impl Runtime {
                 }
                 turn += 1;
             }
-            if self.stop.get() {
+            if self.stop.get() || self.is_canceled() {
                 return Ok(());
             }
             self.wake_deferred();
             if self.ready.is_empty() {
                 self.tidy(lua);
             }
-            let waiting = self.reactor.borrow().waiting > 0
-                || self.holds.get() > 0
-                || !self.wall_timers.borrow().is_empty();
+            let waiting = self.holds.get() > 0 || !self.wall_timers.borrow().is_empty();
             let ready = !self.ready.is_empty() || self.late.get();
             let next = self.timers.borrow().next_deadline();
             if !waiting && !ready && self.timers.borrow().len() <= self.idle_timers.get() {
@@ -398,29 +450,47 @@ impl Runtime {
                 Some(deadline) => Some((deadline - monotonic()).max(0)),
                 None => None,
             };
-            if self.unmeasured.get() > 0 {
-                self.measure(lua, self.unmeasured.get());
+            if self.ready.taken() > 0 {
+                self.measure_taken(lua);
             }
-            self.reactor.borrow_mut().wait(timeout, &mut events)?;
+            self.sleep_until(timeout, &mut events)?;
             self.since.set(0);
             if self.dispatch(&events) {
                 self.stop.set(true);
+                self.inner.set(false);
                 return Ok(());
             }
         }
     }
 
-    /// True when the ready queue is all there is.
+    /// Waits for events; while that takes time, other threads wake it.
+    #[inline(never)]
+    fn sleep_until(&self, timeout: Option<Nanoseconds>, events: &mut Events) -> Result<(), Errno> {
+        let notifier = self.notifier.borrow();
+        let dozes = match &*notifier {
+            Some(notifier) if timeout != Some(0) => notifier.doze(),
+            notifier => notifier.is_none(),
+        };
+        let timeout = if dozes { timeout } else { Some(0) };
+        let waited = self.reactor.borrow_mut().wait(timeout, events);
+        if let Some(notifier) = notifier.as_ref().filter(|_| dozes) {
+            notifier.rouse();
+        }
+        waited
+    }
+
+    /// True when the ready queue is all there is. Writers that were deferred do
+    /// not count: they wait no more, or for an fd.
     #[inline(always)]
     fn only_ready(&self) -> bool {
-        !self.ready.is_empty()
-            && !self.late.get()
-            && !self.stop.get()
-            && self.reactor.borrow().waiting == 0
-            && self.timers.borrow().is_empty()
-            && self.holds.get() == 0
-            && self.wall_timers.borrow().is_empty()
-            && self.deferred.borrow().is_empty()
+        // SAFETY: nobody borrows the timers while the loop looks at them.
+        unsafe {
+            !self.ready.is_empty()
+                && self.holds.get() == 0
+                && !self.late.get()
+                && (*self.timers.as_ptr()).is_empty()
+                && (*self.wall_timers.as_ptr()).is_empty()
+        }
     }
 
     /// Queues tasks and alarms whose time has come.
@@ -442,13 +512,21 @@ impl Runtime {
     /// Runs what is queued now; what is queued meanwhile waits for the next pass.
     #[inline(always)]
     pub(super) fn pass(&self, lua: Lua) {
-        let mut left = self.ready.len();
-        while left > 0 && !self.stop.get() {
-            let Some(entry) = self.ready.pop() else {
-                break;
-            };
+        self.begin_measuring();
+        for _ in 0..self.ready.begin() {
+            // SAFETY: there are as many, until that is shifted.
+            let entry = unsafe { self.ready.take() };
             self.run(lua, entry);
-            left -= 1;
+            if self.ready.shifted() {
+                // It was full, we are to stop, or a loop inside has run.
+                return;
+            }
+            if self.ready.is_at(GROUP) {
+                self.measure_taken(lua);
+            }
+        }
+        if self.ready.is_empty() {
+            self.measure_taken(lua);
         }
     }
 
@@ -464,7 +542,7 @@ impl Runtime {
                     if reader == NO_TASK || writer == NO_TASK {
                         self.wake_task(writer, Cause::READY);
                     } else if reader != writer {
-                        let wait = self.tasks.get(writer).mark.get();
+                        let wait = self.tasks.get(writer).wait.get();
                         let mut deferred = self.deferred.borrow_mut();
                         if deferred.try_reserve(1).is_ok() {
                             deferred.push((writer, wait));
@@ -481,7 +559,15 @@ impl Runtime {
                     self.interrupted.set(0);
                 }
                 Event::Internal(WALL) => self.expire_wall(),
-                Event::Internal(NOTIFIED) => self.collect_notified(),
+                // What was ended is collected at the beginning of the turn.
+                Event::Internal(NOTIFIED) => {
+                    if let Some(notifier) = &*self.notifier.borrow() {
+                        notifier.clear();
+                    }
+                    if self.dump.asked.load(Ordering::Relaxed) {
+                        self.late.set(true);
+                    }
+                }
                 Event::Internal(number) => self.enqueue_alarm(number - WATCH),
             }
         }
@@ -491,7 +577,7 @@ impl Runtime {
     /// Wakes the deferred writers that still wait.
     pub(super) fn wake_deferred(&self) {
         for (writer, wait) in self.deferred.borrow_mut().drain(..) {
-            if self.tasks.get(writer).mark.get() == wait {
+            if self.tasks.get(writer).wait.get() == wait {
                 self.wake_task(writer, Cause::READY);
             }
         }
@@ -500,12 +586,17 @@ impl Runtime {
     /// Wakes the operations whose waits other threads have ended.
     pub(super) fn collect_notified(&self) {
         loop {
-            let ended = self.notifier.borrow().as_ref().and_then(Notifier::take);
-            let Some((index, mark)) = ended else { break };
-            if self
+            let ended = match &*self.notifier.borrow() {
+                Some(notifier) if notifier.has_some() => notifier.take(),
+                _ => None,
+            };
+            let Some((index, wait)) = ended else { break };
+            if index == NO_TASK {
+                self.stop.set(true);
+            } else if self
                 .tasks
                 .find(index)
-                .is_some_and(|task| task.mark.get() == mark)
+                .is_some_and(|task| task.wait.get() == wait)
             {
                 self.wake_task(index, Cause::WAKE);
             }

@@ -1,7 +1,7 @@
 //! Parking coroutines, ending their waits, waking them.
 #![allow(unsafe_code)]
 
-use std::cell::RefMut;
+use std::cell::{Ref, RefMut};
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 use std::ops::Deref;
@@ -19,7 +19,7 @@ use crate::abi::{
 use crate::core::clock::monotonic_coarse;
 use crate::core::notifier::Notifier;
 use crate::core::pool::Work;
-use crate::core::tasks::{Task, EXPECTED, EXPLICIT, LATE, NO_TIMER, OWNED, QUEUED};
+use crate::core::tasks::{Task, EXPECTED, EXPLICIT, LATE, NO_TIMER, OWNED, PARKED, QUEUED};
 use crate::lua::{ffi, Lua, Returns, State};
 
 /// How long a coroutine may go on calling what returns at once.
@@ -67,7 +67,7 @@ impl Runtime {
     }
 
     /// Adds a record for the thread below the table of threads on top.
-    pub(super) fn add(&self, lua: Lua, thread: State, flags: u8) -> u32 {
+    pub(super) fn add(&self, lua: Lua, thread: State, flags: u32) -> u32 {
         if self.tasks.is_full() {
             self.sweep_if_worthwhile(lua);
         }
@@ -108,9 +108,8 @@ impl Runtime {
             unsafe { (*operation).task.set(NO_TASK) };
         }
         task.operation.set(ptr::null());
-        task.mark.set(0);
-        task.kept.set(0);
-        task.cause.set(0);
+        task.wait.set(0);
+        task.unpark();
         if task.has(EXPECTED) {
             task.clear(EXPECTED);
             self.hold(-1);
@@ -140,6 +139,7 @@ impl Runtime {
     }
 
     /// True when the thread still waits where `park` left it.
+    #[inline(always)]
     pub(super) fn still_parked(task: &Task) -> bool {
         let thread = task.thread.get();
         // SAFETY: the table of threads keeps the thread alive while the task
@@ -149,19 +149,21 @@ impl Runtime {
         unsafe {
             // The checks of debug builds do not allow to look at that slot.
             (!cfg!(debug_assertions) || ffi::lua_gettop(thread) > 0)
-                && ffi::lua_touserdata(thread, -1) as usize == task.mark.get() as usize
+                && ffi::lua_touserdata(thread, -1).cast_const() == ptr::from_ref(task).cast()
         }
     }
 
-    /// Marks the running coroutine as parked by pushing the mark.
+    /// Marks the running coroutine as parked: by pushing the address of its
+    /// record, which no other thread is given.
+    #[inline(always)]
     pub(super) fn leave_mark(&self, lua: Lua, task: &Task) {
-        let mark = match self.mark.get().wrapping_add(1) {
-            0 => 1,
-            mark => mark,
-        };
-        self.mark.set(mark);
-        task.mark.set(mark);
-        lua.push_pointer(ptr::without_provenance(mark as usize));
+        Runtime::push_mark(lua, task);
+        task.set(PARKED);
+    }
+
+    #[inline(always)]
+    pub(super) fn push_mark(lua: Lua, task: &Task) {
+        lua.push_pointer(ptr::from_ref(task).cast());
     }
 
     pub(super) fn enqueue(&self, index: u32) {
@@ -172,23 +174,25 @@ impl Runtime {
     pub(super) fn enqueue_task(&self, task: &Task) {
         if !task.has(QUEUED) {
             task.set(QUEUED);
-            let entry = Entry {
-                task,
-                generation: task.generation.get(),
-                alarm: 0,
-            };
-            if !self.ready.push(entry, &|entry| entry.is_meant(&self.tasks)) {
-                self.queue_later(task);
+            if !self.ready.push(Entry::of_task(task)) {
+                self.push_later(task);
             }
         }
     }
 
-    /// There is no memory for its place in the queue.
     #[cold]
     #[inline(never)]
-    fn queue_later(&self, task: &Task) {
-        task.set(LATE);
-        self.late.set(true);
+    fn push_later(&self, task: &Task) {
+        if !self.push_to_full(Entry::of_task(task)) {
+            // There is no memory for its place in the queue.
+            task.set(LATE);
+            self.late.set(true);
+        }
+    }
+
+    /// Adds to a queue that is full; false when there is no memory for it.
+    pub(super) fn push_to_full(&self, entry: Entry) -> bool {
+        self.ready.make_room(&|entry| entry.is_meant()) && self.ready.push(entry)
     }
 
     /// Queues what found no place, in no order: the queue has been emptied.
@@ -215,7 +219,7 @@ impl Runtime {
     pub(super) fn wake_task(&self, index: u32, cause: Cause) {
         if index != NO_TASK {
             let task = self.tasks.get(index);
-            task.cause.set(task.cause.get() | cause.0 as u8);
+            task.add_cause(cause);
             self.enqueue(index);
         }
     }
@@ -246,7 +250,7 @@ impl Runtime {
         }
         let index = self.running_task(lua);
         let task = self.tasks.get(index);
-        if task.mark.get() != 0 {
+        if task.has(PARKED) {
             self.abandon(index);
         }
         if fd >= 0 {
@@ -259,19 +263,29 @@ impl Runtime {
         task.operation.set(operation);
         // SAFETY: by the caller's promise.
         unsafe { (*operation).task.set(index) };
-        if timeout > 0 && !self.set_timer(index, timeout) {
+        // Without a timeout the clock is not read for this.
+        let now = if timeout > 0 {
+            monotonic()
+        } else {
+            self.since.get()
+        };
+        self.tasks.begin_wait(index, now);
+        if timeout > 0 && !self.set_timer(index, now, timeout) {
             self.detach(index);
             self.drop_foreign(lua, index);
             return -libc::ENOMEM;
         }
+        // Odd, so never 0.
+        self.wait.set(self.wait.get().wrapping_add(2));
+        task.wait.set(self.wait.get());
         self.leave_mark(lua, task);
         0
     }
 
     /// False when there is no memory for it.
     #[must_use]
-    pub(super) fn set_timer(&self, index: u32, delay: Nanoseconds) -> bool {
-        let deadline = monotonic().saturating_add(delay);
+    pub(super) fn set_timer(&self, index: u32, now: Nanoseconds, delay: Nanoseconds) -> bool {
+        let deadline = now.saturating_add(delay);
         self.timers.borrow_mut().insert(index, deadline, self)
     }
 
@@ -284,7 +298,7 @@ impl Runtime {
         if task.timer.get() != NO_TIMER {
             self.timers.borrow_mut().remove(task.timer.get(), self);
         }
-        if timeout > 0 && !self.set_timer(index, timeout) {
+        if timeout > 0 && !self.set_timer(index, monotonic(), timeout) {
             // Better too early than never.
             self.wake_task(index, Cause::TIMEOUT);
         }
@@ -315,7 +329,7 @@ impl Runtime {
         }
         let mut reactor = self.reactor.borrow_mut();
         reactor.set_waiter(fd, interest, index);
-        reactor.waiting += 1;
+        self.hold(1);
         self.tasks.get(index).fd.set(fd);
         0
     }
@@ -323,9 +337,8 @@ impl Runtime {
     pub(super) fn leave_fd(&self, index: u32) {
         let fd = self.tasks.get(index).fd.replace(-1);
         if fd >= 0 {
-            let mut reactor = self.reactor.borrow_mut();
-            reactor.clear_waiter(fd, index);
-            reactor.waiting -= 1;
+            self.reactor.borrow_mut().clear_waiter(fd, index);
+            self.hold(-1);
         }
     }
 
@@ -425,19 +438,25 @@ impl Runtime {
             self.budget.set(if late { 0 } else { left - 1 });
             return Returns(count);
         }
-        if !(waits || self.running.get() == lua.state()) || !lua.is_yieldable() {
+        if !(waits || self.has_resumed(lua.state())) || !lua.is_yieldable() {
             return Returns(count);
         }
         lua.ensure(2);
         let index = self.running_task(lua);
         let task = self.tasks.get(index);
-        if task.mark.get() != 0 {
+        if task.has(PARKED) {
             self.abandon(index);
         }
-        task.kept.set(count as u8);
+        task.keep(count);
         self.leave_mark(lua, task);
         self.enqueue_task(task);
         Returns::YIELD
+    }
+
+    /// Whether the loop itself has resumed the coroutine that runs.
+    fn has_resumed(&self, thread: State) -> bool {
+        let current = self.tasks.at(self.current.get());
+        current.is_some_and(|task| task.thread.get() == thread) || self.foreign.get() == thread
     }
 
     /// Who waits already: a busy code, or 0.
@@ -506,36 +525,42 @@ impl Runtime {
 
     /// A token for the wait of a parked operation: 0, or a negative error number.
     pub fn token(&self, operation: &Parked, token: &mut MaybeUninit<Token>) -> c_int {
-        match self.make_token(operation.task.get()) {
-            Ok(made) => {
-                token.write(made);
-                0
-            }
-            Err(errno) => -(errno as c_int),
+        hand_out(self.make_token(operation.task.get()), token)
+    }
+
+    /// Where tokens report, made at first use.
+    pub(super) fn open_notifier(&self) -> Result<Ref<'_, Notifier>, Errno> {
+        if self.notifier.borrow().is_none() {
+            let made = Notifier::new()?;
+            let event = made.event();
+            self.reactor.borrow_mut().add_internal(event, NOTIFIED)?;
+            *self.notifier.borrow_mut() = Some(made);
         }
+        Ref::filter_map(self.notifier.borrow(), Option::as_ref).map_err(|_| Errno::ENOMEM)
     }
 
     fn make_token(&self, index: u32) -> Result<Token, Errno> {
         if index == NO_TASK {
             return Err(Errno::EINVAL);
         }
-        let mut notifier = self.notifier.borrow_mut();
-        if notifier.is_none() {
-            let made = Notifier::new()?;
-            let event = made.event();
-            self.reactor.borrow_mut().add_internal(event, NOTIFIED)?;
-            *notifier = Some(made);
-        }
         let task = self.tasks.get(index);
-        let token = match &*notifier {
-            Some(notifier) => notifier.token(index, task.mark.get())?,
-            None => return Err(Errno::ENOMEM),
-        };
+        let token = self.open_notifier()?.token(index, task.wait.get())?;
         if !task.has(EXPECTED) {
             task.set(EXPECTED);
             self.hold(1);
         }
         Ok(token)
+    }
+}
+
+/// Writes a token to its place: 0, or a negative error number.
+pub(super) fn hand_out(made: Result<Token, Errno>, token: &mut MaybeUninit<Token>) -> c_int {
+    match made {
+        Ok(made) => {
+            token.write(made);
+            0
+        }
+        Err(errno) => -(errno as c_int),
     }
 }
 

@@ -83,17 +83,6 @@ const PARTS: Functions = functions! {
     flock: function(fair(try_lock)),
 };
 
-/// Ends with true, or `nil, message`.
-fn done(lua: Lua, result: Result<(), Errno>) -> Outcome {
-    match result {
-        Ok(()) => {
-            lua.push_bool(true);
-            Ok(Returns(1))
-        }
-        Err(errno) => lua.fail_errno(errno),
-    }
-}
-
 /// Ends with an integer, or `nil, message`.
 fn integer(lua: Lua, result: Result<i64, Errno>) -> Outcome {
     match result {
@@ -181,7 +170,7 @@ fn close(lua: Lua) -> Outcome {
     let fd = lua.int(1)?;
     let closed = fd::close(fd);
     Core::of_any(lua).fd_reset(fd);
-    done(lua, closed)
+    lua.done(closed)
 }
 
 /// `close(fd, reader, writer)` of an object: ends what waits on them.
@@ -348,7 +337,7 @@ fn on_path(lua: Lua) -> Outcome {
         CHMOD => calls::chmod(path, mode(lua, 2, 0)?.bits() as u32),
         _ => calls::chown(path, lua.bits_or(2, u32::MAX)?, lua.bits_or(3, u32::MAX)?),
     };
-    done(lua, changed)
+    lua.done(changed)
 }
 
 /// `dirname(path)`.
@@ -387,7 +376,7 @@ fn try_lock(lua: Lua) -> Outcome {
             lua.push_bool(true);
             Ok(Returns(3))
         }
-        result => done(lua, result),
+        result => lua.done(result),
     }
 }
 
@@ -407,5 +396,5 @@ fn inotify_add_watch(lua: Lua) -> Outcome {
 
 /// `inotify_rm_watch(fd, watch)`.
 fn inotify_rm_watch(lua: Lua) -> Outcome {
-    done(lua, calls::remove_watch(lua.int(1)?, lua.int(2)?))
+    lua.done(calls::remove_watch(lua.int(1)?, lua.int(2)?))
 }

@@ -5,51 +5,23 @@
 use std::ffi::CStr;
 use std::ptr;
 
-use crate::abi::{Cause, Core, Parked, Step};
-use crate::lua::{Functions, Lua, Outcome, Returns, UserData};
+use crate::abi::{offload, Offloaded};
+use crate::lua::{Lua, Outcome, Returns};
 use crate::system::file as calls;
 
-/// A coroutine that waits for it.
-#[repr(C)]
-struct Wait {
-    parked: Parked,
-    core: Core,
-}
+struct Sync;
 
-crate::operation!(Wait);
+impl Offloaded for Sync {
+    const NAME: &'static CStr = c"eco.filesync";
+}
 
 /// `sync()`.
 pub fn sync(lua: Lua) -> Outcome {
     if lua.is_yieldable() {
-        let core = Core::of(lua);
-        let wait = lua.reserve::<Wait>(0, core.pointer()).fill(Wait {
-            parked: Parked::new::<Wait>(),
-            core,
-        });
+        let make = || Ok((Sync, ptr::null_mut()));
         // SAFETY: the work touches nothing of ours.
-        let outcome =
-            unsafe { core.offload(lua, wait, calls::sync, calls::release, ptr::null_mut()) }?;
-        if outcome == Returns::YIELD {
-            return Ok(outcome);
-        }
+        return unsafe { offload(lua, make, calls::sync, calls::release) };
     }
     nix::unistd::sync();
     Ok(Returns(0))
-}
-
-impl Wait {
-    fn poll(&self, _lua: Lua, _cause: Cause) -> Step {
-        Step::Done(0)
-    }
-
-    fn abandon(&self) {}
-}
-
-impl UserData for Wait {
-    const NAME: &'static CStr = c"eco.filesync";
-    const METHODS: Functions = Functions::NONE;
-
-    fn finalise(&self, _lua: Lua) {
-        self.core.forget(&self.parked);
-    }
 }

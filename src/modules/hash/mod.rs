@@ -1,8 +1,10 @@
 //! `eco.hash.md5`, `.sha1`, `.sha256`: one face for every digest; and
-//! `eco.hash.hmac` above them.
+//! `eco.hash.hmac` above them. `eco.hash.argon2` is apart.
 //!
 //! A context is a plain value of the digest's crate: it owns no memory.
 
+#[cfg(feature = "hash-argon2")]
+pub mod argon2;
 #[cfg(feature = "hash-hmac")]
 pub mod hmac;
 

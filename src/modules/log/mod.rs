@@ -30,6 +30,8 @@ const FLAG_FILE: i32 = 2;
 const FLAG_PATH: i32 = 4;
 
 const ERR: i32 = 3;
+const WARNING: i32 = 4;
+const NOTICE: i32 = 5;
 const INFO: i32 = 6;
 const DEBUG: i32 = 7;
 
@@ -116,6 +118,8 @@ pub fn open(lua: Lua) -> Outcome {
 const FUNCTIONS: Named<(CFunction, i32)> = functions! {
     debug: (function(write), DEBUG),
     info: (function(write), INFO),
+    notice: (function(write), NOTICE),
+    warn: (function(write), WARNING),
     err: (function(write), ERR),
     log: (function(write), LEVEL_ARGUMENT),
     set_level: (function(set_number), LEVEL),

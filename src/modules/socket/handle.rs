@@ -10,9 +10,9 @@ use std::ffi::{c_int, CStr};
 use nix::errno::Errno;
 
 use super::incoming::Incoming;
-use super::outgoing::{self, Turns};
+use super::outgoing::{self, Outgoing};
 use super::{address, incoming};
-use crate::abi::{Cause, Core, Host, Interest, Nanoseconds, Reader, Writer};
+use crate::abi::{Cause, Core, Host, Interest, Nanoseconds, Reader, Turns, Writer};
 use crate::functions;
 use crate::lua::{field_method, method, Error, Functions, Lua, Outcome, Returns, UserData};
 use crate::system::address::{Parts, SocketAddress};
@@ -31,7 +31,7 @@ pub struct Handle {
     fd: Cell<c_int>,
     family: c_int,
     streams: Cell<Option<(Reader, Writer)>>,
-    pub turns: Turns,
+    pub turns: Turns<Outgoing>,
     /// Of each wait of `sendto`, in nanoseconds; 0 is none.
     pub limit: Cell<Nanoseconds>,
     /// The process that bound it to a file, 0 for none, and which file that is:
@@ -154,17 +154,6 @@ impl Handle {
     }
 }
 
-/// Ends with true, or `nil, message`.
-fn done(lua: Lua, result: Result<(), Errno>) -> Outcome {
-    match result {
-        Ok(()) => {
-            lua.push_bool(true);
-            Ok(Returns(1))
-        }
-        Err(errno) => lua.fail_errno(errno),
-    }
-}
-
 /// `bind(address…)`
 fn bind(lua: Lua, this: &Handle) -> Outcome {
     let mut address = SocketAddress::empty();
@@ -181,16 +170,13 @@ fn bind(lua: Lua, this: &Handle) -> Outcome {
             }
         }
     }
-    done(lua, result)
+    lua.done(result)
 }
 
 /// `listen([backlog])`
 fn listen(lua: Lua, this: &Handle) -> Outcome {
     let backlog = lua.int_or(2, libc::SOMAXCONN)?;
-    done(
-        lua,
-        this.open_fd().and_then(|fd| system::listen(fd, backlog)),
-    )
+    lua.done(this.open_fd().and_then(|fd| system::listen(fd, backlog)))
 }
 
 /// `connect(address…)` -> true, false when it is under way, false and true when
@@ -211,7 +197,7 @@ fn connect(lua: Lua, this: &Handle) -> Outcome {
             lua.push_bool(true);
             Returns(2)
         }
-        result => done(lua, result)?,
+        result => lua.done(result)?,
     };
     this.settle(lua, count)
 }
@@ -268,6 +254,17 @@ fn getoption(lua: Lua, this: &Handle) -> Outcome {
         Err(errno) => lua.push_errno(errno),
     }
     Ok(Returns(1))
+}
+
+/// `shutdown(how)` -> true, or nil and a message.
+pub fn shutdown(lua: Lua, this: &Handle) -> Outcome {
+    let how = match lua.bytes(2) {
+        Some(b"read") => libc::SHUT_RD,
+        Some(b"write") => libc::SHUT_WR,
+        Some(b"both") => libc::SHUT_RDWR,
+        _ => return Err(Error::argument(2, "'read', 'write' or 'both' expected")),
+    };
+    lua.done(this.open_fd().and_then(|fd| system::shutdown(fd, how)))
 }
 
 /// `getfd()`

@@ -372,16 +372,58 @@ function M.listen_udp(ip, port, opts)
     return bound(DGRAM, ip, port, opts or {})
 end
 
-local function connected(kind, ip, port, opts)
-    local family = raw.is_ipv4_address(ip) and INET or raw.is_ipv6_address(ip) and INET6
-    if not family then
-        error('not a valid IP address', 3)
-    end
+-- Closes a socket whose connecting ends before it is done.
+local giving_up = {
+    __close = function(held)
+        if held[1] then
+            held[1]:close()
+        end
+    end,
+}
+
+local function dial(kind, family, ip, port, opts, seconds)
     local s, err = socket(family, kind, 0, opts)
     if not s then
         return nil, err
     end
-    return check(s, s:connect(ip, port))
+    local held<close> = setmetatable({ s }, giving_up)
+    local usual = s.connect_timeout
+    s.connect_timeout = seconds or usual
+    local ok, reason = s:connect(ip, port)
+    if not ok then
+        return nil, reason
+    end
+    s.connect_timeout, held[1] = usual, nil
+    return s
+end
+
+local function family_of(ip)
+    return raw.is_ipv4_address(ip) and INET or raw.is_ipv6_address(ip) and INET6
+end
+
+-- What may be the name of a host: labels, the last one no number.
+local function is_host(name)
+    local whole = ('.' .. name):gsub('%.$', '')
+    return whole ~= '' and #name < 255 and not whole:gsub('%.[%w_-]+', ''):find('.') and not whole:find('%.%d+$') and not whole:find(('[^.]'):rep(64))
+end
+
+local function connected(kind, host, port, opts)
+    local family = family_of(host)
+    if family then
+        return dial(kind, family, host, port, opts)
+    elseif not is_host(tostring(host)) then
+        error('not a valid IP address', 3)
+    end
+    local found, dns = pcall(require, 'eco.internal.dns')
+    if not found then
+        error('not a valid IP address; names need the package lua-eco-dns: ' .. tostring(dns):gsub('\n.*', ''), 3)
+    end
+    opts = opts or {}
+    local whole = opts.connect_timeout or 5
+    limit({}, 'connect_timeout', whole)
+    return dns.dial(host, opts, whole, function(ip, seconds)
+        return dial(kind, family_of(ip), ip, port, opts, seconds)
+    end)
 end
 
 -- No tail calls: errors name the place of the caller.
@@ -389,12 +431,12 @@ local function exactly(...)
     return ...
 end
 
-function M.connect_tcp(ip, port, opts)
-    return exactly(connected(STREAM, ip, port, opts))
+function M.connect_tcp(host, port, opts)
+    return exactly(connected(STREAM, host, port, opts))
 end
 
-function M.connect_udp(ip, port, opts)
-    return exactly(connected(DGRAM, ip, port, opts))
+function M.connect_udp(host, port, opts)
+    return exactly(connected(DGRAM, host, port, opts))
 end
 
 function M.listen_unix(path, opts)

@@ -14,7 +14,6 @@ mod incoming;
 mod object;
 mod options;
 mod outgoing;
-mod turns;
 
 use crate::abi::Core;
 use crate::lua::{ffi, field_method, function, Lua, Outcome, Returns};

@@ -66,6 +66,7 @@ const METHODS: Functions = functions! {
     sendto: field_method(outgoing::sendto),
     getsockname: field_method(handle::getsockname),
     getpeername: field_method(handle::getpeername),
+    shutdown: field_method(handle::shutdown),
 };
 
 fn read(lua: Lua, handle: &Handle) -> Outcome {

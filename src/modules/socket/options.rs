@@ -4,7 +4,7 @@
 use std::ffi::c_int;
 
 use super::handle::Handle;
-use crate::lua::{Lua, Outcome, Returns};
+use crate::lua::{Lua, Outcome};
 use crate::system::socket as system;
 
 const SOCKET: c_int = libc::SOL_SOCKET;
@@ -40,13 +40,12 @@ pub fn push_numbers(lua: Lua) {
 
 /// `set_option(s, level, number, bytes)`
 pub fn set_option(lua: Lua, handle: &Handle) -> Outcome {
-    match system::set_option(handle.fd(), lua.int(2)?, lua.int(3)?, lua.string(4)?) {
-        Ok(()) => {
-            lua.push_bool(true);
-            Ok(Returns(1))
-        }
-        Err(errno) => lua.fail_errno(errno),
-    }
+    lua.done(system::set_option(
+        handle.fd(),
+        lua.int(2)?,
+        lua.int(3)?,
+        lua.string(4)?,
+    ))
 }
 
 #[cfg(test)]

@@ -12,9 +12,8 @@ use nix::errno::Errno;
 
 use super::address;
 use super::handle::Handle;
-pub use super::turns::Turns;
 use crate::abi::attempt::{self, Attempt, End, Try, Waiting};
-use crate::abi::{Cause, Core, Host, Interest, Nanoseconds, Transfer, Writer};
+use crate::abi::{Cause, Core, Host, InTurn, Interest, Nanoseconds, Transfer, Writer};
 use crate::lua::{ffi, Error, Functions, Lua, Outcome, Returns, UserData};
 use crate::system::address::SocketAddress;
 use crate::system::socket as system;
@@ -57,7 +56,7 @@ pub struct Outgoing {
     /// Result of the call when it succeeds.
     total: usize,
     timeout: Nanoseconds,
-    pub next: Cell<*const Outgoing>,
+    next: Cell<*const Outgoing>,
 }
 
 crate::attempt!(Outgoing);
@@ -79,13 +78,6 @@ impl Outgoing {
         unsafe { &*self.handle }
     }
 
-    /// It is its turn: called by its queue.
-    pub fn grant(&self) {
-        self.phase.set(Phase::Granted);
-        self.waiting.refresh();
-        self.handle().core().wake(&self.waiting.parked, Cause::WAKE);
-    }
-
     /// The call is done: others may send.
     fn finish(&self, count: c_int) -> Try {
         self.drop_request();
@@ -101,6 +93,18 @@ impl Outgoing {
         lua.push_nil();
         lua.push_errno(errno);
         self.finish(2)
+    }
+}
+
+impl InTurn for Outgoing {
+    fn next(&self) -> &Cell<*const Outgoing> {
+        &self.next
+    }
+
+    fn grant(&self) {
+        self.phase.set(Phase::Granted);
+        self.waiting.refresh();
+        self.handle().core().wake(&self.waiting.parked, Cause::WAKE);
     }
 }
 

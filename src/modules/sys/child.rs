@@ -19,7 +19,7 @@ use nix::errno::Errno;
 
 use super::status::push_status;
 use crate::abi::{
-    monotonic, Alarm, Callback, Cause, Core, Host, Interest, Nanoseconds, Parked, Step, Watch,
+    monotonic, Alarm, Cause, Clock, Core, Host, Interest, Nanoseconds, Parked, Step, Watch,
 };
 use crate::core::runtime::Home;
 use crate::functions;
@@ -174,8 +174,7 @@ impl Child {
         }
         let pause = self.pause.get();
         self.pause.set((pause * 2).min(LONGEST_PAUSE));
-        let callback = Callback::fire(self);
-        Home::of(self.core).set_idle_alarm(&self.alarm, callback, monotonic() + pause);
+        let _ = self.core.set_alarm(self, Clock::Idle, monotonic() + pause);
     }
 
     fn ready(&self, lua: Lua) {
@@ -352,13 +351,7 @@ impl Child {
     /// `signal(number)`.
     fn signal_method(lua: Lua, this: &Child) -> Outcome {
         let signal = lua.int(2)?;
-        match this.signal(signal) {
-            Ok(()) => {
-                lua.push_bool(true);
-                Ok(Returns(1))
-            }
-            Err(errno) => lua.fail_errno(errno),
-        }
+        lua.done(this.signal(signal))
     }
 
     /// `close(stdout_reader, stderr_reader)`: closes both and the pipes. Nobody

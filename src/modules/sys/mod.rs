@@ -24,7 +24,7 @@ use crate::core::runtime::Runtime;
 use crate::functions;
 use crate::lua::{ffi, function, Error, Functions, Lua, Outcome, Returns};
 use crate::lua_source;
-use crate::system::program::Bond;
+use crate::system::program::{Bond, Manner, Stream};
 use crate::system::{fd, process, signal, user};
 
 /// Opens `eco.internal.sys`.
@@ -81,17 +81,6 @@ const PARTS: Functions = functions! {
     leave: function(leave),
 };
 
-/// Ends with true, or `nil, message`.
-fn done(lua: Lua, result: Result<(), Errno>) -> Outcome {
-    match result {
-        Ok(()) => {
-            lua.push_bool(true);
-            Ok(Returns(1))
-        }
-        Err(errno) => lua.fail_errno(errno),
-    }
-}
-
 /// The functions that [`number`] stands for, by its second upvalue.
 const NUMBERS: [&CStr; 4] = [c"uptime", c"getpid", c"getppid", c"get_nprocs"];
 
@@ -140,7 +129,7 @@ fn getpwnam(lua: Lua) -> Outcome {
 
 /// `kill(pid, signal)`.
 fn kill(lua: Lua) -> Outcome {
-    done(lua, process::kill(lua.int(1)?, lua.int(2)?))
+    lua.done(process::kill(lua.int(1)?, lua.int(2)?))
 }
 
 /// `waitpid(pid)` -> pid, status; `0, {}` when nothing changed.
@@ -186,7 +175,7 @@ fn prctl(lua: Lua) -> Outcome {
         0 => Ok(None),
         number => Signal::try_from(number).map(Some),
     };
-    done(lua, signal.and_then(nix::sys::prctl::set_pdeathsig))
+    lua.done(signal.and_then(nix::sys::prctl::set_pdeathsig))
 }
 
 /// Adds the signals in arguments from `first` on to the set.
@@ -208,7 +197,7 @@ fn sigprocmask(lua: Lua) -> Outcome {
     let how = lua.int(1)?;
     let mut set = signal::no_signals();
     let added = add_signals(lua, 2, &mut set)?;
-    done(lua, added.and_then(|()| signal::change_mask(how, &set)))
+    lua.done(added.and_then(|()| signal::change_mask(how, &set)))
 }
 
 /// `signalfd(signal...)` -> fd.
@@ -233,26 +222,61 @@ fn signalfd(lua: Lua) -> Outcome {
     }
 }
 
-/// Starts the program that the arguments name and pushes its record.
-#[inline(never)]
-fn launch(lua: &Lua) -> Result<Result<&Child, Errno>, Error> {
-    let mut bond = Bond::SameGroup;
-    if lua.type_of(1) == ffi::LUA_TTABLE {
-        // For `sh` it is a string.
-        let kind = lua.get_field(1, c"group");
-        if kind == ffi::LUA_TSTRING {
-            bond = Bond::Bound;
-        } else if lua.to_bool(-1) {
-            bond = Bond::OwnGroup;
+/// How the program of the table at 1 is to be started, if that is one. What it
+/// borrows stays in the table.
+fn manner(lua: &Lua) -> Result<Manner<'_>, Error> {
+    let mut manner = Manner::USUAL;
+    if lua.type_of(1) != ffi::LUA_TTABLE {
+        return Ok(manner);
+    }
+    // Command and environment.
+    lua.set_top(2);
+    // For `sh` it is a string.
+    let kind = lua.get_field(1, c"group");
+    if kind == ffi::LUA_TSTRING {
+        manner.bond = Bond::Bound;
+    } else if lua.to_bool(-1) {
+        manner.bond = Bond::OwnGroup;
+    }
+    lua.get_field(1, c"session");
+    manner.has_session = lua.to_bool(-1);
+    lua.pop(2);
+    let names = [c"stdin", c"stdout", c"stderr"];
+    for (stream, name) in manner.streams.iter_mut().zip(names) {
+        match lua.get_field(1, name) {
+            ffi::LUA_TNIL => {}
+            ffi::LUA_TBOOLEAN if !lua.to_bool(-1) => *stream = Stream::Null,
+            _ => match lua.to_integer(-1).and_then(|fd| c_int::try_from(fd).ok()) {
+                Some(fd) if fd >= 0 => *stream = Stream::Fd(fd),
+                _ => {
+                    return Err(Error::argument(
+                        1,
+                        "a stream is neither a descriptor nor false",
+                    ))
+                }
+            },
         }
         lua.pop(1);
     }
+    if lua.get_field(1, c"cwd") != ffi::LUA_TNIL {
+        // It stays on the stack.
+        manner.folder = Some(lua.c_string(-1)?);
+    }
+    Ok(manner)
+}
+
+/// Starts the program that the arguments name and pushes its record, above what
+/// keeps its folder.
+#[inline(never)]
+fn launch(lua: &Lua) -> Result<Result<(&Child, Option<Errno>), Errno>, Error> {
+    let manner = manner(lua)?;
     let program = program(lua)?;
     let child = Child::push(lua, Core::of(*lua));
-    match program.start(bond) {
+    match program.start(&manner) {
         Ok(started) => {
-            child.begin(started.pid, started.streams, bond != Bond::SameGroup);
-            Ok(Ok(child))
+            let leads = manner.bond != Bond::SameGroup;
+            child.begin(started.pid, started.streams, leads);
+            Ok(Ok((child, started.failure)))
         }
         Err(errno) => {
             child.release(*lua);
@@ -264,7 +288,7 @@ fn launch(lua: &Lua) -> Result<Result<&Child, Errno>, Error> {
 /// `exec(...)` -> pid, stdout fd, stderr fd: the caller owns the fds.
 fn exec(lua: Lua) -> Outcome {
     let child = match launch(&lua)? {
-        Ok(child) => child,
+        Ok((child, _)) => child,
         Err(errno) => return lua.fail_errno(errno),
     };
     lua.push_integer(i64::from(child.pid()));
@@ -274,21 +298,34 @@ fn exec(lua: Lua) -> Outcome {
     Ok(Returns(3))
 }
 
-/// `exec(...)` of objects -> child, pid, stdout fd, stderr fd, their readers.
+/// `exec(...)` of objects -> child, pid, stdout fd, stderr fd, their readers, nil
+/// each where there is no pipe; why no program runs, or nil.
 fn start(lua: Lua) -> Outcome {
-    let child = match launch(&lua)? {
-        Ok(child) => child,
+    let (child, failure) = match launch(&lua)? {
+        Ok(started) => started,
         Err(errno) => return lua.fail_errno(errno),
     };
     lua.push_integer(i64::from(child.pid()));
     let fds = child.streams();
     for fd in fds {
-        lua.push_integer(i64::from(fd));
+        if fd >= 0 {
+            lua.push_integer(i64::from(fd));
+        } else {
+            lua.push_nil();
+        }
     }
     for fd in fds {
-        Core::of(lua).new_reader(lua, fd);
+        if fd >= 0 {
+            Core::of(lua).new_reader(lua, fd);
+        } else {
+            lua.push_nil();
+        }
     }
-    Ok(Returns(6))
+    match failure {
+        Some(errno) => lua.push_errno(errno),
+        None => lua.push_nil(),
+    }
+    Ok(Returns(7))
 }
 
 /// `fork()` of `spawn`: child, pid in the parent; nil, 0 in the child, with no
@@ -330,7 +367,7 @@ fn close(lua: Lua) -> Outcome {
 
 /// `listen(signal)`: from now on no thread of the process dies of it.
 fn listen(lua: Lua) -> Outcome {
-    done(lua, signal::listen(lua.int(1)?))
+    lua.done(signal::listen(lua.int(1)?))
 }
 
 /// `leave(signal)`: the end of that.

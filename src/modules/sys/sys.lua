@@ -86,12 +86,12 @@ local function limit(child, timeout)
 end
 
 local function start(...)
-    local child, pid, stdout_fd, stderr_fd, stdout_rd, stderr_rd = parts.exec(...)
+    local child, pid, stdout_fd, stderr_fd, stdout_rd, stderr_rd, problem = parts.exec(...)
     if not child then
         return nil, pid
     end
     return setmetatable({
-        child = child, pid = pid,
+        child = child, pid = pid, problem = problem,
         stdout_fd = stdout_fd, stderr_fd = stderr_fd, stdout_rd = stdout_rd, stderr_rd = stderr_rd,
     }, process)
 end

@@ -86,6 +86,15 @@ impl Builder {
         }
     }
 
+    /// An empty sequence in memory that was used before.
+    pub(crate) fn reusing(mut memory: Vec<u8>, limit: usize) -> Builder {
+        memory.clear();
+        Builder {
+            bytes: memory,
+            ..Builder::with_limit(limit)
+        }
+    }
+
     /// Adds an attribute.
     pub fn bytes(&mut self, id: u8, payload: &[u8]) -> &mut Builder {
         self.put(id & !EXTENDED, None, payload, false)

@@ -106,6 +106,13 @@ impl Builder {
         }
     }
 
+    /// An empty table like that of [`Builder::new`], in memory that was used before: of [`TableBuf::into_bytes`].
+    pub fn reusing(memory: Vec<u8>) -> Builder {
+        Builder {
+            blob: blob::Builder::reusing(memory, MAX_PAYLOAD),
+        }
+    }
+
     /// Adds nothing under a name: JSON's null.
     pub fn null(&mut self, name: impl AsRef<[u8]>) -> &mut Builder {
         self.put(Type::Unspec, name.as_ref(), &[])

@@ -204,3 +204,20 @@ fn a_payload_fits_one_message() {
     let error = crate::blob::BuildError::TooLong { limit: MAX_PAYLOAD };
     assert_eq!(with_text(MAX_PAYLOAD - 8), Err(error));
 }
+
+#[test]
+fn memory_is_used_again() {
+    let mut first = Builder::new();
+    first.string("text", "x".repeat(100));
+    let memory = first.finish().unwrap().into_bytes();
+    let place = memory.as_ptr();
+    let mut second = Builder::reusing(memory);
+    second.int("n", 7);
+    let table = second.finish().unwrap();
+    assert_eq!(
+        (table.iter().count(), table.get("n").and_then(Value::as_int)),
+        (1, Some(7))
+    );
+    let bytes = table.into_bytes();
+    assert_eq!(bytes.as_ptr(), place);
+}

@@ -15,8 +15,8 @@ pub struct Request {
     pub(super) seq: u16,
 }
 
-/// A call or a notification that was received, to answer it with. Dropping it leaves the caller without an answer.
-#[derive(Debug)]
+/// A call or a notification that was received, to answer it with. Dropping all copies leaves the caller without an answer.
+#[derive(Clone, Debug)]
 #[must_use = "a call that is not finished leaves its caller waiting"]
 pub struct CallToken {
     pub(super) epoch: u32,

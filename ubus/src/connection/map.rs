@@ -41,6 +41,11 @@ pub struct Handle {
 }
 
 impl Handle {
+    /// A number that no other handle of the connection has, for tables of the owner.
+    pub fn number(self) -> u64 {
+        u64::from(self.serial) << 32 | u64::from(self.index)
+    }
+
     /// Where its value is kept: see [`Slab::at_or_behind`].
     pub(super) fn place(self) -> usize {
         self.index as usize

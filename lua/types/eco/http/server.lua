@@ -72,6 +72,9 @@ local server = {}
 ---@field key? string
 ---@field ca? string
 ---@field insecure? boolean
+---@field ctx? eco.ssl.Context     serve TLS with this context
+---@field names? table<string, eco.ssl.Identity>
+---@field handshake_timeout? number  seconds for a TLS handshake, 15 by default
 ---@field ssl? boolean             set by `listen` when it serves TLS
 ---@field max_connections? number       served at once, 256 by default
 ---@field max_peer_connections? number  of one address at once, 128 by default
@@ -201,6 +204,20 @@ function con:read_formdata(req, timeout) end
 ---@return string? problem
 function con:serve_file(req) end
 
+---One of server-sent events; a line end in data or comment begins another line.
+---@class eco.http.server.Event
+---@field data? any
+---@field event? string    its type, 'message' for the browser when there is none
+---@field id? string|integer
+---@field retry? integer   milliseconds until the browser connects anew
+---@field comment? string  for nobody: shows proxies that the connection lives
+
+---Sends an event and flushes; the first one sends the head.
+---@param event string|eco.http.server.Event
+---@return true?
+---@return string? problem
+function con:send_event(event) end
+
 ---Serves until something goes wrong.
 ---@param ipaddr? string
 ---@param port integer
@@ -209,5 +226,32 @@ function con:serve_file(req) end
 ---@return nil
 ---@return string problem
 function server.listen(ipaddr, port, options, handler) end
+
+---A server that accepts in a coroutine of its own.
+---@class eco.http.server.Server
+local object = {}
+
+---Accepts no more; requests that are being handled are answered first.
+---@async
+---@param timeout? number  seconds, 5 when missing
+---@return true? done
+---@return string? problem
+function object:close(timeout) end
+
+---@return eco.socket.Address? address
+---@return string? problem
+function object:getsockname() end
+
+---Connections that are open.
+---@return integer
+function object:count() end
+
+---@param ipaddr? string
+---@param port integer
+---@param options? eco.http.server.Options
+---@param handler fun(con: eco.http.server.Connection, req: eco.http.server.Request): false|any
+---@return eco.http.server.Server? server
+---@return string? problem
+function server.serve(ipaddr, port, options, handler) end
 
 return server

@@ -92,9 +92,7 @@ impl Connection {
     /// Work towards `goal`, as the tail of a method; `timeout` is the limit its
     /// caller gave for the body, 0 for ours. May raise.
     pub fn start(&self, lua: Lua, goal: Goal, timeout: Nanoseconds) -> Outcome {
-        if self.waiting.host.is_parked(&self.waiting.parked) {
-            return Err("another coroutine is already waiting on this I/O object".into());
-        }
+        self.waiting.check_idle()?;
         self.pump.reader.check_idle()?;
         self.pump.begin(goal, timeout);
         attempt::start(self, lua, timeout)

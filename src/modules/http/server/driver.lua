@@ -1,10 +1,11 @@
--- The accept loop of `listen`, and the loop of each connection. What they do is
+-- The accept loop of a server, and the loop of each connection. What they do is
 -- native: `next_request` finishes one response and waits for the next request.
 
 local native, methods = ...
 local eco = require 'eco'
 local log = require 'eco.log'
 local socket = require 'eco.socket'
+local time = require 'eco.time'
 local connection, next_request = native.connection, native.next_request
 local debugging = native.debugging
 local metatable = { __index = methods }
@@ -33,7 +34,7 @@ local function complete(options)
     options.index = options.index or 'index.html'
     assert(type(options.index) == 'string', 'string expected for option index')
     options.http_keepalive = options.http_keepalive or 30
-    if options.cert and options.key then
+    if options.cert and options.key or options.ctx then
         options.ssl = true
     end
 end
@@ -78,10 +79,29 @@ local function settings(options)
     }
 end
 
-local function open(ipaddr, port, options)
-    if options.ssl then
-        return require('eco.ssl').listen(ipaddr, port, options)
+-- What connections need to speak TLS, if they do: a function that makes one of a socket. Or nil and a message.
+local function security(options)
+    if not options.ssl then
+        return false
     end
+    local found, ssl = pcall(require, 'eco.ssl')
+    if not found then
+        return nil, 'TLS needs the package lua-eco-ssl'
+    end
+    local ctx, err = options.ctx, nil
+    if not ctx then
+        ctx, err = ssl.server_context(setmetatable({ alpn = options.alpn or { 'http/1.1' } }, { __index = options }))
+        if not ctx then
+            return nil, err
+        end
+    end
+    local handshake = { ctx = ctx, timeout = options.handshake_timeout or 15 }
+    return function(sock)
+        return ssl.server(sock, handshake)
+    end
+end
+
+local function open(ipaddr, port, options)
     -- Small answers must not wait for acknowledgements.
     if options.tcp_nodelay == nil then
         options = setmetatable({ tcp_nodelay = true }, { __index = options })
@@ -89,28 +109,36 @@ local function open(ipaddr, port, options)
     return socket.listen_tcp(ipaddr, port, options)
 end
 
-return function(ipaddr, port, options, handler)
+-- A server that is bound: its accept loop, and what ends it. Or nil and a message.
+local function new(ipaddr, port, options, handler)
     options = options or {}
     complete(options)
     local callable = getmetatable(handler)
     if type(handler) ~= 'function' and not (type(callable) == 'table' and callable.__call) then
-        error('function expected as handler', 2)
+        error('function expected as handler', 3)
     end
     local limit = number(options, 'max_connections', 256, 1)
     local peer_limit = number(options, 'max_peer_connections', 128, 1)
 
     local shared = settings(options)
+    local secure, problem = security(options)
+    if problem then
+        return nil, problem
+    end
     local listener, err = open(ipaddr, port, options)
     if not listener then
         return nil, err
     end
 
-    -- Connections being served: all, and by address of the peer.
+    -- Connections being served: all, and by address of the peer; sockets, true while a handler is at work.
     local active, peers, waiting = 0, {}, nil
+    local sockets = {}
+    -- Who waits for the last one, once no more are accepted.
+    local closing
 
     -- Serves the requests of a connection until it ends; gives the reason, if that
     -- is worth telling.
-    local function converse(con, peer)
+    local function converse(con, peer, sock)
         local verbose = debugging()
         -- Length of the body, if there is one; at last, why it ended.
         local handle = con.resp
@@ -121,7 +149,13 @@ return function(ipaddr, port, options, handler)
                 con.body_remain = left
                 had_body = left
             end
+            sockets[sock] = true
             local ok, result = xpcall(handler, traceback, con, req)
+            sockets[sock] = false
+            if closing then
+                -- It answers, and hears of no further request.
+                sock:shutdown('read')
+            end
             if not ok then
                 log.err(prefix(peer) .. result)
             end
@@ -133,18 +167,42 @@ return function(ipaddr, port, options, handler)
         return left
     end
 
-    local function serve(sock, peer)
-        local con = setmetatable({ resp = connection(shared, sock.rd, sock.wr), sock = sock, peer = peer, options = options }, metatable)
+    local function serve_stream(stream, peer, sock)
+        local con = setmetatable({ resp = connection(shared, stream.rd, stream.wr), sock = stream, peer = peer, options = options }, metatable)
+        return converse(con, peer, sock or stream)
+    end
+
+    -- The handshake goes first, in the connection's own coroutine: whoever is silent there delays nobody.
+    local function serve_secure(sock, peer)
+        local stream, reason = secure(sock)
+        if stream then
+            -- What it gives, or why it failed, is worth telling alike.
+            local _, result = xpcall(serve_stream, traceback, stream, peer, sock)
+            stream:close()
+            return result
+        end
+        if debugging() then
+            log.debug(prefix(peer) .. 'TLS: ' .. reason)
+        end
+    end
+
+    local serve_one = secure and serve_secure or serve_stream
+
+    local function serve_connection(sock, peer)
         -- Nothing that goes wrong here concerns anybody else.
-        local _, problem = xpcall(converse, traceback, con, peer)
+        local _, problem = xpcall(serve_one, traceback, sock, peer)
         if problem then
             log.err(prefix(peer) .. problem)
         end
         sock:close()
+        sockets[sock] = nil
         active = active - 1
+        if closing and active == 0 then
+            closing:broadcast()
+        end
         local left = peers[peer.ipaddr] - 1
         peers[peer.ipaddr] = left > 0 and left or nil
-        if waiting then
+        if waiting and coroutine.status(waiting) ~= 'dead' then
             eco._resume(waiting)
         end
     end
@@ -153,40 +211,112 @@ return function(ipaddr, port, options, handler)
         log.debug('listen on:', ipaddr or '*', port, options.ssl and 'ssl' or '')
     end
 
-    -- What was last complained of, so that it is said once.
-    local complaint
-    while true do
-        while active >= limit do
-            waiting = coroutine.running()
-            coroutine.yield()
-        end
-        waiting = nil
-        local sock, peer = listener:accept()
-        local held = sock and (peers[peer.ipaddr] or 0)
-        if not sock then
-            if final[peer] then
-                return nil, peer
+    local function accept()
+        -- What was last complained of, so that it is said once.
+        local complaint
+        while true do
+            while active >= limit and not closing do
+                waiting = coroutine.running()
+                coroutine.yield()
             end
-            -- Out of descriptors or memory, mostly: connections wait meanwhile.
-            if peer ~= complaint then
-                log.err('accept: ' .. tostring(peer))
-                complaint = peer
+            waiting = nil
+            local sock, peer = listener:accept()
+            local held = sock and (peers[peer.ipaddr] or 0)
+            if not sock then
+                if final[peer] then
+                    return nil, peer
+                end
+                -- Out of descriptors or memory, mostly: connections wait meanwhile.
+                if peer ~= complaint then
+                    log.err('accept: ' .. tostring(peer))
+                    complaint = peer
+                end
+                eco.sleep(0.05)
+            elseif held >= peer_limit then
+                sock:close()
+                if complaint ~= peer.ipaddr then
+                    log.err(prefix(peer) .. 'too many connections of this peer')
+                    complaint = peer.ipaddr
+                end
+            else
+                complaint = nil
+                active = active + 1
+                peers[peer.ipaddr] = held + 1
+                if debugging() then
+                    log.debug(prefix(peer) .. 'new connection')
+                end
+                sockets[sock] = false
+                eco.run(serve_connection, sock, peer)
             end
-            eco.sleep(0.05)
-        elseif held >= peer_limit then
-            sock:close()
-            if complaint ~= peer.ipaddr then
-                log.err(prefix(peer) .. 'too many connections of this peer')
-                complaint = peer.ipaddr
-            end
-        else
-            complaint = nil
-            active = active + 1
-            peers[peer.ipaddr] = held + 1
-            if debugging() then
-                log.debug(prefix(peer) .. 'new connection')
-            end
-            eco.run(serve, sock, peer)
         end
     end
+
+    -- No more are accepted; those that are open may answer what they have heard, for so many seconds.
+    local function close(timeout)
+        closing = closing or require 'eco.sync'.cond()
+        listener:close()
+        if waiting and coroutine.status(waiting) ~= 'dead' then
+            eco._resume(waiting)
+        end
+        for sock, is_busy in pairs(sockets) do
+            if not is_busy then
+                sock:shutdown('read')
+            end
+        end
+        local deadline = time.now() + (timeout or 5)
+        while active > 0 do
+            local left = deadline - time.now()
+            if left <= 0 then
+                for sock in pairs(sockets) do
+                    sock:close()
+                end
+                return nil, 'timeout'
+            end
+            closing:wait(left)
+        end
+        return true
+    end
+
+    return { listener = listener, accept = accept, close = close, count = function() return active end }
 end
+
+local function listen(ipaddr, port, options, handler)
+    local server, problem = new(ipaddr, port, options, handler)
+    if not server then
+        return nil, problem
+    end
+    -- Closed with the coroutine, too; connections that are being served go on.
+    local listener<close> = server.listener
+    return server.accept()
+end
+
+local server_methods = {}
+
+function server_methods:close(timeout)
+    return self.server.close(timeout)
+end
+
+function server_methods:getsockname()
+    return self.server.listener:getsockname()
+end
+
+function server_methods:count()
+    return self.server.count()
+end
+
+local server_metatable = {
+    __index = server_methods,
+    __close = function(self) self:close() end,
+    __name = 'eco.http.server',
+}
+
+local function serve(ipaddr, port, options, handler)
+    local server, problem = new(ipaddr, port, options, handler)
+    if not server then
+        return nil, problem
+    end
+    eco.run(server.accept)
+    return setmetatable({ server = server }, server_metatable)
+end
+
+return listen, serve

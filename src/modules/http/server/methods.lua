@@ -145,6 +145,41 @@ function methods:send_file(path, count, offset)
     return send_opened(self)
 end
 
+-- A field of an event: one line.
+local function field(name, value)
+    value = tostring(value)
+    if value:find('[\r\n\0]') then
+        error(('invalid %s of an event'):format(name), 3)
+    end
+    return name .. ': ' .. value .. '\n'
+end
+
+-- Sends an event to an EventSource: the data alone, or a table of its fields.
+function methods:send_event(event)
+    if type(event) ~= 'table' then
+        event = { data = event }
+    end
+    local retry, lines = event.retry, {}
+    if retry and not (math.type(retry) == 'integer' and retry >= 0) then
+        error('invalid retry of an event', 2)
+    end
+    for _, name in ipairs { 'event', 'id', 'retry' } do
+        lines[#lines + 1] = event[name] and field(name, event[name])
+    end
+    for _, name in ipairs { 'data', 'comment' } do
+        local value, start = event[name], name == 'data' and 'data: ' or ': '
+        if value ~= nil then
+            lines[#lines + 1] = start .. tostring(value):gsub('\r\n?', '\n'):gsub('\n', '\n' .. start) .. '\n'
+        end
+    end
+    if not self.resp.head_sent then
+        self:add_header('content-type', 'text/event-stream')
+        self:add_header('cache-control', 'no-store')
+    end
+    self:send(table.concat(lines), '\n')
+    return self:flush()
+end
+
 local function accepts_gzip(list)
     list = ',' .. list:lower():gsub('%s', '') .. ','
     local weight = list:match(',gzip;q=([%d.]+)') or list:match(',gzip,') or list:match(',%*;q=([%d.]+)') or list:match(',%*,')

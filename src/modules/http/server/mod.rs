@@ -47,7 +47,8 @@ pub fn open(lua: Lua) -> Outcome {
     }
     lua.push_metatable::<Connection>(core.pointer());
     lua.call(3, 0);
-    lua.call(2, 1);
+    lua.call(2, 2);
+    lua.set_field(-3, c"serve");
     lua.set_field(-2, c"listen");
     Ok(Returns(1))
 }

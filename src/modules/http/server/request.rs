@@ -4,6 +4,7 @@
 use std::ffi::CStr;
 use std::mem::take;
 
+use super::super::push_name;
 use super::pump::Pump;
 use crate::http::body::Framing;
 use crate::http::request::{self, Request};
@@ -87,22 +88,6 @@ fn push_head(
         body,
     };
     lua.protect(2, &parts, push_values).map(|()| None)
-}
-
-/// Push a header name as it is looked up: in lower case. May raise.
-fn push_name(lua: Lua, name: &[u8]) {
-    let mut room = [0; 48];
-    match room.get_mut(..name.len()) {
-        Some(short) => {
-            short.copy_from_slice(name);
-            short.make_ascii_lowercase();
-            lua.push_bytes(short);
-        }
-        None => lua.push_filled(name.len(), &mut |long| {
-            long.copy_from_slice(name);
-            long.make_ascii_lowercase();
-        }),
-    }
 }
 
 /// Body of the protected call: owns nothing.

@@ -1,0 +1,125 @@
+---@meta eco.mysql
+
+local mysql = {}
+
+---@alias eco.mysql.row table<string, integer|number|string>
+
+---@class eco.mysql.changes
+---@field affected_rows integer
+---@field last_insert_id integer
+
+---What the server said of a statement that failed.
+---@class eco.mysql.problem
+---@field message string
+---@field code string  SQLSTATE
+---@field number integer
+
+---@class eco.mysql.options
+---@field host? string  default: localhost
+---@field port? integer
+---@field unix? string  path of a Unix socket
+---@field user? string
+---@field password? string
+---@field database? string
+---@field charset? string  default: utf8mb4
+---@field ssl? boolean|table  TLS, with options of `ssl.client`
+---@field timeout? number  seconds that a call may take
+---@field connect_timeout? number  default: 10
+---@field cleartext? boolean  give the password as it is
+---@field max_message_size? integer  default: 64 MiB
+
+---@class eco.mysql.connection
+local connection = {}
+
+---@param sql string
+---@param ... any  parameters
+---@return eco.mysql.row[]?, string? err
+function connection:query(sql, ...) end
+
+---@param sql string
+---@param ... any
+---@return eco.mysql.row[]?, string? err
+function connection:query_params(sql, ...) end
+
+---@param sql string
+---@param ... any
+---@return eco.mysql.row? first, string? err
+function connection:query_row(sql, ...) end
+
+---@param sql string
+---@param ... any
+---@return eco.mysql.changes?, string? err
+function connection:exec(sql, ...) end
+
+---@param sql string
+---@param ... any
+---@return eco.mysql.changes?, string? err
+function connection:exec_params(sql, ...) end
+
+---An iterator; a failure is one more turn of the loop: false and a message.
+---@param sql string
+---@param ... any
+---@return fun(...): eco.mysql.row|false|nil, string?
+function connection:rows(sql, ...) end
+
+---@param sql string
+---@return eco.mysql.statement?, string? err
+function connection:prepare(sql) end
+
+---Kept when `f` returns, taken back when it raises or returns nil and a reason.
+---@param f fun(t: eco.mysql.connection): ...
+---@param mode? "read only"|"consistent snapshot"
+---@return any ...  what `f` gives, or true; or nil and why it was taken back
+function connection:transaction(f, mode) end
+
+---@param seconds number
+---@return eco.mysql.connection  the same one; its calls have that limit
+function connection:within(seconds) end
+
+---Ends the statement that another coroutine waits for.
+---@return boolean?, string? err
+function connection:cancel() end
+
+---@return eco.mysql.problem?  of the last statement that failed
+function connection:problem() end
+
+---Ends what is under way.
+---@return boolean?, string? err
+function connection:close() end
+
+---Closes when the calls before it are done.
+---@return boolean?, string? err
+function connection:finish() end
+
+---@class eco.mysql.statement
+local statement = {}
+
+---@param ... any
+---@return eco.mysql.row[]?, string? err
+function statement:query(...) end
+
+---@param ... any
+---@return eco.mysql.row? first, string? err
+function statement:query_row(...) end
+
+---@param ... any
+---@return eco.mysql.changes?, string? err
+function statement:exec(...) end
+
+---@param ... any
+---@return fun(...): eco.mysql.row|false|nil, string?
+function statement:rows(...) end
+
+---@return boolean?, string? err
+function statement:close() end
+
+---@param options string|eco.mysql.options  options, or mysql://user:password@host:port/database
+---@return eco.mysql.connection?, string? err
+function mysql.open(options) end
+
+---For between single quotes.
+---@param text string
+---@return string
+function mysql.escape(text) end
+
+return mysql
