@@ -4,6 +4,7 @@ STAGING_DIR:=/staging
 INCLUDE_DIR:=$(TOPDIR)/include
 INSTALL_DIR:=install -d -m0755
 INSTALL_BIN:=install -m0755
+INSTALL_DATA:=install -m0644
 CP:=cp -fpR
 LN:=ln -sf
 TARGET_CFLAGS:=-Os -pipe

@@ -1,6 +1,6 @@
 //! Builds every artefact of the package list, for this machine and for routers.
 
-use crate::run::{copy, fail, folder_for, fresh_folder, run, step, write, Arguments, Result};
+use crate::run::{copy, fail, folder_for, fresh_folder, run, step, write, Arguments, Result, Sign};
 use crate::stage;
 use crate::table::{relative_link, Library, Table};
 use crate::target::Target;
@@ -14,24 +14,32 @@ use std::time::Instant;
 /// `cargo xtask host`
 pub fn host_command(arguments: &[String]) -> Result<()> {
     Arguments::parse(arguments, &[])?;
-    setup::ensure()?;
+    // A C compiler has linked us, and nothing else is needed.
     host()
 }
 
 /// `cargo xtask build --arch ARCH`
 pub fn arch_command(arguments: &[String]) -> Result<()> {
     let arguments = Arguments::parse(arguments, &["arch"])?;
+    let target = Target::read(arguments.required("arch")?)?;
     setup::ensure()?;
-    arch(&Target::read(arguments.required("arch")?)?)
+    arch(&target)
 }
 
 /// Builds for this machine, for speed.
 pub fn host() -> Result<()> {
     let table = Table::read()?;
-    let compiler = Compiler::choose()?;
+    let compiler = Compiler::choose_quietly()?;
     let triple = compiler.host_triple()?;
     let dist = workspace::dist().join("host");
-    for artefact in artefacts(&table) {
+    // Nothing of what has gone stays.
+    fresh_folder(&dist.join("lib"))?;
+    // A bundle is for routers: here all of its modules are.
+    for mut artefact in artefacts(&table, false) {
+        if let Kind::Program { .. } = artefact.kind {
+            // Here is a keyboard.
+            artefact.features.push_str(",console");
+        }
         let destination = match &artefact.kind {
             Kind::Module { file } => dist.join("lib/lua/5.4").join(file),
             Kind::Program { path } => dist.join("bin").join(file_name(path)),
@@ -54,7 +62,7 @@ pub fn arch(target: &Target) -> Result<()> {
     let compiler = Compiler::choose()?;
     let dist = workspace::dist().join(&target.arch);
     fresh_folder(&dist.join("root"))?;
-    for artefact in artefacts(&table) {
+    for artefact in artefacts(&table, true) {
         let path = match &artefact.kind {
             Kind::Module { file } => format!("{}/{file}", table.directory),
             Kind::Program { path } => path.clone(),
@@ -73,7 +81,7 @@ pub fn arch(target: &Target) -> Result<()> {
         )?;
     }
     for package in &table.packages {
-        stage::make_links(&table, package, &dist.join("root"))?;
+        stage::complete(&table, package, &dist.join("root"))?;
     }
     let everything = Artefact {
         kind: Kind::Program {
@@ -153,9 +161,11 @@ enum Kind {
     Program { path: String },
 }
 
-/// What the package list asks for, modules first.
-fn artefacts(table: &Table) -> Vec<Artefact> {
-    let modules = table.modules().map(|(_, module)| Artefact {
+/// What the package list asks for, modules first, with bundles of them or without.
+fn artefacts(table: &Table, bundles: bool) -> Vec<Artefact> {
+    let modules = table.modules().map(|(_, module)| module);
+    let modules = modules.filter(|module| bundles || !module.bundled);
+    let modules = modules.map(|module| Artefact {
         kind: Kind::Module {
             file: module.file.clone(),
         },
@@ -260,7 +270,9 @@ impl Job<'_> {
         }
         forget_lua(&command, &folder)?;
         command.env("CARGO_TERM_PROGRESS_WHEN", "never");
+        let sign = Sign::new();
         run(&mut command)?;
+        drop(sign);
         let made = folder.join(self.built);
         if !made.exists() {
             return fail(format!("cargo did not make {}", made.display()));

@@ -1,7 +1,7 @@
 //! Checks that run nothing of ours: types, features, lints; and fuzzing.
 
 use crate::build::{name_shared_lua, work_folder, SHARED_LUA};
-use crate::run::{find_program, fresh_folder, read_text, run, timed, Result};
+use crate::run::{fail, find_program, fresh_folder, read_text, run, timed, Result};
 use crate::table::Table;
 use crate::target::Target;
 use crate::test::EVERYTHING;
@@ -120,18 +120,14 @@ pub fn lint_command(_: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// `cargo xtask fuzz [SECONDS]`
+/// `cargo xtask fuzz [SECONDS [TARGET…]]`
 pub fn fuzz_command(arguments: &[String]) -> Result<()> {
-    setup::ensure()?;
     let seconds: u32 = match arguments.first() {
         Some(text) => text
             .parse()
             .map_err(|_| format!("'{text}' is not a number of seconds"))?,
         None => 30,
     };
-    let path = std::env::join_paths(std::iter::once(cargo_fuzz()?).chain(std::env::split_paths(
-        &std::env::var_os("PATH").unwrap_or_default(),
-    )))?;
     let root = workspace::root();
     let mut names: Vec<String> = Vec::new();
     for entry in std::fs::read_dir(root.join("fuzz/fuzz_targets"))? {
@@ -140,6 +136,16 @@ pub fn fuzz_command(arguments: &[String]) -> Result<()> {
         }
     }
     names.sort();
+    if let Some(wanted) = arguments.get(1..).filter(|wanted| !wanted.is_empty()) {
+        if let Some(unknown) = wanted.iter().find(|name| !names.contains(name)) {
+            return fail(format!("there is no fuzz target '{unknown}'"));
+        }
+        names.retain(|name| wanted.contains(name));
+    }
+    setup::ensure()?;
+    let path = std::env::join_paths(std::iter::once(cargo_fuzz()?).chain(std::env::split_paths(
+        &std::env::var_os("PATH").unwrap_or_default(),
+    )))?;
     for name in names {
         // New inputs go to a folder of their own; the kept corpus is only read.
         let found = work_folder("fuzz-found")?.join(&name);

@@ -2,7 +2,7 @@
 //! processor, and as MIPS under emulation.
 
 use crate::build::work_folder;
-use crate::dlopen::{emulated, install_everything};
+use crate::dlopen::{emulated, install};
 use crate::run::{fail, output, step, Result};
 use crate::stage::below;
 use crate::table::Table;
@@ -34,7 +34,7 @@ fn serve(table: &Table, target: &Target) -> Result<()> {
         target.arch
     ));
     let root = work_folder("demo")?.join(&target.arch);
-    install_everything(table, target, &root)?;
+    install(table, target, &root, |package| package.bundle.is_none())?;
     let example = workspace::root().join("examples/http_hello.lua");
     let example = example.to_string_lossy();
     let port = TcpListener::bind("127.0.0.1:0")?

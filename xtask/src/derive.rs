@@ -1,7 +1,8 @@
 //! Writes what derives from the package list into the files of others who need it: the buildroot's Makefile and the README.
 
 use crate::run::{fail, read_text, write, Result};
-use crate::table::{Package, Table};
+use crate::stage::{entries, EntryKind};
+use crate::table::{Module, Package, Table};
 use crate::workspace;
 use std::path::PathBuf;
 
@@ -32,6 +33,9 @@ fn packages_mk(table: &Table) -> String {
          # A module is file:features, an alias name:file.\n",
     );
     let mut line = |name: &str, value: &str| text.push_str(&format!("{name}:={value}\n"));
+    line("ECO_VERSION", workspace::version());
+    line("ECO_MAINTAINER", &table.maintainer);
+    line("ECO_SECTION", &table.section);
     line("ECO_RELEASE", &table.release.to_string());
     line("ECO_DIRECTORY", &table.directory);
     line("ECO_LINKS", &table.links.join(" "));
@@ -56,11 +60,25 @@ fn packages_mk(table: &Table) -> String {
             }
         };
         of("ECO_TITLE", &package.title);
+        of("ECO_DESCRIPTION", &package.description);
         of("ECO_NEEDS", &package.depends.join(" "));
+        of("ECO_SYSTEM", &package.system.join(" "));
         let files = package.modules.iter().map(|module| module.file.as_str());
         of("ECO_FILES", &files.collect::<Vec<_>>().join(" "));
+        if let Some(bundle) = &package.bundle {
+            of("ECO_LOADER", &bundle.loader);
+            let links = entries(table, package).into_iter();
+            let links = links.filter_map(|entry| match entry.kind {
+                EntryKind::Link(text) if text.ends_with(".lua") => {
+                    Some(format!("{}:{text}", entry.path))
+                }
+                _ => None,
+            });
+            of("ECO_LOADS", &links.collect::<Vec<_>>().join(" "));
+        }
         let program = package.program.as_ref();
         of("ECO_PROGRAM", program.map_or("", |program| program.name()));
+        of("ECO_SCRIPT", package.script.as_deref().unwrap_or_default());
     }
     text
 }
@@ -84,16 +102,34 @@ fn with_modules(readme: &str, table: &Table) -> Result<String> {
 }
 
 fn row(package: &Package) -> Result<String> {
+    if let Some(bundle) = &package.bundle {
+        let without: Vec<String> = bundle
+            .without
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect();
+        return Ok(format!(
+            "| `{}` | all of these packages but {}, in one file | [openwrt](openwrt/README.md#all-modules-in-one-file) |\n",
+            package.name,
+            without.join(", ")
+        ));
+    }
     let mut modules = Vec::new();
     let mut documents = Vec::new();
     if package.program.is_some() {
         modules.push("the interpreter".to_string());
         documents.push("[interpreter](docs/interpreter.md)".to_string());
     }
-    for name in package.modules.iter().flat_map(|module| &module.lua) {
+    if let Some(script) = &package.script {
+        modules.push(format!("the program `{script}`"));
+    }
+    for name in package.modules.iter().flat_map(Module::outer_names) {
         modules.push(format!("`{name}`"));
         let document = document(name)?;
-        documents.push(format!("[{document}](docs/{document}.md)"));
+        let link = format!("[{document}](docs/{document}.md)");
+        if !documents.contains(&link) {
+            documents.push(link);
+        }
     }
     Ok(format!(
         "| `{}` | {} | {} |\n",
@@ -103,15 +139,18 @@ fn row(package: &Package) -> Result<String> {
     ))
 }
 
-/// The name of a module's document: that of the module without `eco.`, its last part, or the part before, which it
-/// shares with others.
+/// The name of a module's document: that of the module without `eco.`, that of the system it is of, its last part, or the
+/// part before, which it shares with others.
 fn document(module: &str) -> Result<String> {
     let whole = module.trim_start_matches("eco.").replace('.', "-");
-    let last = module.rsplit('.').next().unwrap_or(module).to_string();
-    let there = |name: &String| workspace::root().join(format!("docs/{name}.md")).exists();
-    let shared = module.rsplit('.').nth(1).unwrap_or(module).to_string();
-    match [whole, last, shared].into_iter().find(there) {
-        Some(name) => Ok(name),
+    let system = module.split('.').next().filter(|name| *name != "eco");
+    let last = module.rsplit('.').next();
+    let shared = module.rsplit('.').nth(1);
+    let there = |name: &&str| workspace::root().join(format!("docs/{name}.md")).exists();
+    let names = [Some(whole.as_str()), system, last, shared];
+    let found = names.into_iter().flatten().find(there);
+    match found {
+        Some(name) => Ok(name.to_string()),
         None => fail(format!("docs/ has nothing about {module}")),
     }
 }
@@ -167,7 +206,9 @@ mod tests {
             "interpreter",
             "shared-lua",
             "program",
+            "console",
             "all",
+            "ssl-system",
         ];
         for feature in known.keys() {
             let is_setting = settings.contains(&feature.as_str());
@@ -190,7 +231,9 @@ mod tests {
                     continue;
                 };
                 let name = name.trim_end_matches('"');
-                assert_eq!(symbol, format!("luaopen_{}", name.replace('.', "_")));
+                // Lua cuts a name at its hyphen.
+                let symbolic = name.split('-').next().unwrap_or(name);
+                assert_eq!(symbol, format!("luaopen_{}", symbolic.replace('.', "_")));
                 opened.insert(name.to_string(), feature.trim_matches('"').to_string());
             }
         }

@@ -86,6 +86,17 @@ fn documents_name_commands_that_exist() {
 }
 
 #[test]
+fn the_rock_is_of_this_version() {
+    let rock = format!("lua-eco-{}-1", workspace::version());
+    let file = workspace::root().join(format!("package/{rock}.rockspec"));
+    let text = read_text(&file).unwrap();
+    let version = format!("version = '{}-1'", workspace::version());
+    assert!(text.contains(&version), "{}", file.display());
+    let tag = format!("tag = 'v{}'", workspace::version());
+    assert!(text.contains(&tag), "{}", file.display());
+}
+
+#[test]
 fn the_readme_names_every_package_and_module() {
     let table = Table::read().unwrap();
     let readme = read_text(&workspace::root().join("README.md")).unwrap();
@@ -97,7 +108,7 @@ fn the_readme_names_every_package_and_module() {
         );
     }
     for (_, module) in table.modules() {
-        for name in &module.lua {
+        for name in module.outer_names() {
             assert!(
                 readme.contains(&format!("`{name}`")),
                 "the README does not name {name}"

@@ -15,8 +15,9 @@ use std::path::Path;
 /// `cargo xtask ipk --arch ARCH`
 pub fn ipk_command(arguments: &[String]) -> Result<()> {
     let arguments = Arguments::parse(arguments, &["arch"])?;
+    let target = Target::read(arguments.required("arch")?)?;
     setup::ensure()?;
-    ipk(&Target::read(arguments.required("arch")?)?)
+    ipk(&target)
 }
 
 /// `cargo xtask index --arch ARCH`
@@ -53,7 +54,8 @@ pub fn file_name(table: &Table, package: &Package, arch: &str) -> String {
     format!("{}_{}_{arch}.ipk", package.name, table.package_version())
 }
 
-fn items(table: &Table, package: &Package, root: &Path) -> Result<Vec<Item>> {
+/// The files and links of a package, from the root they were built into.
+pub fn items(table: &Table, package: &Package, root: &Path) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     for entry in entries(table, package) {
         let content = match entry.kind {
@@ -62,6 +64,14 @@ fn items(table: &Table, package: &Package, root: &Path) -> Result<Vec<Item>> {
                 bytes: read(&below(root, &entry.path))?,
             },
             EntryKind::Link(text) => Content::Link(text),
+            EntryKind::Data(source) => Content::File {
+                mode: 0o644,
+                bytes: read(&source)?,
+            },
+            EntryKind::Script(source) => Content::File {
+                mode: 0o755,
+                bytes: read(&source)?,
+            },
         };
         items.push(Item {
             path: entry.path.trim_start_matches('/').to_string(),
@@ -90,6 +100,8 @@ fn control(table: &Table, package: &Package, arch: &str) -> Result<String> {
 pub fn relations(table: &Table, package: &Package) -> Result<String> {
     let mut needs = vec![Relation::new("libc", Order::Any, "")];
     needs.extend(table.needs(package)?);
+    let system = package.system.iter();
+    needs.extend(system.map(|name| Relation::new(name, Order::Any, "")));
     let mut lines = format!("Depends: {}", list(&needs));
     let conflicts = table.conflicts(package);
     if !conflicts.is_empty() {

@@ -202,9 +202,9 @@ impl<'a> Plan<'a> {
         }
         above.push(name.clone());
         for needed in &record.depends {
-            // The C library is the firmware's own.
-            let is_there =
-                needed.name == "libc" || self.state.iter().any(|state| state.satisfies(needed));
+            // Libraries, that of C first of all, are the firmware's own.
+            let is_there = needed.name.starts_with("lib")
+                || self.state.iter().any(|state| state.satisfies(needed));
             if !is_there {
                 self.visit(needed, above)?;
             }
@@ -563,8 +563,8 @@ mod tests {
             let paths = stage::entries(&table, package).into_iter().map(|entry| {
                 let path = entry.path.trim_start_matches('/').to_string();
                 match entry.kind {
-                    stage::EntryKind::Executable => file(&path, "new"),
                     stage::EntryKind::Link(text) => link(&path, &text),
+                    _ => file(&path, "new"),
                 }
             });
             related(

@@ -1,5 +1,7 @@
 //! `cargo xtask …`: builds, packages, measures and tests lua-eco. One file per job; this one only chooses it.
 
+mod adb;
+mod apk;
 mod bench;
 mod build;
 mod check;
@@ -27,11 +29,15 @@ mod table;
 mod target;
 mod test;
 mod toolchain;
+#[cfg(test)]
+mod upgrade;
 mod usign;
 mod version;
+mod wifi;
 mod workspace;
 
 use run::Result;
+use std::io::Write;
 
 /// One subcommand: its name, what it takes, what it does.
 struct Command {
@@ -77,6 +83,12 @@ const COMMANDS: &[Command] = &[
         arguments: "--arch ARCH",
         help: "build the packages and the signed feed of a router",
         job: feed::ipk_command,
+    },
+    Command {
+        name: "apk",
+        arguments: "--arch ARCH",
+        help: "build the packages and the feed of an architecture for apk",
+        job: apk::command,
     },
     Command {
         name: "index",
@@ -134,8 +146,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "fuzz",
-        arguments: "[SECONDS]",
-        help: "run every fuzz target for a while",
+        arguments: "[SECONDS [TARGET...]]",
+        help: "run every fuzz target, or those named, for a while",
         job: check::fuzz_command,
     },
     Command {
@@ -151,6 +163,18 @@ const COMMANDS: &[Command] = &[
         job: sanitize::command,
     },
     Command {
+        name: "races",
+        arguments: "",
+        help: "run the tests of what threads share with ThreadSanitizer",
+        job: sanitize::races,
+    },
+    Command {
+        name: "wifi-test",
+        arguments: "",
+        help: "run eco.nl80211 in a virtual machine with two simulated radios",
+        job: wifi::command,
+    },
+    Command {
         name: "shared-test",
         arguments: "",
         help: "run the tests in an eco that uses the system's Lua library",
@@ -160,7 +184,7 @@ const COMMANDS: &[Command] = &[
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some(name) = arguments.first() else {
+    let Some(name) = arguments.first().filter(|name| !asks_for_help(name)) else {
         list();
         return;
     };
@@ -168,10 +192,17 @@ fn main() {
         .iter()
         .find(|command| command.name == name.as_str())
     else {
-        eprintln!("xtask: no command '{name}'");
-        list();
+        eprintln!("xtask: no command '{name}'; `cargo xtask` lists them");
         std::process::exit(2);
     };
+    if arguments.iter().any(|word| asks_for_help(word)) {
+        println!(
+            "cargo xtask {}",
+            format!("{name} {}", command.arguments).trim_end()
+        );
+        println!("  {}", command.help);
+        return;
+    }
     if command.arguments.is_empty() && arguments.len() > 1 {
         eprintln!("xtask {name}: takes no arguments");
         std::process::exit(2);
@@ -182,12 +213,18 @@ fn main() {
     }
 }
 
+fn asks_for_help(word: &str) -> bool {
+    matches!(word, "--help" | "-h" | "help")
+}
+
 fn list() {
-    println!("cargo xtask COMMAND:");
+    let mut text = String::from("cargo xtask COMMAND:\n");
     for command in COMMANDS {
-        println!("  {:<12}{}", command.name, command.help);
+        text += &format!("  {:<12}{}\n", command.name, command.help);
         if !command.arguments.is_empty() {
-            println!("  {:<12}  {} {}", "", command.name, command.arguments);
+            text += &format!("  {:<12}  {} {}\n", "", command.name, command.arguments);
         }
     }
+    // Whoever reads the beginning alone has read enough.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }

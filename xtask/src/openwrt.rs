@@ -38,6 +38,9 @@ impl Drop for Work {
 /// The menu's symbols: an interpreter without a Lua of its own, and one that is position independent.
 const SHARED_LUA: &str = "LUA_ECO_SHARED_LUA";
 const PIE: &str = "LUA_ECO_PIE";
+/// And TLS by the device's library.
+const SYSTEM_MBEDTLS: &str = "LUA_ECO_SYSTEM_MBEDTLS";
+const TLS: &str = "lua-eco-ssl";
 
 #[test]
 fn the_buildroot_makefile_builds_what_the_list_says() {
@@ -52,6 +55,11 @@ fn the_menu_offers_the_shared_lua_library() {
 #[test]
 fn the_menu_offers_a_position_independent_interpreter() {
     expand("mipsel_24kc", &[PIE]);
+}
+
+#[test]
+fn the_menu_offers_the_shared_tls_library() {
+    expand("mipsel_24kc", &[SYSTEM_MBEDTLS]);
 }
 
 #[test]
@@ -106,7 +114,12 @@ fn expand(arch: &str, symbols: &[&str]) {
         .join(format!("build/lua-eco-{}", workspace::version()));
     let flags = Flags::of(&target, &build.to_string_lossy(), pie);
     for package in &table.packages {
-        menu_entry(&table, package, processor, shared_lua, &stage);
+        let library = match package.name.as_str() {
+            _ if shared_lua && package.program.is_some() => " +liblua5.4",
+            TLS if symbols.contains(&SYSTEM_MBEDTLS) => " +libmbedtls",
+            _ => "",
+        };
+        menu_entry(&table, package, processor, library, &stage);
         control(&table, package, symbols.contains(&"USE_APK"), &stage);
 
         let installed = stage.join(&package.name);
@@ -129,10 +142,21 @@ fn expand(arch: &str, symbols: &[&str]) {
             }
         }
 
+        for entry in &listed {
+            if let EntryKind::Data(source) | EntryKind::Script(source) = &entry.kind {
+                let copied = read_text(&below(&installed, &entry.path)).unwrap();
+                assert_eq!(copied, read_text(source).unwrap(), "{}", entry.path);
+            }
+        }
+
         for module in &package.modules {
             let path = format!("{}/{}", table.directory, module.file);
             let built = read_text(&below(&installed, &path)).unwrap();
-            assert_eq!(built, flags.told(&module.feature_list(), false), "{path}");
+            let mut features = module.feature_list();
+            if package.name == TLS && symbols.contains(&SYSTEM_MBEDTLS) {
+                features = features.replace("ssl", "ssl-system");
+            }
+            assert_eq!(built, flags.told(&features, false), "{path}");
         }
         if let Some(program) = &package.program {
             let built = read_text(&below(&installed, &program.path)).unwrap();
@@ -147,23 +171,21 @@ fn expand(arch: &str, symbols: &[&str]) {
 }
 
 /// What the menu knows of a package, and when it is built anew.
-fn menu_entry(table: &Table, package: &Package, processor: &str, shared_lua: bool, stage: &Path) {
+fn menu_entry(table: &Table, package: &Package, processor: &str, library: &str, stage: &Path) {
     let info = read_text(&stage.join(format!("{}.info", package.name))).unwrap();
     let depends: String = package
         .depends
         .iter()
+        .chain(&package.system)
         .map(|name| format!(" +{name}"))
         .collect();
-    let library = if shared_lua && package.program.is_some() {
-        " +liblua5.4"
-    } else {
-        ""
-    };
     let (info, sources) = info.trim_end().split_once("\nsources=").unwrap();
     let expected = format!(
-        "section={}\nmenu=Languages/Lua\ntitle={}\ndepends=@({processor}){depends}{library}\nrebuilt=CONFIG_{SHARED_LUA} CONFIG_{PIE}",
-        table.section, package.title
+        "maintainer={}\nsection={}\nmenu=Languages/Lua\ntitle={}\ndepends=@({processor}){depends}{library}\nrebuilt=CONFIG_{SHARED_LUA} CONFIG_{PIE} CONFIG_{SYSTEM_MBEDTLS}",
+        table.maintainer, table.section, package.title
     );
+    let description = read_text(&stage.join(format!("{}.description", package.name))).unwrap();
+    assert_eq!(description.trim(), package.description);
     assert_eq!(info, expected, "{}", package.name);
     for source in [
         "src",
@@ -179,10 +201,14 @@ fn menu_entry(table: &Table, package: &Package, processor: &str, shared_lua: boo
     }
 
     let options = read_text(&stage.join(format!("{}.options", package.name))).unwrap();
-    for symbol in [SHARED_LUA, PIE] {
+    for (symbol, here) in [
+        (SHARED_LUA, package.program.is_some()),
+        (PIE, package.program.is_some()),
+        (SYSTEM_MBEDTLS, package.name == TLS),
+    ] {
         assert_eq!(
             options.contains(&format!("config {symbol}\n")),
-            package.program.is_some(),
+            here,
             "{options}"
         );
     }
@@ -270,4 +296,141 @@ impl Flags {
             own(&self.program_c)
         )
     }
+}
+
+/// A buildroot as `openwrt/build.sh` sees it, with stand-ins for `scripts/feeds` and make.
+struct Tree(PathBuf);
+
+/// As the real one: a feed that `feeds.conf` does not name is passed over in silence, and a package that another feed has
+/// put in is not put in again.
+const FEEDS: &str = r#"#!/bin/sh
+set -eu
+case "$1" in
+    update)
+        shift
+        for feed do
+            if grep -q "^src-[a-z]* $feed " feeds.conf; then mkdir -p "feeds/$feed"; fi
+        done
+        if [ -d feeds/packages ]; then
+            mkdir -p feeds/packages/lang/rust
+            echo "PKG_VERSION:=$(cat rust)" > feeds/packages/lang/rust/Makefile
+        fi ;;
+    install)
+        [ "$*" = 'install -a -p eco' ]
+        for other in package/feeds/*/lua-eco; do
+            [ -e "$other" ] && exit 0
+        done
+        mkdir -p package/feeds/eco/lua-eco ;;
+    uninstall)
+        rm -r package/feeds/*/"$2" ;;
+esac
+"#;
+
+impl Tree {
+    fn new(name: &str) -> Tree {
+        let name = format!("xtask-tree-{}-{name}", std::process::id());
+        let tree = Tree(std::env::temp_dir().join(name));
+        let _ = std::fs::remove_dir_all(&tree.0);
+        tree.write(
+            "feeds.conf.default",
+            "src-git packages https://example.org/packages\n",
+        );
+        tree.write("rust", "1.96.0");
+        tree.write("scripts/feeds", FEEDS);
+        tree.write("bin/make", "#!/bin/sh\necho \"$@\" >> made\n");
+        for program in ["scripts/feeds", "bin/make"] {
+            let path = tree.0.join(program);
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(path, mode).unwrap();
+        }
+        tree
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        crate::run::write(&self.0.join(file), text).unwrap();
+    }
+
+    fn text(&self, file: &str) -> String {
+        read_text(&self.0.join(file)).unwrap()
+    }
+
+    fn build(&self) -> std::result::Result<(), String> {
+        let path = std::env::var("PATH").unwrap();
+        let path = format!("{}:{path}", self.0.join("bin").display());
+        let script = workspace::root().join("openwrt/build.sh");
+        let mut command = Command::new(script);
+        let output = command.current_dir(&self.0).env("PATH", path).output();
+        let output = output.unwrap();
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8(output.stderr).unwrap()),
+        }
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_fresh_tree_is_made_ready() {
+    let tree = Tree::new("fresh");
+    for _ in 0..2 {
+        tree.build().unwrap();
+        let ours = format!("src-link eco {}\n", workspace::root().display());
+        let feeds = tree.text("feeds.conf.default") + &ours;
+        assert_eq!(tree.text("feeds.conf"), feeds);
+        assert!(tree.0.join("package/feeds/eco/lua-eco").exists());
+        let names = Table::read().unwrap().packages;
+        let lines = names
+            .iter()
+            .map(|package| format!("CONFIG_PACKAGE_{}=m\n", package.name));
+        assert_eq!(tree.text(".config"), lines.collect::<String>());
+    }
+    let once = "defconfig\npackage/lua-eco/compile\n";
+    assert_eq!(tree.text("made"), once.repeat(2));
+}
+
+#[test]
+fn the_package_of_another_feed_is_replaced() {
+    let tree = Tree::new("replaced");
+    tree.write("package/feeds/packages/lua-eco/Makefile", "");
+    tree.build().unwrap();
+    assert!(tree.0.join("package/feeds/eco/lua-eco").exists());
+    assert!(!tree.0.join("package/feeds/packages/lua-eco").exists());
+}
+
+#[test]
+fn a_tree_that_cannot_build_is_told_why() {
+    let tree = Tree::new("no-packages");
+    tree.write("feeds.conf", "src-git luci https://example.org/luci\n");
+    let error = tree.build().unwrap_err();
+    assert!(
+        error.contains("feeds.conf names no feed 'packages'"),
+        "{error}"
+    );
+
+    let tree = Tree::new("old-rust");
+    for (version, good) in [
+        ("1.85.0", false),
+        ("1.91.1", false),
+        ("1.92.0", true),
+        ("2.0.0", true),
+    ] {
+        tree.write("rust", version);
+        let built = tree.build();
+        assert_eq!(built.is_ok(), good, "{version}: {built:?}");
+        if let Err(error) = built {
+            assert!(
+                error.contains(&format!("Rust {version}")) && error.contains("1.92"),
+                "{error}"
+            );
+        }
+    }
+
+    let tree = Tree::new("no-tree");
+    std::fs::remove_file(tree.0.join("scripts/feeds")).unwrap();
+    assert!(tree.build().unwrap_err().contains("top folder"));
 }

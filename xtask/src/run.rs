@@ -1,9 +1,12 @@
 //! Running other programs, reading our own arguments, and telling how far we are.
 
 use lexopt::ValueExt;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::sync::mpsc::{channel, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Every job ends in one of these; the text is shown to the user as it is.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -29,11 +32,64 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// How often a long step says that it goes on.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Says that a step goes on, until it is dropped.
+pub struct Sign(Option<(Sender<()>, JoinHandle<()>)>);
+
+impl Sign {
+    /// Of a step that begins now.
+    pub fn new() -> Sign {
+        let (end, ended) = channel();
+        let start = Instant::now();
+        let thread = std::thread::spawn(move || {
+            while ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                println!("    at it for {:.0} s", start.elapsed().as_secs_f32());
+            }
+        });
+        Sign(Some((end, thread)))
+    }
+}
+
+impl Drop for Sign {
+    fn drop(&mut self) {
+        if let Some((end, thread)) = self.0.take() {
+            drop(end);
+            let _ = thread.join();
+        }
+    }
+}
+
 /// Runs a command as a named step and tells how long it took.
 pub fn timed(text: &str, command: &mut Command) -> Result<()> {
     step(text);
     let start = Instant::now();
+    let sign = Sign::new();
     run(command)?;
+    drop(sign);
+    println!("    done in {:.1} s", start.elapsed().as_secs_f32());
+    Ok(())
+}
+
+/// The same for a command whose output is shown and looked at, line by line.
+pub fn timed_output(text: &str, command: &mut Command, look: &mut dyn FnMut(&str)) -> Result<()> {
+    step(text);
+    let start = Instant::now();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot start {}: {error}", name(command)))?;
+    for line in BufReader::new(child.stdout.take().expect("it is piped")).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        look(&line);
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        return fail(format!("{} failed: {status}", line(command)));
+    }
     println!("    done in {:.1} s", start.elapsed().as_secs_f32());
     Ok(())
 }

@@ -13,7 +13,6 @@ use std::process::{Command, Stdio};
 /// `cargo xtask size [LIBRARY…]`
 pub fn command(arguments: &[String]) -> Result<()> {
     let names = Arguments::parse(arguments, &[])?.words;
-    setup::ensure()?;
     let target = Target::read("mipsel_24kc")?;
     let table = Table::read()?;
     let libraries = &table.libraries;
@@ -21,6 +20,7 @@ pub fn command(arguments: &[String]) -> Result<()> {
     if let Some(unknown) = names.iter().find(|name| !is_library(name)) {
         return fail(format!("no library '{unknown}' in package/packages.toml"));
     }
+    setup::ensure()?;
     let mut report = Report::default();
     if names.is_empty() {
         feed::ipk(&target)?;
@@ -130,7 +130,16 @@ fn packages(table: &Table, target: &Target, report: &mut Report) -> Result<()> {
         }
         report.row(&package.name, &weight, &package.budget);
     }
-    let bytes = squashfs(&dist.join("root"))?;
+    // What a bundle holds is there already.
+    let bundles = table
+        .packages
+        .iter()
+        .filter(|package| package.bundle.is_some());
+    let twice: Vec<String> = bundles
+        .flat_map(|package| entries(table, package))
+        .map(|entry| entry.path.trim_start_matches('/').to_string())
+        .collect();
+    let bytes = squashfs(&dist.join("root"), &twice)?;
     let figures = report.limited("squashfs", bytes, table.squashfs);
     println!("{:<20}{:>17}{figures}", "squashfs of all", "");
     let bytes = read(&dist.join("eco-static"))?.len() as u64;
@@ -149,14 +158,17 @@ fn xz(file: &Path) -> Result<usize> {
     Ok(output.stdout.len())
 }
 
-/// How many bytes a squashfs of a folder fills, packed as OpenWrt's firmware is.
-fn squashfs(folder: &Path) -> Result<usize> {
+/// How many bytes a squashfs of a folder without some paths fills, packed as OpenWrt's firmware is.
+fn squashfs(folder: &Path, without: &[String]) -> Result<usize> {
     let work = work_folder("size")?;
     fresh_folder(&work)?;
     let image = work.join("image");
     let mut command = Command::new("mksquashfs");
     command.arg(folder).arg(&image);
     command.args(["-comp", "xz", "-b", "256k", "-all-root", "-no-progress"]);
+    if !without.is_empty() {
+        command.arg("-e").args(without);
+    }
     output(&mut command)?;
     // The image is padded to blocks; its head says how much of it is used.
     match read(&image)?.get(40..48) {

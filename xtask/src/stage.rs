@@ -1,7 +1,8 @@
 //! Which files a package puts where.
 
-use crate::run::{folder_for, Result};
+use crate::run::{copy, folder_for, Result};
 use crate::table::{relative_link, Package, Table};
+use crate::workspace;
 use std::path::{Path, PathBuf};
 
 /// One file or link of a package; `path` is absolute, as on the router.
@@ -20,6 +21,10 @@ pub enum EntryKind {
     Executable,
     /// A symbolic link with this text.
     Link(String),
+    /// A file anyone may read, from the sources.
+    Data(PathBuf),
+    /// A program in Lua, from the sources.
+    Script(PathBuf),
 }
 
 /// Everything a package installs, sorted by path.
@@ -29,6 +34,13 @@ pub fn entries(table: &Table, package: &Package) -> Vec<Entry> {
         entries.push(Entry {
             path: program.path.clone(),
             kind: EntryKind::Executable,
+        });
+    }
+    if let Some(script) = &package.script {
+        let source = workspace::root().join("lua/bin").join(script);
+        entries.push(Entry {
+            path: format!("/usr/bin/{script}"),
+            kind: EntryKind::Script(source),
         });
     }
     for module in &package.modules {
@@ -54,6 +66,20 @@ pub fn entries(table: &Table, package: &Package) -> Vec<Entry> {
             kind: EntryKind::Executable,
         });
     }
+    if let Some(bundle) = &package.bundle {
+        entries.push(Entry {
+            path: bundle.loader.clone(),
+            kind: EntryKind::Data(bundle.source()),
+        });
+        let names = package.modules.iter().flat_map(|module| &module.lua);
+        for name in names.map(|name| name.replace('.', "/")) {
+            for folder in &bundle.folders {
+                let path = format!("{folder}/{name}.lua");
+                let kind = EntryKind::Link(relative_link(&path, &bundle.loader));
+                entries.push(Entry { path, kind });
+            }
+        }
+    }
     entries.sort_by(|left, right| left.path.cmp(&right.path));
     entries
 }
@@ -63,11 +89,14 @@ pub fn below(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 
-/// Creates a package's links below a root that holds its files.
-pub fn make_links(table: &Table, package: &Package, root: &Path) -> Result<()> {
+/// Creates a package's links below a root that holds what was built of it, and copies what is not built.
+pub fn complete(table: &Table, package: &Package, root: &Path) -> Result<()> {
     for entry in entries(table, package) {
-        if let EntryKind::Link(text) = entry.kind {
-            make_link(&below(root, &entry.path), &text)?;
+        let path = below(root, &entry.path);
+        match entry.kind {
+            EntryKind::Executable => {}
+            EntryKind::Link(text) => make_link(&path, &text)?,
+            EntryKind::Data(source) | EntryKind::Script(source) => copy(&source, &path)?,
         }
     }
     Ok(())

@@ -4,6 +4,7 @@ use crate::run::{fail, read_text, Result};
 use crate::version::{Order, Relation};
 use crate::workspace;
 use serde::Deserialize;
+use std::path::PathBuf;
 
 /// The whole list.
 #[derive(Deserialize)]
@@ -46,13 +47,43 @@ pub struct Package {
     pub description: String,
     /// Packages of ours it needs.
     pub depends: Vec<String>,
+    /// Packages of the firmware it needs, of any version; not to build it.
+    #[serde(default)]
+    pub system: Vec<String>,
     /// The most it may weigh.
     pub budget: Budget,
     /// The program in it, if any.
     pub program: Option<Program>,
+    /// The program in Lua, of `lua/bin/`, that goes to `/usr/bin`, if any.
+    pub script: Option<String>,
     /// Its shared objects.
     #[serde(rename = "module", default)]
     pub modules: Vec<Module>,
+    /// The one that holds what is in other packages.
+    pub bundle: Option<Bundle>,
+}
+
+/// A shared object with the modules of other packages, which may be installed beside it: no file of theirs leads to it, but
+/// a loader in Lua, under the names that `require` looks for before those of shared objects.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    /// Its path below the module folder.
+    pub file: String,
+    /// Packages that are not in it. Nor is one that it depends on.
+    pub without: Vec<String>,
+    /// Where the loader is installed; a file of that name is in `lua/`.
+    pub loader: String,
+    /// Folders where Lua looks for modules written in Lua.
+    pub folders: Vec<String>,
+}
+
+impl Bundle {
+    /// The file here that is installed as the loader.
+    pub fn source(&self) -> PathBuf {
+        let name = self.loader.rsplit('/').next().unwrap_or_default();
+        workspace::root().join("lua").join(name)
+    }
 }
 
 /// A crate of this workspace that other programs may depend on.
@@ -104,16 +135,51 @@ pub struct Module {
     pub features: Vec<String>,
     /// The names that `require` finds in it.
     pub lua: Vec<String>,
+    /// Whether these are modules of other packages, to which a loader leads.
+    #[serde(skip)]
+    pub bundled: bool,
 }
 
 impl Table {
     /// Reads the list and checks that it makes sense.
     pub fn read() -> Result<Table> {
         let file = workspace::root().join("package/packages.toml");
-        let table: Table = toml::from_str(&read_text(&file)?)
+        let mut table: Table = toml::from_str(&read_text(&file)?)
             .map_err(|error| format!("{}: {error}", file.display()))?;
         table.check()?;
+        let Table {
+            former, packages, ..
+        } = &mut table;
+        former.retain(|name| packages.iter().all(|package| package.name != *name));
+        table.fill_bundles();
         Ok(table)
+    }
+
+    /// Gives each bundle its module: what is in it follows from the other packages.
+    fn fill_bundles(&mut self) {
+        for index in 0..self.packages.len() {
+            let package = &self.packages[index];
+            let Some(bundle) = &package.bundle else {
+                continue;
+            };
+            let held = self.packages.iter().filter(|other| {
+                !package.depends.contains(&other.name) && !bundle.without.contains(&other.name)
+            });
+            let held: Vec<&Module> = held.flat_map(|other| &other.modules).collect();
+            let all = |list: fn(&Module) -> &Vec<String>| {
+                held.iter()
+                    .flat_map(|module| list(module))
+                    .cloned()
+                    .collect()
+            };
+            let module = Module {
+                file: bundle.file.clone(),
+                features: all(|module| &module.features),
+                lua: all(|module| &module.lua),
+                bundled: true,
+            };
+            self.packages[index].modules.push(module);
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -186,6 +252,13 @@ pub fn abi_package() -> Result<String> {
 }
 
 impl Module {
+    /// Its names without the inner ones, which old scripts load: those share the documents of the others.
+    pub fn outer_names(&self) -> impl Iterator<Item = &String> {
+        let inner =
+            |name: &&String| name.starts_with("eco.internal.") || name.starts_with("eco.core.");
+        self.lua.iter().filter(move |name| !inner(name))
+    }
+
     /// Where `require` looks for one of its names: the file itself, another one, which has to be a link to it, or the
     /// file of the name's first part, where it finds every name below.
     fn searched(&self, name: &str) -> String {
@@ -200,6 +273,9 @@ impl Module {
 
     /// The files besides its own that must lead to it, below the module folder.
     pub fn aliases(&self) -> Vec<String> {
+        if self.bundled {
+            return Vec::new();
+        }
         let mut files: Vec<String> = self.lua.iter().map(|name| self.searched(name)).collect();
         files.retain(|file| *file != self.file);
         files
@@ -255,12 +331,9 @@ mod tests {
     #[test]
     fn the_list_is_sound() {
         let table = Table::read().unwrap();
-        let mut files: Vec<&str> = table
-            .modules()
-            .map(|(_, module)| module.file.as_str())
-            .collect();
-        let mut names: Vec<&str> = table
-            .modules()
+        let own = || table.modules().filter(|(_, module)| !module.bundled);
+        let mut files: Vec<&str> = own().map(|(_, module)| module.file.as_str()).collect();
+        let mut names: Vec<&str> = own()
             .flat_map(|(_, module)| module.lua.iter().map(String::as_str))
             .collect();
         let (file_count, name_count) = (files.len(), names.len());
@@ -280,6 +353,48 @@ mod tests {
                 package.name,
                 module.file
             );
+        }
+    }
+
+    #[test]
+    fn a_bundle_holds_what_it_may_and_nothing_twice() {
+        let table = Table::read().unwrap();
+        let package = table
+            .packages
+            .iter()
+            .find(|package| package.bundle.is_some())
+            .unwrap();
+        let bundle = package.bundle.as_ref().unwrap();
+        let [module] = &package.modules[..] else {
+            panic!("one module in a bundle");
+        };
+        for (other, held) in table.modules().filter(|(_, module)| !module.bundled) {
+            let apart =
+                bundle.without.contains(&other.name) || package.depends.contains(&other.name);
+            for name in &held.lua {
+                let count = module.lua.iter().filter(|one| *one == name).count();
+                assert_eq!(count, usize::from(!apart), "{name}");
+            }
+        }
+        for name in &bundle.without {
+            assert!(
+                table.packages.iter().any(|other| other.name == *name),
+                "{name}"
+            );
+        }
+        assert!(bundle.source().exists());
+    }
+
+    /// A package manager refuses two packages with one file.
+    #[test]
+    fn no_two_packages_have_a_file_in_common() {
+        let table = Table::read().unwrap();
+        let mut owners = std::collections::BTreeMap::new();
+        for package in &table.packages {
+            for entry in crate::stage::entries(&table, package) {
+                let other = owners.insert(entry.path.clone(), &package.name);
+                assert_eq!(other, None, "{} is also in {}", entry.path, package.name);
+            }
         }
     }
 }

@@ -81,10 +81,24 @@ impl Compiler {
     /// The pinned compiler with its std sources; else the user's own with its sources; else the user's own without.
     /// With `ECO_STD=prebuilt` in the environment, the last.
     pub fn choose() -> Result<Compiler> {
+        Compiler::choose_telling(true)
+    }
+
+    /// The same for what may be larger: nothing is said of that.
+    pub fn choose_quietly() -> Result<Compiler> {
+        Compiler::choose_telling(false)
+    }
+
+    fn choose_telling(tells: bool) -> Result<Compiler> {
+        let note = |text: &str| {
+            if tells {
+                eprintln!("{text}");
+            }
+        };
         let pins = Pins::read()?;
         let own = own_rustc();
         if wants_prebuilt(std::env::var_os("ECO_STD"))? {
-            eprintln!("note: ECO_STD=prebuilt: every module is larger.");
+            note("note: ECO_STD=prebuilt: every module is larger.");
         } else {
             if is_version(&pins.compiler.path, &pins.compiler.version)
                 && has_std_sources(&pins.compiler.path)
@@ -100,8 +114,8 @@ impl Compiler {
                     rebuilds_std: true,
                 });
             }
-            eprintln!("note: the sources of Rust's std are not at hand, so its prebuilt form is linked and every module is larger.");
-            eprintln!("      To rebuild std for size: cargo xtask setup, or rustup component add rust-src.");
+            note("note: the sources of Rust's std are not at hand, so its prebuilt form is linked and every module is larger.");
+            note("      To rebuild std for size: cargo xtask setup, or rustup component add rust-src.");
         }
         Ok(Compiler {
             rustc: own,

@@ -100,8 +100,9 @@ const SIGNS: &[(&str, Order)] = &[
 pub struct Relation {
     /// The package.
     pub name: String,
-    order: Order,
-    version: String,
+    /// Which versions of it.
+    pub order: Order,
+    pub version: String,
 }
 
 impl Relation {

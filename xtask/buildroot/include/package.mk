@@ -45,11 +45,12 @@ all: install-$(1)
 .PHONY: install-$(1)
 $(STAGE)/$(1).info: export CONTROL=$$(Package/$(1)/CONTROL)
 $(STAGE)/$(1).info: install-$(1)
-	printf '%s\n' 'section=$(SECTION)' 'menu=$(CATEGORY)/$(SUBMENU)' 'title=$(TITLE)' 'depends=$(strip $(call depends_now,$(DEPENDS)))' 'rebuilt=$(PKG_CONFIG_DEPENDS)' 'sources=$(FILE_DEPENDS)' > $$@
+	printf '%s\n' 'maintainer=$(PKG_MAINTAINER)' 'section=$(SECTION)' 'menu=$(CATEGORY)/$(SUBMENU)' 'title=$(TITLE)' 'depends=$(strip $(call depends_now,$(DEPENDS)))' 'rebuilt=$(PKG_CONFIG_DEPENDS)' 'sources=$(FILE_DEPENDS)' > $$@
 	echo "$$$$CONTROL" > $(STAGE)/$(1).control
 all: $(STAGE)/$(1).info
 install-$(1): compile
 	mkdir -p $(STAGE)/$(1)
 	$(call Package/$(1)/install,$(STAGE)/$(1))
 	$$(file >$(STAGE)/$(1).options,$$(Package/$(1)/config))
+	$$(file >$(STAGE)/$(1).description,$$(Package/$(1)/description))
 endef
