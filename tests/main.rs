@@ -16,7 +16,7 @@
 //!
 //! | variable | meaning | default |
 //! | --- | --- | --- |
-//! | `ECO_BIN` | the interpreter | `target/dist/host/bin/eco` |
+//! | `ECO_BIN` | the interpreter | `target/dist/host/bin/eco`, else the one that cargo has built |
 //! | `ECO_LIB` | the folder of `eco.so` and `eco/*.so` | `target/dist/host/lib/lua/5.4` |
 //! | `ECO_RUNNER` | an emulator to put in front; `ECO_BIN` is then a static interpreter | none |
 //! | `ECO_SANITIZED` | `ECO_BIN` watches its own memory and holds every module (`cargo xtask sanitize`): it is the only host | none |

@@ -1,6 +1,8 @@
 //! The base modules: time, sync, channel, sys, file, hex, log, cli and the README dialect's buffers.
 
-use crate::support::{lua, lua_file, raw};
+use crate::support::{
+    emulated, lua, lua_file, modules_folder, raw, sanitized, skip, workspace, Scratch,
+};
 
 #[test]
 fn time() {
@@ -62,7 +64,10 @@ fn fields() {
 /// How many values each function gives.
 #[test]
 fn results() {
-    lua_file("results.lua").limit(60).both();
+    lua_file("results.lua")
+        .env("NODE_LUA_QUIET", "1")
+        .limit(60)
+        .both();
 }
 
 #[test]
@@ -92,6 +97,13 @@ fn any_module_may_be_required_first() {
         "eco.internal.sync",
         "eco.log",
         "eco.cli",
+        "eco.dns",
+        "eco.internal.dns",
+        "eco.net",
+        "asio",
+        "luv",
+        "bit",
+        "table.new",
     ] {
         raw(&format!(
             "assert(require '{module}'); assert(require 'eco' == package.loaded.eco)"
@@ -227,4 +239,28 @@ fn modules_refuse_nothing_when_loaded_twice() {
         T.eq(fired, true)
     "#)
     .both();
+}
+
+/// The names that lead to the modules of the package `lua-eco-full`; whether all are in it is what `cargo xtask dlopen-test`
+/// finds out.
+#[test]
+fn a_loader_leads_to_modules_in_another_file() {
+    let module = modules_folder().join("eco/cli.so");
+    if emulated() || sanitized() || !module.exists() {
+        skip("full.lua", "there are no modules in files of their own");
+        return;
+    }
+    let folder = Scratch::new();
+    let loader = workspace().join("lua/full.lua");
+    std::fs::create_dir_all(folder.0.join("eco/encoding")).expect("folders");
+    for (target, name) in [
+        (&module, "eco/full.so"),
+        (&loader, "eco/cli.lua"),
+        (&loader, "eco/encoding/other.lua"),
+    ] {
+        std::os::unix::fs::symlink(target, folder.0.join(name)).expect("a link");
+    }
+    lua_file("full.lua")
+        .env("FULL", &folder.0.display().to_string())
+        .both();
 }

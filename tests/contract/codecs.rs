@@ -3,6 +3,11 @@
 use crate::support::{lua_file, raw};
 
 #[test]
+fn gzip() {
+    lua_file("gzip.lua").limit(120).both();
+}
+
+#[test]
 fn base64() {
     lua_file("base64.lua").both();
 }
@@ -10,6 +15,11 @@ fn base64() {
 #[test]
 fn hash() {
     lua_file("hash.lua").limit(60).both();
+}
+
+#[test]
+fn argon2() {
+    lua_file("argon2.lua").limit(60).both();
 }
 
 #[test]

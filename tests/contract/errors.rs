@@ -253,6 +253,41 @@ fn the_watchdog_reports_and_goes_on() {
 }
 
 #[test]
+fn the_watchdog_names_who_ran() {
+    raw(r#"
+        local eco, time = require 'eco', require 'eco.time'
+        local reports = {}
+        eco.set_panic_hook(function(message) reports[#reports + 1] = message end)
+        local function takes_its_time()
+            eco.yield()
+            local stop = time.now() + 0.06
+            while time.now() < stop do end
+            -- The queue of those who are ready grows meanwhile.
+            for _ = 1, 300 do eco.run(eco.yield) end
+            eco.sleep(0.3)
+        end
+        eco.run(function()
+            eco.sleep(0)
+            eco.set_watchdog_timeout(20)
+            eco.run(function()
+                takes_its_time()
+                eco.yield()
+            end)
+            eco.sleep(0.1)
+            eco.set_watchdog_timeout(0)
+            local named = 0
+            for _, message in ipairs(reports) do
+                if message:find('takes_its_time') then named = named + 1 end
+            end
+            print(named > 0)
+        end)
+        if not coroutine.isyieldable() then eco.loop() end
+    "#)
+    .stdout("true\n")
+    .both();
+}
+
+#[test]
 fn a_timer_callback_that_fails() {
     raw("require 'eco.time'.at(0.001, function() error('callback') end)")
         .stderr_has("callback")

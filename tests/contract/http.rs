@@ -1,8 +1,6 @@
-//! `eco.http.url` and `eco.http.server`, by bytes and with real clients.
+//! `eco.http.url`, `eco.http.client` and `eco.http.server`, by bytes and with real clients.
 
-use std::process::Command;
-
-use crate::support::{emulated, lua_file, skip};
+use crate::support::{emulated, lua_file, namespaces, raw, skip};
 
 #[test]
 fn url() {
@@ -12,6 +10,40 @@ fn url() {
 #[test]
 fn server() {
     lua_file("http-server.lua").limit(60).both();
+}
+
+/// The client and peers that do everything wrong.
+#[test]
+fn client() {
+    lua_file("http-client.lua").limit(120).both();
+}
+
+/// Connections that wait for another request keep no process.
+#[test]
+fn kept_connections_do_not_keep_the_loop() {
+    raw(r#"
+        local eco, http, socket = require 'eco', require 'eco.http.client', require 'eco.socket'
+        local listener = assert(socket.listen_tcp('127.0.0.1', 0))
+        eco.run(function()
+            con = listener:accept()
+            con:readuntil('\r\n\r\n')
+            con:send('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nover')
+        end)
+        client = http.new { reuse = 300 }
+        print(client:get('http://127.0.0.1:' .. listener:getsockname().port).body)
+    "#)
+    .stdout("over\n")
+    .eco();
+}
+
+/// The client and nginx: as a server, as a proxy, and with TLS.
+#[test]
+fn client_and_nginx() {
+    if emulated() {
+        skip("http-nginx.lua", "the machine is emulated");
+        return;
+    }
+    lua_file("http-nginx.lua").limit(120).eco();
 }
 
 #[test]
@@ -34,20 +66,9 @@ fn raw_requests() {
 /// Refusals of uploads reach clients that send on, over a veth pair.
 #[test]
 fn refused_uploads_hear_why() {
-    let name = format!("eco-probe-{}", std::process::id());
-    let netns = |action: &str| {
-        let output = Command::new("ip").args(["netns", action, &name]).output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    if emulated() || !netns("add") {
-        skip(
-            "http-veth.lua",
-            "network namespaces are not permitted, or the machine is emulated",
-        );
-        return;
+    if namespaces("http-veth.lua") {
+        lua_file("http-veth.lua").limit(120).eco();
     }
-    assert!(netns("del"));
-    lua_file("http-veth.lua").limit(120).eco();
 }
 
 /// The stream hand-over that TLS uses: readers and writers with functions of a native module.

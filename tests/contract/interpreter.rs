@@ -1,6 +1,7 @@
 //! The interpreter: command line, start-up, exit status.
 
-use crate::support::{command, raw};
+use crate::support::{command, emulated, interpreter, module_path, raw, skip, Scratch};
+use std::process::Command;
 
 #[test]
 fn help() {
@@ -197,4 +198,33 @@ fn a_broken_pipe_is_an_error_not_death() {
     "#)
     .stdout("nil\tBroken pipe\n")
     .eco();
+}
+
+/// In a `bin` it looks beside that; elsewhere anybody may have put anything there.
+#[test]
+fn modules_beside_the_program() {
+    if emulated() {
+        skip("modules beside the program", "the emulator is the program");
+        return;
+    }
+    let scratch = Scratch::new();
+    for (folder, is_searched) in [("bin", true), ("other", false)] {
+        let folder = scratch.0.join(folder);
+        std::fs::create_dir(&folder).expect("a folder");
+        let program = folder.join("eco");
+        let original = &interpreter()[0];
+        std::fs::hard_link(original, &program)
+            .or_else(|_| std::fs::copy(original, &program).map(drop))
+            .expect("a copy");
+        let output = Command::new(&program)
+            .env_clear()
+            .env("LUA_CPATH", module_path() + ";;")
+            .args(["-e", "print(package.path) print(package.cpath)"])
+            .output()
+            .expect("it runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let own = format!("{}/lib/lua/5.4/?.so", scratch.0.display());
+        assert_eq!(text.contains(&own), is_searched, "{text}");
+        assert!(text.contains("/usr/lib/lua/5.4/?.so"), "{text}");
+    }
 }

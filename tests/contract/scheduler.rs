@@ -14,7 +14,7 @@ fn handles() {
 
 #[test]
 fn coroutines_that_end_while_they_wait() {
-    lua_file("ended.lua").limit(60).both();
+    lua_file("ended.lua").limit(240).both();
 }
 
 #[test]

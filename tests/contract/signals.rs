@@ -33,10 +33,15 @@ fn sigint_while_busy_is_not_lost() {
 fn sigint_to_a_listener_does_not_stop_the_loop() {
     raw(r#"
         local eco, sys = require 'eco', require 'eco.sys'
-        local listener
-        listener = sys.signal(sys.SIGINT, function() print('heard') listener:close() end)
+        local listener, heard
+        listener = sys.signal(sys.SIGINT, function() print('heard') heard = true listener:close() end)
         os.execute('(sleep 0.02; kill -INT ' .. sys.getpid() .. ') &')
-        eco.run(function() eco.sleep(0.2) print('end') end)
+        eco.run(function()
+            repeat eco.sleep(0.01) until heard
+            -- Turns of the loop behind it.
+            for _ = 1, 5 do eco.sleep(0.01) end
+            print('end')
+        end)
         if not coroutine.isyieldable() then eco.loop() end
     "#)
     .stdout("heard\nend\n")

@@ -8,6 +8,8 @@ local raw_sync = require 'eco.internal.sync'
 local raw_time = require 'eco.internal.time'
 local socket = require 'eco.socket'
 local raw = require 'eco.internal.socket'
+local serial = require 'eco.serial'
+local termios = require 'eco.termios'
 local sys = require 'eco.sys'
 
 local BIG = 1 << 32
@@ -34,6 +36,22 @@ case('ports', function()
     assert(s:bind('127.0.0.1', 0))
 end)
 
+case('costs of a password, limits of a database', function()
+    local argon2, sqlite3 = require 'eco.hash.argon2', require 'eco.sqlite3'
+    for _, value in ipairs { 0, -1, BIG, math.mininteger, 0.5 } do
+        refused(2, argon2.hash, 'x', { memory = value })
+        refused(2, argon2.hash, 'x', { passes = value })
+        refused(2, argon2.hash, 'x', { lanes = value })
+    end
+    for _, name in ipairs { 'timeout', 'busy_timeout', 'max_result' } do
+        for _, value in ipairs { -1, -math.huge, 0 / 0, 'x', {} } do
+            T.raises("option '" .. name .. "' must be a number", sqlite3.open, { [name] = value })
+        end
+        assert(sqlite3.open { [name] = math.huge }):close()
+    end
+    T.raises("option 'path' must be a string", sqlite3.open, { path = 5 })
+end)
+
 case('descriptors', function()
     for _, fd in ipairs { BIG, -BIG, BIG + 1, math.maxinteger } do
         refused(1, eco.io, fd)
@@ -47,6 +65,9 @@ case('descriptors', function()
         refused(1, raw_file.flock, fd, 1)
         refused(1, raw_file.inotify_rm_watch, fd, 1)
         refused(1, raw_time.timerfd_settime, fd, 0, 1)
+        refused(1, termios.tcgetattr, fd)
+        refused(1, termios.tcflush, fd, 0)
+        refused(1, termios.tcflow, fd, 0)
     end
     -- No descriptor at all is a failure of the call, as ever.
     T.fails('Bad file descriptor', eco.io(-1))
@@ -111,6 +132,22 @@ case('sockets', function()
     refused(1, log.set_flags, BIG)
 end)
 
+case('terminals', function()
+    local device<close> = assert(serial.pty())
+    local attr = assert(termios.tcgetattr(device.fd))
+    for _, number in ipairs { BIG, -BIG, math.maxinteger } do
+        refused(2, termios.tcsetattr, device.fd, number, attr)
+        refused(2, termios.tcflush, device.fd, number)
+        refused(2, termios.tcflow, device.fd, number)
+        -- As methods count them: the object is none.
+        refused(2, function() attr:set_flag('c', number) end)
+        refused(2, function() attr:clr_flag('c', number) end)
+        T.fails('Invalid argument', attr:set_speed(number))
+        T.raises('must be bauds', serial.open, device.path, { speed = number })
+    end
+    T.fails('Invalid argument', serial.open(device.path .. '\0'))
+end)
+
 case('a name with a NUL is no name', function()
     local path = T.path('named')
     assert(file.writefile(path, 'kept'))
@@ -149,4 +186,47 @@ case('a name with a NUL is no name', function()
     for _ in file.dir(T.scratch .. '\0') do error('nothing is listed') end
     T.eq(file.readfile(path), 'kept')
     T.eq(file.access(path .. '2'), false)
+end)
+
+case('threads', function()
+    local thread = require 'eco.thread'
+    for _, capacity in ipairs { 0, -1, math.mininteger } do
+        refused(1, thread.channel, capacity)
+        T.raises('out of range', thread.pool, capacity)
+    end
+    T.raises('a size is too small', thread.spawn, { memory = -1 }, print)
+    T.raises('a size is too small', thread.spawn, { stack = 0 }, print)
+end)
+
+case('databases', function()
+    for _, name in ipairs { 'postgres', 'mysql' } do
+        local open = require('eco.' .. name).open
+        for _, port in ipairs { 0, 65536, -1, BIG, BIG + 80, math.mininteger, 1.5 } do
+            T.raises("option 'port' must be from 1 to 65535", open, { port = port })
+        end
+        T.raises("option 'max_message_size' must be", open, { max_message_size = BIG })
+        T.fails('NUL byte in an option', open { user = 'a\0b' })
+        T.fails('NUL byte in an option', open { unix = 'a\0b' })
+    end
+end)
+
+case('node-lua', function()
+    T.once['anon_inode:[eventpoll]'] = 2
+    T.once['anon_inode:[eventfd]'] = 3
+    require 'node-lua'
+    for _, handle in ipairs { 'x', {}, 1.5, 0 / 0, 2 ^ 70 } do
+        for _, name in ipairs { 'send', 'query', 'reply', 'wait', 'recv' } do
+            T.raises('number expected', context[name], handle, 1, 1)
+        end
+    end
+    for _, port in ipairs { -1, 65536, 2 ^ 40 } do
+        T.raises('out of range', tcp.listen, '127.0.0.1', port)
+        T.raises('out of range', tcp.connect, '127.0.0.1', port)
+        T.raises('out of range', udp.open, '127.0.0.1', port)
+    end
+    T.raises('number expected', tcp.listen, '127.0.0.1', {})
+    T.raises('string expected', tcp.listen, {}, 1)
+    T.raises('function expected', tcp.listen, '127.0.0.1', 1, 1, 1)
+    T.raises('number expected', context.recv, 0, {})
+    T.raises('function expected', context.run, 1)
 end)

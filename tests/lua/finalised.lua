@@ -6,8 +6,11 @@ local channel = require 'eco.channel'
 local file = require 'eco.file'
 local socket = require 'eco.socket'
 local sync = require 'eco.sync'
+local serial = require 'eco.serial'
 local sys = require 'eco.sys'
+local termios = require 'eco.termios'
 local time = require 'eco.time'
+local uci = require 'eco.uci'
 
 -- Everything native that scripts get hold of, and a use of it that works.
 local function values(keep)
@@ -15,7 +18,8 @@ local function values(keep)
     local f = assert(file.open('/dev/null', file.O_RDWR))
     local process = assert(sys.exec('true'))
     local _, folder = file.dir('/')
-    keep[#keep + 1], keep[#keep + 2], keep[#keep + 3], keep[#keep + 4] = a, b, f, process
+    local device = assert(serial.pty())
+    for _, it in ipairs { a, b, f, process, device } do keep[#keep + 1] = it end
     return {
         { eco.buffer(10), function(it) return it:len() == 0 end },
         { eco.io(0), function(it) return not pcall(it.wait, it, 0) end },
@@ -28,6 +32,9 @@ local function values(keep)
         { channel.new(2), function(it) return it:send('x') end },
         { a.sock, function(it) return it:getfd() > 2 end },
         { process.child, function(it) return it:wait() == process.pid end },
+        { assert(termios.tcgetattr(device.fd)), function(it) return it:get_ospeed() >= 0 end },
+        { device.closing, function(it) return it:broadcast() == 0 end },
+        { uci.cursor(), function(it) return it:get_confdir() == '/etc/config' end },
         { folder, function(it) return next({ file.dir('/') }) ~= nil and type(it) == 'userdata' end },
         { debug.getregistry()['eco.core'], function() return eco.count() >= 0 end },
     }

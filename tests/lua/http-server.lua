@@ -96,7 +96,7 @@ end
 case('constants', function()
     local count = 0
     for name, value in pairs(http) do
-        if name ~= 'listen' then
+        if name ~= 'listen' and name ~= 'serve' then
             count = count + 1
             assert(name:find('^STATUS_%u'), name)
             T.eq(math.type(value), 'integer')
@@ -724,3 +724,87 @@ case('misuse of listen', function()
     end)
 end)
 log.set_path('')
+
+case('closing the coroutine of listen closes the listener and no connection', function()
+    for _, most in ipairs { 1, 5 } do
+        local probe = assert(socket.listen_tcp('127.0.0.1', 0))
+        local port = probe:getsockname().port
+        probe:close()
+        local go = false
+        local acceptor = eco.run(http.listen, '127.0.0.1', port, { reuseaddr = true, max_connections = most }, function(con)
+            T.await(function() return go end)
+            con:send('served')
+        end)
+        local c = connect(port)
+        assert(c:send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'))
+        eco.sleep(0.05)
+        T.eq(coroutine.close(acceptor), true)
+        T.fails('Connection refused', socket.connect_tcp('127.0.0.1', port))
+        -- The port is free for another one.
+        local another = assert(socket.listen_tcp('127.0.0.1', port, { reuseaddr = true }))
+        another:close()
+        go = true
+        assert(c:read('a', 5):find('served', 1, true))
+        c:close()
+    end
+end)
+
+case('a server object closes when all have been answered', function()
+    local go, begun = false, 0
+    local server = assert(http.serve('127.0.0.1', 0, nil, function(con, req)
+        if req.path == '/slow' then
+            begun = begun + 1
+            T.await(function() return go end)
+        end
+        con:send('served')
+    end))
+    local port = server:getsockname().port
+    local function ask(path)
+        local c = connect(port)
+        assert(c:send('GET ' .. path .. ' HTTP/1.1\r\nHost: a\r\n\r\n'))
+        return c
+    end
+    local idle, slow, silent = ask('/'), ask('/slow'), connect(port)
+    local _, is_read
+    repeat _, is_read = idle:readuntil('\r\n0\r\n\r\n') until is_read
+    T.await(function() return begun == 1 and server:count() == 3 end)
+    local closed
+    eco.run(function() closed = { server:close() } end)
+    -- Those that ask for nothing are closed at once, the other one is answered first.
+    T.fails('closed', idle:read(1, 5))
+    T.fails('closed', silent:read(1, 5))
+    T.eq({ closed, server:count() }, { nil, 1 })
+    T.fails('Connection refused', socket.connect_tcp('127.0.0.1', port))
+    go = true
+    assert(slow:read('a', 5):find('served', 1, true))
+    T.await(function() return closed end)
+    T.eq(closed, { true })
+    T.eq({ server:close() }, { true })
+    for _, c in ipairs { idle, slow, silent } do c:close() end
+end)
+
+case('a server object does not wait for ever', function()
+    local port, c
+    do
+        local server<close> = assert(http.serve('127.0.0.1', 0, { max_connections = 1 }, function() eco.sleep(60) end))
+        port = server:getsockname().port
+        c = connect(port)
+        assert(c:send('GET / HTTP/1.1\r\nHost: a\r\n\r\n'))
+        T.await(function() return server:count() == 1 end)
+        T.settle()
+        local result = T.took(0.1, 2 * T.slow, function() return { server:close(0.1) } end)
+        T.eq(result, { nil, 'timeout' })
+        T.fails('', c:read(1, 5))
+        -- The handler still sleeps.
+        for _, task in ipairs(eco.tasks()) do
+            if task.call == 'sleep' and task.timeout and task.timeout > 50 then eco.resume(task.thread) end
+        end
+        T.await(function() return server:count() == 0 end)
+    end
+    c:close()
+    T.fails('Address already in use', (function()
+        local taken<close> = assert(socket.listen_tcp('127.0.0.1', 0))
+        return http.serve('127.0.0.1', taken:getsockname().port, nil, print)
+    end)())
+    T.raises('function expected as handler', http.serve, '127.0.0.1', 0)
+end)

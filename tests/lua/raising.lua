@@ -7,9 +7,11 @@ local bufio = require 'eco.bufio'
 local channel = require 'eco.channel'
 local cli = require 'eco.cli'
 local file = require 'eco.file'
+local gzip = require 'eco.encoding.gzip'
 local hex = require 'eco.encoding.hex'
 local hmac = require 'eco.hash.hmac'
 local http = require 'eco.http.server'
+local http_client = require 'eco.http.client'
 local json = require 'eco.encoding.json'
 local log = require 'eco.log'
 local raw_file = require 'eco.internal.file'
@@ -17,21 +19,29 @@ local raw_socket = require 'eco.internal.socket'
 local raw_sync = require 'eco.internal.sync'
 local raw_sys = require 'eco.internal.sys'
 local raw_time = require 'eco.internal.time'
+local serial = require 'eco.serial'
 local sha256 = require 'eco.hash.sha256'
 local socket = require 'eco.socket'
 local sync = require 'eco.sync'
 local sys = require 'eco.sys'
+local termios = require 'eco.termios'
 local time = require 'eco.time'
+local ubus = require 'eco.ubus'
+local uci = require 'eco.uci'
 local url = require 'eco.http.url'
+local websocket = require 'eco.websocket'
 
 local here = setmetatable({}, { __tostring = function() error('no text') end })
 local raising = json.new(true)
+local cursor = uci.cursor('.', './saved')
 local buffer, cond, mutex, group = eco.buffer(10), sync.cond(), sync.mutex(), sync.waitgroup()
 local ch, timer = channel.new(1), time.timer(print)
 local f = assert(file.open('/dev/null'))
 local a, b = assert(socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM))
 local tcp = assert(socket.tcp())
 local watcher = assert(file.inotify())
+local device = assert(serial.pty())
+local attr = assert(termios.tcgetattr(device.fd))
 local rd, wr, io = eco.reader(0), eco.writer(1), eco.io(0)
 
 -- Function and arguments; all of them are wrong.
@@ -69,16 +79,30 @@ local calls = {
     { base64.encode }, { base64.decode, {} }, { json.decode }, { json.encode }, { json.encode_max_depth, 0 },
     { json.encode_to, {}, 1 }, { raising.decode, '[1' }, { raising.encode, { {}, { print } } }, { sha256.sum }, { sha256.new().update, {} },
     { hmac.sum }, { hmac.new, sha256 },
+    { ubus.connect, {} }, { ubus.strerror, {} }, { ubus.strerror, 1.5 },
+    { gzip.compress }, { gzip.decompress, {} }, { gzip.compressor, 'x' }, { gzip.compressor, 10 },
+    { gzip.compressor().update, {} }, { gzip.decompressor().read, gzip.decompressor(), 'x' }, { gzip.decompressor().write, gzip.decompressor() },
+    { uci.cursor, {} }, { uci.cursor, 'a', 'b', 'c' }, { cursor.get, cursor }, { cursor.get, cursor, 'a', {} }, { cursor.set, cursor, 'a', 'b', 'c', {} },
+    { cursor.set, cursor, 'a', 'b', 'c', { 'x', {} } }, { cursor.foreach, cursor, 'a' }, { cursor.set_confdir, cursor, {} },
     { cli.parse_args, 'x' }, { url.escape }, { url.unescape, {} }, { url.parse, {} }, { http.listen, {}, {} },
+    { websocket.connect, {} }, { websocket.connect, 'ws://a', { max_payload_len = 'x' } }, { websocket.upgrade, {}, {}, { ping_interval = -1 } },
+    { websocket.connect, 'ws://a', { headers = { ['a:'] = 1 } } },
+    { http_client.request }, { http_client.get, {} },
+    { http_client.get, 'http://127.0.0.1:1', { max_body = 'x' } }, { http_client.form().add, {} }, { http_client.body_with_file },
     { raw_socket.socket }, { raw_socket.socket, 'x', 1 }, { raw_socket.socketpair, 1, 'x' }, { raw_socket.inet_aton },
     { raw_socket.inet_pton, 0, 'x' }, { raw_socket.inet_pton, 2, {} }, { raw_socket.inet_ntop, 2, 'x' },
     { raw_socket.inet_ntop, 'x', 'y' }, { raw_socket.if_nametoindex, {} }, { raw_socket.if_indextoname, 'x' },
-    { socket.connect_tcp, 'nowhere', 80 }, { tcp.bind, tcp, 'nowhere', 0 }, { tcp.bind, tcp, '127.0.0.1', 'x' },
+    { socket.connect_tcp, 'no where', 80 }, { tcp.bind, tcp, 'nowhere', 0 }, { tcp.bind, tcp, '127.0.0.1', 'x' },
     { tcp.connect, tcp, '127.0.0.1', {} }, { tcp.setoption, tcp, 'x', 1 }, { tcp.setoption, tcp, 'sndbuf', {} },
     { tcp.sock.setoption, tcp.sock, {}, {} }, { tcp.sock.getoption, tcp.sock, 'x' }, { tcp.accept, cond },
     { a.read, a, 'x' }, { a.readfull, a, 0 }, { a.send, a, {} }, { a.send, b.rd }, { a.recvfrom, a, 0 },
     { a.recvfrom, a, 'x' }, { a.sendto, a, 'x', {} }, { a.sendfile, a }, { tcp.mutex.unlock, tcp.mutex },
     { socket.listen_unix, ('x'):rep(200) },
+    { termios.tcgetattr }, { termios.tcgetattr, here }, { termios.tcsetattr, 0, 0, here }, { termios.tcflush, 0 }, { termios.tcflow, 0, 'x' },
+    { attr.set_flag, attr, 'x', 1 }, { attr.clr_flag, attr, {}, 1 }, { attr.set_cc, attr, 32, 0 }, { attr.set_speed, attr, 1.5 },
+    { attr.clone, device }, { serial.open }, { serial.open, 'x', 1 }, { serial.open, 'x', { speed = 0 } }, { serial.open, 'x', { [here] = 1 } },
+    { device.configure, device, { flow = here } }, { device.set_lines, device }, { device.wait_lines, device, 'x' },
+    { device.send_break, device, 'x' }, { device.flush, device, 'x' }, { device.read, device, 'x' }, { device.write, device, {} },
 }
 
 local function used()

@@ -1,6 +1,6 @@
 -- For c/starve.c: calls that do not wait, on the main thread of plain Lua.
 
-local eco, time, sync, channel, sys, file, hex, bufio, cli, socket, base64, json, sha256, hmac
+local eco, time, sync, channel, sys, file, hex, bufio, cli, socket, base64, json, sha256, hmac, uci, termios, serial
 
 local function prepare()
     eco = require 'eco'
@@ -17,6 +17,9 @@ local function prepare()
     json = require 'eco.encoding.json'
     sha256 = require 'eco.hash.sha256'
     hmac = require 'eco.hash.hmac'
+    uci = require 'eco.uci'
+    termios = require 'eco.termios'
+    serial = require 'eco.serial'
 end
 
 local function calls()
@@ -61,6 +64,13 @@ local function calls()
     assert(json.new().decode_max_depth(5))
     assert(not json.decode('[1'))
     assert(not json.encode(print))
+    assert(file.writefile('starving_uci', "config a 'b'\n\toption c 'd'\n\tlist e 'f'\n"))
+    local cursor<close> = uci.cursor('.', './saved')
+    assert(cursor:get_all('starving_uci').b.c == 'd')
+    assert(cursor:foreach('starving_uci', function(section) return assert(section.e[1] == 'f') end))
+    assert(cursor:set('starving_uci', 'b', 'e', { 'f', 'g', 1 }))
+    assert(not cursor:get('starving_uci.x.y'))
+    assert(cursor:list_configs())
     assert(cli.parse_args({ { name = 'a', type = 'array', default = { 'x' } } }, { '-a', 'y', '--', 'z' }) == nil or true)
     local server<close> = assert(socket.listen_tcp('127.0.0.1', 0, { reuseaddr = true }))
     assert(server:getsockname().port)
@@ -69,6 +79,16 @@ local function calls()
     a:close()
     b:close()
     assert(socket.udp()):close()
+    local device<close> = assert(serial.pty())
+    local port<close> = assert(serial.open(device.path, { speed = 9600, flow = 'hardware' }))
+    assert(port:configure { stop_bits = 2 })
+    assert(port:settings().speed == 9600)
+    assert(not port:lines())
+    assert(port:pending() == 0)
+    assert(not pcall(serial.open, device.path, { speed = 'x' }))
+    assert(serial.list())
+    local attr = assert(termios.tcgetattr(port.fd)):clone()
+    assert(attr:set_speed(1200) and termios.tcsetattr(port.fd, termios.TCSANOW, attr))
     sys.waitpid(process.pid)
 end
 

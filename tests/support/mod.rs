@@ -1,5 +1,6 @@
 //! The builder all integration tests use: a script, where it runs, and what must come out.
 
+pub mod broker;
 mod native;
 mod outcome;
 mod script;
@@ -7,7 +8,10 @@ mod target;
 
 pub use native::build_host;
 pub use script::{command, lua, lua_file, raw, Script};
-pub use target::{emulated, folder_of_tests, modules_folder, sanitized, skip, workspace};
+pub use target::{
+    emulated, folder_of_tests, interpreter, module_path, modules_folder, namespaces, sanitized,
+    skip, workspace,
+};
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The folder of `Cargo.toml`.
 pub fn workspace() -> PathBuf {
@@ -13,30 +14,32 @@ pub fn folder_of_tests() -> PathBuf {
     workspace().join("tests")
 }
 
-fn existing(variable: &str, default: &str) -> PathBuf {
-    let path = std::env::var_os(variable).map_or_else(|| workspace().join(default), PathBuf::from);
-    assert!(
-        path.exists(),
-        "{} is missing: run `cargo xtask host` first, or set {variable}",
-        path.display()
-    );
+/// What a variable names, which must be there; else what `make host` builds.
+fn named(variable: &str, default: &str) -> PathBuf {
+    let Some(path) = std::env::var_os(variable).map(PathBuf::from) else {
+        return workspace().join(default);
+    };
+    let shown = path.display();
+    assert!(path.exists(), "{shown} is missing, which {variable} names");
     path
 }
 
 /// The words that start the interpreter: the emulator, if any, comes first.
 pub fn interpreter() -> Vec<String> {
     let mut words = runner();
-    words.push(
-        existing("ECO_BIN", "target/dist/host/bin/eco")
-            .display()
-            .to_string(),
-    );
+    let mut program = named("ECO_BIN", "target/dist/host/bin/eco");
+    if !program.exists() {
+        // A bare `cargo test` has built one with all modules inside.
+        let built = option_env!("CARGO_BIN_EXE_eco");
+        program = PathBuf::from(built.expect("neither `make host` nor cargo has built an eco"));
+    }
+    words.push(program.display().to_string());
     words
 }
 
 /// The folder that holds `eco.so`.
 pub fn modules_folder() -> PathBuf {
-    existing("ECO_LIB", "target/dist/host/lib/lua/5.4")
+    named("ECO_LIB", "target/dist/host/lib/lua/5.4")
 }
 
 /// The search path of C modules; empty where all modules are inside the interpreter.
@@ -70,6 +73,24 @@ pub fn slowness() -> u32 {
     } else {
         1
     }
+}
+
+/// Whether tests may make network namespaces; else says that `what` is not tested.
+pub fn namespaces(what: &str) -> bool {
+    let name = format!("eco-probe-{}-{what}", std::process::id());
+    let netns = |action: &str| {
+        let output = Command::new("ip").args(["netns", action, &name]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if emulated() || !netns("add") {
+        skip(
+            what,
+            "network namespaces are not permitted, or the machine is emulated",
+        );
+        return false;
+    }
+    assert!(netns("del"));
+    true
 }
 
 /// Says on the real standard error, past the capture of the test harness, that something is not tested here.
