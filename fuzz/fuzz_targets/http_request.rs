@@ -2,6 +2,10 @@
 //! how the bytes were cut into packets.
 #![no_main]
 
+#[path = "../common/body.rs"]
+mod body;
+
+use body::decode;
 use libfuzzer_sys::fuzz_target;
 use lua_eco::http::body::Body;
 use lua_eco::http::conditions::{Answer, Conditions, File};
@@ -15,25 +19,6 @@ const LIMITS: Limits = Limits {
     head: 1024,
     headers: 16,
 };
-
-/// Payload and number of bytes used, or `None` when the framing is broken.
-fn decode(mut body: Body, input: &[u8], piece: usize) -> Option<(Vec<u8>, usize)> {
-    let (mut start, mut payload) = (0, Vec::new());
-    let mut end = 0;
-    while end < input.len() {
-        end = (end + piece).min(input.len());
-        loop {
-            let (skip, data) = body.step(&input[start..end]).ok()?;
-            payload.extend_from_slice(&input[start + skip..start + skip + data]);
-            start += skip + data;
-            body.take(data);
-            if data == 0 {
-                break;
-            }
-        }
-    }
-    Some((payload, start))
-}
 
 fuzz_target!(|input: &[u8]| {
     let whole = Scanner::default().scan(input, &LIMITS);
@@ -106,7 +91,7 @@ fuzz_target!(|input: &[u8]| {
     }
     assert!(response.headers.is_empty() && response.length.is_none());
     let rest = &input[end..];
-    let at_once = decode(Body::new(request.framing), rest, rest.len().max(1));
-    let stepwise = decode(Body::new(request.framing), rest, 1);
+    let at_once = decode(&mut Body::new(request.framing), rest, rest.len().max(1));
+    let stepwise = decode(&mut Body::new(request.framing), rest, 1);
     assert_eq!(at_once, stepwise);
 });
