@@ -2,8 +2,8 @@
 # Measures what the project promises, each figure with its yardstick beside it in the same run.
 #
 #   benches/run.sh              all questions, and the record under benches/runs/
-#   benches/run.sh QUESTION…    some of: switch resume sleepers echo http sleeper-memory idle-memory resident json codecs uci ubus
-#                               and what is not in the record: ubus-soak
+#   benches/run.sh QUESTION…    some of: switch resume sleepers echo http http-client sleeper-memory idle-memory resident json codecs messages uci mqtt ubus
+#                               and what is not in the record: ubus-soak websocket threads luv contexts sqlite postgres links (which needs root)
 #
 # Contender and yardstick take turns; medians of all rounds are compared, so that a drifting machine moves both.
 # ECO_BIN and ECO_LIB say what is measured (default: target/dist/host); ROUNDS and LOAD_SECONDS how long. ECO_BEFORE is an
@@ -17,8 +17,8 @@ before=()
 [ -z "${ECO_BEFORE:-}" ] || before=(env "LUA_CPATH=${ECO_BEFORE%/bin/*}/lib/lua/5.4/?.so" "$ECO_BEFORE")
 rounds=${ROUNDS:-7} load_seconds=${LOAD_SECONDS:-3}
 questions=("$@")
-[ $# -gt 0 ] || questions=(switch resume sleepers echo http sleeper-memory idle-memory resident json codecs uci ubus)
-[[ ${questions[*]} =~ ^(uci|ubus|ubus-soak)( (uci|ubus|ubus-soak))*$ ]] || [ -x "$eco" ] || { echo "$eco is missing: run \`cargo xtask host\` first" >&2; exit 1; }
+[ $# -gt 0 ] || questions=(switch resume sleepers echo http http-client sleeper-memory idle-memory resident json codecs messages uci mqtt ubus)
+[ -x "$eco" ] || { echo "$eco is missing: run \`cargo xtask host\` first" >&2; exit 1; }
 for tool in gcc wrk lua5.4; do
     command -v $tool > /dev/null || { echo "$tool is missing: run \`cargo xtask setup\` first" >&2; exit 1; }
 done
@@ -33,7 +33,7 @@ trap 'for pid in "${started[@]}"; do kill "$pid" 2> /dev/null || true; done' EXI
 # The yardsticks. The bare coroutine loop gets the very Lua sources that are inside `eco`, if they are at hand: once as
 # cargo compiles those (position independent; .cargo/config.toml says how they jump), and once plain, with the C library's setjmp.
 compile() { gcc "${optimise:--O2}" -Wall -o "$build/$1" "benches/c/${source:-$1}.c" "${@:2}"; }
-for name in echo_server http_server echo_load hold peak spawn; do compile $name; done
+for name in echo_server http_server echo_load hold peak spawn broadcast; do compile $name; done
 # shellcheck disable=SC2012
 sources=$(ls -d "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/lua-src-*/lua-5.4* 2> /dev/null | tail -1 || true)
 read -ra jumps < <(sed -n "s/^CFLAGS_$(uname -m)_unknown_linux_gnu = \"\(.*\)\"$/\1/p" .cargo/config.toml) || true
@@ -140,6 +140,18 @@ ask_sleepers() {
     row "$name" 'ms of CPU' max 12
 }
 
+# One run: WebSocket echo over our own TCP echo.
+ask_websocket() {
+    local name='WebSocket echo over TCP echo' ours bare
+    serve "$eco" benches/lua/websocket_server.lua; ours=$port
+    serve "$eco" benches/lua/echo_server.lua; bare=$port
+    for _ in $(seq "$rounds"); do
+        note "$name" yardstick "$("$build/echo_load" $bare 64 64 "$load_seconds")"
+        note "$name" eco "$("$build/echo_load" $ours 64 64 "$load_seconds" websocket)"
+    done
+    row "$name" 'round trips/s' min 0.6
+}
+
 ask_echo() {
     local name='TCP echo' ours bare old
     serve "$eco" benches/lua/echo_server.lua; ours=$port
@@ -181,6 +193,28 @@ ask_http() {
     row "$name" requests/s min 0.65
     earlier_row "$name" requests/s
     row "$name, CPU time" ns/request max 1.12
+}
+
+# The client beside wrk, both at the same nginx, which has one worker.
+ask_http-client() {
+    local name='HTTP client, 64 requests at once' folder=$build/nginx
+    command -v nginx > /dev/null || { echo "nginx is missing: run \`cargo xtask setup\` first" >&2; exit 1; }
+    mkdir -p "$folder"
+    nginx_at() {
+        {
+            echo "worker_processes 1; daemon off; pid $folder/pid; error_log $folder/error.log; events { worker_connections 256; }"
+            echo "http { access_log off; keepalive_requests 100000000;"
+            for part in client_body proxy fastcgi uwsgi scgi; do echo "${part}_temp_path $folder/$part;"; done
+            echo "server { listen 127.0.0.1:$1; location / { return 200 'hello world\n'; } } }"
+        } > "$folder/nginx.conf"
+        exec nginx -p "$folder" -c "$folder/nginx.conf" -e "$folder/error.log"
+    }
+    serve nginx_at
+    for _ in $(seq "$rounds"); do
+        note "$name" yardstick "$(speed_alone "$port")"
+        note "$name" eco "$("$eco" benches/lua/http_client.lua "$port" "$load_seconds")"
+    done
+    row "$name" requests/s min 0.35
 }
 
 speed_alone() { requests "$1" | cut -d' ' -f1; }
@@ -261,7 +295,111 @@ ask_codecs() {
     done
 }
 
-# A configuration of 10 000 lines: 1 000 sections with 8 options each, as the tool writes them.
+# A table of 10 000 mixed values as a message between Lua states and back, and as Lua source and back.
+ask_messages() {
+    local name='10 000 values written and read'
+    cargo build --quiet --profile fast --package lua-eco --example messages --features interpreter,states
+    for _ in $(seq "$rounds"); do
+        note "$name" yardstick "$("${CARGO_TARGET_DIR:-target}/fast/examples/messages" source 1)"
+        note "$name" eco "$("${CARGO_TARGET_DIR:-target}/fast/examples/messages" codec 1)"
+    done
+    row "$name" '/s' min 10
+}
+
+# SQLite: rows by their key, 16 coroutines on 4 connections beside 4 threads with rusqlite; and how long sleeps of
+# 10 ms take while a query of 2 s runs.
+ask_sqlite() {
+    local name='SQLite, point selects' file=$build/sqlite.db
+    rm -f "$file"
+    cargo build --quiet --profile fast --package lua-eco --example sqlite --features interpreter,sqlite3
+    "$eco" benches/lua/sqlite.lua "$file" 0.1 > /dev/null
+    for _ in $(seq "$rounds"); do
+        note "$name" yardstick "$("${CARGO_TARGET_DIR:-target}/fast/examples/sqlite" "$file" 1)"
+        note "$name" eco "$("$eco" benches/lua/sqlite.lua "$file" 1)"
+    done
+    row "$name" rows/s min 0.5
+    printf 'sleeps of 10 ms while a query runs, 99th percentile: %s ms\n' "$("$eco" benches/lua/sqlite.lua "$file" latency)"
+}
+
+# PostgreSQL: rows by their key, 16 coroutines on 4 connections beside pgbench with 4, both with prepared statements.
+ask_postgres() {
+    local name='PostgreSQL, point selects' folder programs port=54337 as=()
+    programs=$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)
+    folder=$(mktemp -d /tmp/bench-postgres-XXXXXX)
+    [ "$(id -u)" != 0 ] || { chown postgres "$folder"; as=(runuser -u postgres --); }
+    "${as[@]}" "$programs/initdb" -D "$folder/data" --no-sync --no-locale -A trust -U postgres > /dev/null
+    "${as[@]}" "$programs/pg_ctl" -D "$folder/data" -l "$folder/log" -w -o "-p $port -c listen_addresses= -c unix_socket_directories=$folder" start > /dev/null
+    "$programs/pgbench" -h "$folder" -p $port -U postgres -i -q postgres 2> /dev/null
+    for _ in $(seq "$rounds"); do
+        note "$name" yardstick "$("$programs/pgbench" -h "$folder" -p $port -U postgres -n -S -M prepared -c 4 -j 2 -T "$load_seconds" postgres 2> /dev/null | sed -n 's/^tps = \([0-9]*\).*/\1/p')"
+        note "$name" eco "$("$eco" benches/lua/postgres.lua "$folder" $port 4 "$load_seconds")"
+    done
+    "${as[@]}" "$programs/pg_ctl" -D "$folder/data" -m immediate stop > /dev/null
+    rm -rf "$folder"
+    row "$name" '/s' min 0.5
+}
+
+# Threads: how much faster two compute than one, messages and round trips beside what Rust's own channel and bare eventfds
+# do, and what a waiting one takes.
+ask_threads() {
+    local what unit target
+    cargo build --quiet --profile fast --package lua-eco --example threads --features interpreter
+    for what in messages round-trips speed memory; do
+        unit=/s target=0.5
+        [ $what = speed ] && unit=times target=1.9
+        [ $what = memory ] && unit=B target=1
+        for _ in $(seq "$rounds"); do
+            case $what in
+            speed) note "threads: $what" yardstick 1 ;;
+            memory) note "threads: $what" yardstick 100000 ;;
+            *) note "threads: $what" yardstick "$("${CARGO_TARGET_DIR:-target}/fast/examples/threads" $what)" ;;
+            esac
+            note "threads: $what" eco "$("$eco" benches/lua/threads.lua $what)"
+        done
+        if [ $what = memory ]; then row "threads: $what" $unit max $target; else row "threads: $what" $unit min $target; fi
+    done
+}
+
+# Contexts of node-lua: as the threads, with a broadcast beside a bare loop of sends, and what ten thousand of them take.
+ask_contexts() {
+    local what unit sense target
+    cargo build --quiet --profile fast --package lua-eco --example threads --features interpreter
+    for what in messages round-trips speed broadcast processor memory; do
+        unit=/s sense=min target=0.5
+        for _ in $(seq "$rounds"); do
+            case $what in
+            speed) unit=times target=1.9; note "contexts: $what" yardstick 1 ;;
+            processor) unit=s sense=max target=1; note "contexts: $what" yardstick 5 ;;
+            memory) unit=B sense=max target=1; note "contexts: $what" yardstick 60000 ;;
+            broadcast) note "contexts: $what" yardstick "$("$build/broadcast")" ;;
+            *) note "contexts: $what" yardstick "$("${CARGO_TARGET_DIR:-target}/fast/examples/threads" $what)" ;;
+            esac
+            note "contexts: $what" eco "$(NODE_LUA_QUIET=1 NODE_LUA_API=shipped "$eco" benches/lua/contexts.lua $what)"
+        done
+        row "contexts: $what" $unit $sense $target
+    done
+}
+
+# Luv beside the modules that it stands on.
+ask_luv() {
+    local name='Luv fibers, 2, over eco.yield()' ours bare
+    for _ in $(seq "$rounds"); do
+        note "$name" yardstick "$("$eco" benches/lua/yield.lua 2 20000000)"
+        note "$name" eco "$("$eco" benches/lua/luv_switch.lua 2 20000000)"
+    done
+    row "$name" switches/s min 0.80
+    name='Luv TCP echo, over eco.socket'
+    serve "$eco" benches/lua/luv_echo_server.lua; ours=$port
+    serve "$eco" benches/lua/echo_server.lua; bare=$port
+    for _ in $(seq "$rounds"); do
+        note "$name" yardstick "$("$build/echo_load" $bare 64 64 "$load_seconds")"
+        note "$name" eco "$("$build/echo_load" $ours 64 64 "$load_seconds")"
+    done
+    row "$name" 'round trips/s' min 0.80
+}
+
+# A configuration of 10 000 lines: 1 000 sections with 8 options each, as the tool writes them; and a script that loads it
+# and looks at every value, the whole process as well.
 ask_uci() {
     local name='uci export of 10 000 lines' folder=$build/uci
     cargo build --quiet --release --package uci
@@ -276,6 +414,25 @@ ask_uci() {
     row "$name, over cat" ms max 12
     values "$name, over cat" eco | while read -r value; do note "$name" eco "$value"; done
     limit "$name" ms 30
+    name='10 000 lines of uci walked from Lua'
+    for _ in $(seq "$rounds"); do
+        note "$name" yardstick "$("$build/spawn" 50 "${CARGO_TARGET_DIR:-target}/release/uci" -c "$folder" -t "$folder/saved" export large)"
+        note "$name" eco "$("$build/spawn" 50 "$eco" benches/lua/uci.lua "$folder" large)"
+    done
+    row "$name" ms max 2
+}
+
+# A thousand interfaces in a namespace of our own: told by a script, the whole process, and by the tool.
+ask_links() {
+    local name='1000 links to Lua tables' space=eco-bench-$$
+    ip netns add "$space"
+    trap 'ip netns del "$space"' RETURN
+    seq 500 | sed 's/.*/link add a& type veth peer name b&/' | ip -netns "$space" -batch -
+    for _ in $(seq "$rounds"); do
+        note "$name" yardstick "$(ip netns exec "$space" "$build/spawn" 20 ip -j link)"
+        note "$name" eco "$(ip netns exec "$space" "$build/spawn" 20 "$eco" benches/lua/links.lua 1000)"
+    done
+    row "$name" ms max 0.5
 }
 
 # ubus_start FILE COMMAND…: starts a program of the ubus crate and waits until its socket is there, or it says that it is ready.
@@ -303,7 +460,7 @@ ubus_build() {
 }
 
 ask_ubus() {
-    local load pid running=${#started[@]} one='ubus calls, 1 in flight' pinned='the same on one processor' many='ubus calls, 64 in flight'
+    local load pid flight name running=${#started[@]} one='ubus calls, 1 in flight' pinned='the same on one processor' many='ubus calls, 64 in flight'
     ubus_build
     load=$ubus/examples/load
     ubus_start "$ubus_folder/owner" "$load" own "$ubus_socket"
@@ -316,6 +473,18 @@ ask_ubus() {
         note "$many" eco "$("$load" call "$ubus_socket" 64 1)"
         note "$many" together "$("$load" ping "$ubus_folder/all" 64 1)"
     done
+    # The same from a script to a script.
+    ubus_start "$ubus_folder/script" "$eco" benches/lua/ubus_own.lua "$ubus_socket"
+    for flight in 1 64; do
+        name="ubus calls from Lua to Lua, $flight in flight"
+        for _ in $(seq "$rounds"); do
+            note "$name" yardstick "$("$load" call "$ubus_socket" $flight 1)"
+            note "$name" eco "$("$eco" benches/lua/ubus_call.lua "$ubus_socket" $flight 1)"
+        done
+        row "$name" calls/s min 0.5
+    done
+    kill "${started[-1]}"
+    unset 'started[-1]'
     # With one call in flight nothing runs at the same time: here nobody is moved from one processor to another meanwhile.
     for pid in "${started[@]:running}"; do taskset -cp 0 "$pid" > /dev/null; done
     for _ in $(seq "$rounds"); do
@@ -332,10 +501,26 @@ ask_ubus() {
     rm -r "$ubus_folder"
 }
 
+# Messages through one Mosquitto, from clients that take turns.
+ask_mqtt() {
+    local qos name
+    cargo build --quiet --release --manifest-path benches/mqtt/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-$PWD/target}/yardstick"
+    serve /usr/sbin/mosquitto -p
+    for qos in 0 1; do
+        name="MQTT messages, quality of service $qos"
+        for _ in $(seq "$rounds"); do
+            note "$name" yardstick "$("${CARGO_TARGET_DIR:-$PWD/target}/yardstick/release/mqtt-yardstick" "$port" $qos "${MESSAGES:-200000}")"
+            note "$name" eco "$("$eco" benches/lua/mqtt.lua "$port" $qos "${MESSAGES:-200000}")"
+        done
+        row "$name" messages/s min 0.8
+    done
+}
+
 # Calls, objects, subscriptions and clients that come and go; prints a table instead of a row.
 ask_ubus-soak() {
     ubus_build
     "$ubus/examples/load" soak "$ubus_socket" "$daemon" "${CALLS:-1000000}"
+    "$eco" benches/lua/ubus_soak.lua "$ubus_socket" "${CALLS:-1000000}"
     rm -r "$ubus_folder"
 }
 
