@@ -7,6 +7,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+const LIBRARY: &str = "eco_tls";
 const GLUE: &str = "src/tls/glue.c";
 const X25519: &str = "src/tls/x25519.c";
 /// In place of the library's `gcm.c`, which it includes, on x86-64.
@@ -63,9 +64,42 @@ pub fn build(out: &Path) -> Result<(), String> {
             compiler.file(library.join(name).with_extension("c"));
         }
     }
+    if is_compiled(&compiler, &source, out)? {
+        println!("cargo:rustc-link-lib=static={LIBRARY}");
+        println!("cargo:rustc-link-search=native={}", out.display());
+        return Ok(());
+    }
     compiler
-        .try_compile("eco_tls")
-        .map_err(|error| format!("{error}: it needs a C compiler for this target"))
+        .try_compile(LIBRARY)
+        .map_err(|error| format!("{error}: it needs a C compiler for this target"))?;
+    keep(&out.join("inputs"), &inputs(&compiler, &source)?)
+}
+
+/// Whether the library of an earlier run is what this one would make: every change of a Lua or Rust file runs the build
+/// script, and these are sixty C files.
+fn is_compiled(compiler: &cc::Build, source: &Path, out: &Path) -> Result<bool, String> {
+    if !out.join(format!("lib{LIBRARY}.a")).exists() {
+        return Ok(false);
+    }
+    let old = std::fs::read_to_string(out.join("inputs")).unwrap_or_default();
+    Ok(old == inputs(compiler, source)?)
+}
+
+/// What the library is made from: the compiler with its arguments, the folder of the sources, which is another one for
+/// another version, and our own files.
+fn inputs(compiler: &cc::Build, source: &Path) -> Result<String, String> {
+    let tool = compiler
+        .try_get_compiler()
+        .map_err(|error| error.to_string())?;
+    let mut text = format!("{tool:?}\n{}\n", source.display());
+    for path in [GLUE, X25519, RECORDS, CONFIG, "src/tls/build.rs"] {
+        text += &std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    }
+    Ok(text)
+}
+
+fn keep(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Links to libmbedtls: `MBEDTLS_INCLUDE` and `MBEDTLS_LIB` say where, if the compiler does not know.
@@ -95,11 +129,10 @@ fn build_for_system(out: &Path) -> Result<(), String> {
 fn check_version(compiler: &cc::Build, out: &Path) -> Result<(), String> {
     const NEEDED: &str = "eco.ssl with the system's library needs Mbed TLS 2.28 or 3";
     let probe = out.join("version.c");
-    std::fs::write(
+    keep(
         &probe,
         "#include <mbedtls/version.h>\nversion is MBEDTLS_VERSION_MAJOR MBEDTLS_VERSION_MINOR\n",
-    )
-    .map_err(|error| format!("{}: {error}", probe.display()))?;
+    )?;
     let expanded = compiler.clone().file(&probe).try_expand().map_err(|_| {
         format!("{NEEDED}: a C compiler for this target, and its headers (libmbedtls-dev)")
     })?;
