@@ -3,6 +3,7 @@
 
 local eco = require 'eco'
 local file = require 'eco.file'
+local hanging = require 'hanging'
 local http = require 'eco.http.client'
 local log = require 'eco.log'
 local server = require 'eco.http.server'
@@ -961,6 +962,68 @@ case('closing and cancelling', function()
             eco.sleep(0.02)
             T.eq(client:get(url).body, 'y')
         end)
+    end)
+end)
+
+-- Where connecting hangs: a URL, options, and what is to be closed afterwards.
+local prepared = {}
+
+function prepared.name()
+    local host, _, held, servers = hanging.unnamed()
+    return 'http://' .. host, { nameservers = servers }, held
+end
+
+function prepared.tcp()
+    local host, port, held = hanging.full()
+    return ('http://%s:%d'):format(host, port), {}, held
+end
+
+function prepared.tls()
+    local host, port, held = hanging.silent()
+    return ('https://%s:%d'):format(host, port), { insecure = true }, held
+end
+
+function prepared.proxy()
+    local host, port, held = hanging.silent()
+    return 'ws://there', { proxy = ('http://%s:%d'):format(host, port) }, held
+end
+
+case('a connect that hangs ends with its client, and with its coroutine', function()
+    for name, prepare in pairs(prepared) do
+        local url, opts, held = prepare()
+        for _, reuse in ipairs { false, true } do
+            local client, group, problem = http.new { reuse = reuse }, T.gather(), nil
+            T.took(0.05, 1, function()
+                group:run(function() problem = select(2, client:get(url, opts)) end)
+                eco.sleep(0.05)
+                T.took(0, 0.5, client.close, client)
+                group:wait()
+            end)
+            T.eq({ name, problem }, { name, 'canceled' })
+        end
+        local co = eco.run(http.get, url, opts)
+        eco.sleep(0.05)
+        T.eq({ name, coroutine.close(co) }, { name, true })
+        for _, sock in ipairs(held) do
+            sock:close()
+        end
+    end
+    -- What is raised on the way gets to whoever asks; the client goes on.
+    local client<close> = http.new()
+    T.raises('number expected', client.get, client, 'http://127.0.0.1:9', { mark = 'x' })
+    with_peer(answering(ok('x')), function(url)
+        T.eq(client:get(url).body, 'x')
+        -- One request's connection is not the other's.
+        local there, opts, held = prepared.tls()
+        T.all(function()
+            T.fails('canceled', client:get(there, opts))
+        end, function()
+            for _ = 1, 3 do
+                T.eq(client:get(url).body, 'x')
+            end
+            client:close()
+        end)
+        held[1]:close()
     end)
 end)
 

@@ -1,6 +1,7 @@
 -- `eco.mqtt` against a broker that sends exactly what a case says: the protocol by bytes, hostile servers, waiting.
 
 local eco = require 'eco'
+local hanging = require 'hanging'
 local mqtt = require 'eco.mqtt'
 local socket = require 'eco.socket'
 local time = require 'eco.time'
@@ -317,37 +318,27 @@ case('close wakes run', function()
 end)
 
 -- Where connecting hangs: options, and what is to be closed afterwards.
-local hanging = {}
+local prepared = {}
 
--- The kernel takes the connection; nobody answers on it.
 for _, option in ipairs { 'ssl', 'websocket' } do
-    hanging[option] = function()
-        local listener = assert(socket.listen_tcp('127.0.0.1', 0))
-        return { port = listener:getsockname().port, [option] = true, insecure = true }, { listener }
+    prepared[option] = function()
+        local host, port, held = hanging.silent()
+        return { ipaddr = host, port = port, [option] = true, insecure = true }, held
     end
 end
 
--- A listener whose queue is full: the kernel drops what comes.
-function hanging.tcp()
-    local listener = assert(socket.listen_tcp('127.0.0.1', 0, { backlog = 0 }))
-    local held, port = { listener }, listener:getsockname().port
-    repeat
-        local sock = socket.connect_tcp('127.0.0.1', port, { connect_timeout = 0.1 })
-        held[#held + 1] = sock
-    until not sock
-    return { port = port }, held
+function prepared.tcp()
+    local host, port, held = hanging.full()
+    return { ipaddr = host, port = port }, held
 end
 
--- A name server that says nothing.
-function hanging.name()
-    local server = assert(socket.listen_udp('127.0.0.1', 0))
-    return { ipaddr = 'broker.test', dns = {
-        nameservers = { { '127.0.0.1', server:getsockname().port } }, hosts = '/dev/null', resolv_conf = '/dev/null', cache = false,
-    } }, { server }
+function prepared.name()
+    local host, _, held, servers = hanging.unnamed()
+    return { ipaddr = host, dns = { nameservers = servers, hosts = '/dev/null', resolv_conf = '/dev/null', cache = false } }, held
 end
 
 case('close and disconnect end a connect that hangs', function()
-    for name, prepare in pairs(hanging) do
+    for name, prepare in pairs(prepared) do
         for _, method in ipairs { 'close', 'disconnect' } do
             local options, held = prepare()
             options.reconnect = true
@@ -369,7 +360,7 @@ case('close and disconnect end a connect that hangs', function()
 end)
 
 case('a run that is closed while it connects leaves nothing behind', function()
-    local options, held = hanging.tcp()
+    local options, held = prepared.tcp()
     local client = mqtt.new(options)
     local run = eco.run(client.run, client)
     eco.sleep(0.05)

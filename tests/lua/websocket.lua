@@ -1,6 +1,7 @@
 -- `eco.websocket`: handshakes, frames, messages, and peers that do what they must not.
 
 local eco = require 'eco'
+local hanging = require 'hanging'
 local log = require 'eco.log'
 local socket = require 'eco.socket'
 local time = require 'eco.time'
@@ -241,6 +242,28 @@ case('connect: a handshake that never ends', function()
         T.fails('timeout', websocket.connect('ws://127.0.0.1:' .. port, { timeout = 0.3 }))
         assert(time.now() - start < 0.7 * T.slow)
     end)
+end)
+
+case('connect: closing the coroutine ends one that hangs', function()
+    local function ends(held, url, opts)
+        local co = eco.run(websocket.connect, url, opts)
+        eco.sleep(0.05)
+        T.eq({ url, coroutine.close(co) }, { url, true })
+        for _, sock in ipairs(held) do
+            sock:close()
+        end
+    end
+    local host, _, held, servers = hanging.unnamed()
+    ends(held, 'ws://' .. host, { dns = { nameservers = servers, hosts = '/dev/null', resolv_conf = '/dev/null' } })
+    local port
+    host, port, held = hanging.full()
+    ends(held, ('ws://%s:%d'):format(host, port))
+    for _, scheme in ipairs { 'ws', 'wss' } do
+        host, port, held = hanging.silent()
+        ends(held, ('%s://%s:%d'):format(scheme, host, port), { insecure = true })
+    end
+    host, port, held = hanging.silent()
+    ends(held, 'ws://there', { proxy = ('http://%s:%d'):format(host, port) })
 end)
 
 case('connect: through a Unix socket, and through a proxy', function()

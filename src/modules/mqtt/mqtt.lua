@@ -664,7 +664,9 @@ end
 local giving_up = {
     __close = function(attempt)
         attempt.client.dialling = nil
-        coroutine.close(attempt.run)
+        if attempt.run then
+            coroutine.close(attempt.run)
+        end
         if attempt.stream then
             attempt.stream:close()
         end

@@ -6,6 +6,7 @@ local native = ...
 local eco = require 'eco'
 local file = require 'eco.file'
 local socket = require 'eco.socket'
+local sync = require 'eco.sync'
 
 -- Connections kept in all, whichever client has them.
 local M, client, form = { max_idle = 64 }, {}, {}
@@ -250,8 +251,8 @@ local function tunnel(sock, place, proxy, opts)
     return resp, err
 end
 
--- A stream to the place, through the first address that takes it.
-local function open(place, proxy, opts)
+-- A stream to the place, through the first address that takes it; closed with `held` until it is taken from there.
+local function open(held, place, proxy, opts)
     local secure, ssl = place.tls
     if secure then
         secure, ssl = pcall(require, 'eco.ssl')
@@ -276,7 +277,7 @@ local function open(place, proxy, opts)
                 sock:setoption('tcp_nodelay', true)
             end
         end
-        ok = sock
+        ok, held.sock = sock, sock
         if sock and proxy and (secure or place.upgrade) then
             ok, err = tunnel(sock, place, proxy, opts)
         end
@@ -287,7 +288,8 @@ local function open(place, proxy, opts)
             })
         end
         if ok then
-            return secure and ok or sock
+            held.sock = secure and ok or sock
+            return held.sock
         elseif sock then
             sock:close()
         end
@@ -387,15 +389,38 @@ local function give(self, con, opts)
     end
 end
 
+-- What opens a connection ends with the request that waits for it.
+local opening = {
+    __close = function(held)
+        if held.run then
+            coroutine.close(held.run)
+        end
+        if held.sock then
+            held.sock:close()
+        end
+    end,
+}
+
 local function connect(self, place, proxy, opts, key)
-    local closed = self.closed
-    local sock, err = open(place, proxy, opts)
-    if not sock then
-        return nil, err
-    elseif closed ~= self.closed then
-        sock:close()
-        return nil, 'canceled'
+    local closed, moved = self.closed, self.moved
+    local held<close> = setmetatable({}, opening)
+    local done, sock, err
+    -- In a coroutine of its own: `close` does not wait for what takes long.
+    held.run = eco.run(function()
+        done, sock, err = pcall(open, held, place, proxy, opts)
+        moved:broadcast()
+    end)
+    while done == nil and closed == self.closed do
+        moved:wait()
     end
+    if done == false then
+        error(sock, 0)
+    elseif closed ~= self.closed then
+        return nil, 'canceled'
+    elseif not sock then
+        return nil, err
+    end
+    held.sock = nil
     local last = self.current
     if last and not opts.reuse and not last.key then
         last:close()
@@ -878,6 +903,7 @@ end
 
 function client:close()
     self.closed = self.closed + 1
+    self.moved:broadcast()
     for con in pairs(self.active) do
         con:close()
     end
@@ -891,7 +917,14 @@ local class = { __index = client, __gc = client.close, __close = client.close }
 local weak = { __mode = 'k' }
 
 function M.new(defaults)
-    return setmetatable({ base = settings(DEFAULTS, defaults), active = setmetatable({}, weak), idle = {}, closed = 0 }, class)
+    return setmetatable({
+        base = settings(DEFAULTS, defaults),
+        active = setmetatable({}, weak),
+        idle = {},
+        closed = 0,
+        -- A connection is open, or not to be opened any more.
+        moved = sync.cond(),
+    }, class)
 end
 
 function M.request(method, url, body, opts)
