@@ -27,6 +27,7 @@ mod protect;
 mod report;
 mod seconds;
 mod source;
+pub mod told;
 mod userdata;
 
 use std::cell::RefCell;
@@ -40,6 +41,7 @@ pub use function::{function, CFunction};
 pub use named::{Constants, Functions, Named};
 pub use report::{report, text};
 pub use seconds::{checked_duration, duration, Nanoseconds, FOREVER};
+pub use told::Word;
 pub use userdata::{field_method, method, Slot, UserData, METHODS};
 
 /// A raw Lua thread, as the C API knows it.

@@ -11,7 +11,7 @@ use crate::abi::{Cause, Core, Step};
 use crate::core::runtime::Runtime;
 use crate::core::{Owner, Queue, Waiter};
 use crate::functions;
-use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData, Word};
 use crate::lua::{push_method, set_own};
 use crate::lua_source;
 
@@ -175,6 +175,20 @@ impl Channel {
         Ok(Returns(0))
     }
 
+    fn told(lua: Lua, this: &Channel) -> Outcome {
+        lua.told(&[
+            Word::Text(b"eco.channel ("),
+            Word::Number(i64::from(this.length.get())),
+            Word::Text(b" of "),
+            Word::Number(this.capacity),
+            Word::Text(if this.closed.get() {
+                b", closed)"
+            } else {
+                b")"
+            }),
+        ])
+    }
+
     /// Methods and fields; `buf` is a copy.
     fn index(lua: Lua, this: &Channel) -> Outcome {
         match push_method(lua, &["capacity", "closed", "buf"]) {
@@ -258,6 +272,7 @@ impl UserData for Channel {
         length: method(Channel::length),
         close: method(Channel::close),
         __index: method(Channel::index),
+        __tostring: method(Channel::told),
         __newindex: function(set_own),
     };
 

@@ -11,7 +11,7 @@ use crate::abi::{Core, Interest};
 use crate::core::runtime::{Home, Runtime};
 use crate::core::stream::{Buffer, Io, Reader, Writer};
 use crate::lua::{
-    checked_duration, ffi, function, Constants, Error, Functions, Lua, Outcome, Returns,
+    checked_duration, ffi, function, told, Constants, Error, Functions, Lua, Outcome, Returns,
 };
 use crate::system::fd::complain;
 use crate::{constants, functions};
@@ -60,6 +60,7 @@ const FUNCTIONS: Functions = functions! {
     reader: function(reader),
     writer: function(writer),
     buffer: function(buffer),
+    _kind: function(told::kind),
     _resume: function(resume),
     resume: function(resume),
     _init: function(init),

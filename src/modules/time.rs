@@ -18,6 +18,7 @@ use crate::core::runtime::{is_new, Home, Runtime};
 use crate::core::split;
 use crate::lua::{
     checked_duration, ffi, function, method, Error, Functions, Lua, Outcome, Returns, UserData,
+    Word,
 };
 use crate::lua::{push_method, set_own};
 use crate::{constants, functions, lua_source};
@@ -221,6 +222,17 @@ impl Timer {
         Ok(Returns(0))
     }
 
+    fn told(lua: Lua, this: &Timer) -> Outcome {
+        let state: &[u8] = if this.closed.get() {
+            b"closed)"
+        } else if this.anchor.get() == ffi::LUA_NOREF {
+            b"not set)"
+        } else {
+            b"set)"
+        };
+        lua.told(&[Word::Text(b"eco.timer ("), Word::Text(state)])
+    }
+
     /// Methods, and the fields of the original. There is no timerfd behind it.
     fn index(lua: Lua, this: &Timer) -> Outcome {
         match push_method(lua, &["tfd", "flags", "cb"]) {
@@ -247,6 +259,7 @@ impl UserData for Timer {
         cancel: method(Timer::cancel),
         close: method(Timer::close),
         __index: method(Timer::index),
+        __tostring: method(Timer::told),
         __newindex: function(set_own),
     };
 

@@ -61,6 +61,12 @@ fn fields() {
     lua_file("fields.lua").both();
 }
 
+/// What tostring says of objects.
+#[test]
+fn kinds() {
+    lua_file("kinds.lua").both();
+}
+
 /// How many values each function gives.
 #[test]
 fn results() {

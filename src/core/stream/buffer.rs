@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::ffi::CStr;
 
 use crate::functions;
-use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{method, Error, Functions, Lua, Outcome, Returns, UserData, Word};
 
 /// Bytes with a fixed capacity; memory is taken as it fills.
 pub struct Buffer {
@@ -97,6 +97,16 @@ impl Buffer {
         Ok(Returns(1))
     }
 
+    fn told(lua: Lua, this: &Buffer) -> Outcome {
+        lua.told(&[
+            Word::Text(b"eco.buffer ("),
+            Word::Number(this.len() as i64),
+            Word::Text(b" of "),
+            Word::Number(this.capacity as i64),
+            Word::Text(b" bytes)"),
+        ])
+    }
+
     fn clear(_: Lua, this: &Buffer) -> Outcome {
         *this.bytes.borrow_mut() = Vec::new();
         Ok(Returns(0))
@@ -143,7 +153,7 @@ pub fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 impl UserData for Buffer {
-    const NAME: &'static CStr = c"struct eco_buffer *";
+    const NAME: &'static CStr = c"eco.buffer";
     const METHODS: Functions = functions! {
         data: method(Buffer::data),
         pull: method(Buffer::pull),
@@ -153,6 +163,7 @@ impl UserData for Buffer {
         clear: method(Buffer::clear),
         index: method(Buffer::index),
         find: method(Buffer::find),
+        __tostring: method(Buffer::told),
     };
 }
 

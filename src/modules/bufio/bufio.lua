@@ -7,7 +7,9 @@ local CAPACITY = 0x7fffffff
 local DEFAULT_SIZE = 4096
 
 local methods = {}
-local metatable = { __index = methods }
+local metatable = eco._kind({ __index = methods }, 'eco.bufio', function(self)
+    return ('%d bytes of %s'):format(self.buffer:len(), tostring(self.source))
+end)
 
 -- Reads once, at least one byte; `want` more would be welcome.
 local function fill(self, want, timeout)

@@ -63,6 +63,13 @@ end
 object.__gc = object.close
 object.__close = object.close
 
+eco._kind(object, 'eco.file', function(self)
+    if self.fd < 0 then
+        return 'closed'
+    end
+    return ('fd %d, %s'):format(self.fd, internal.readlink('/proc/self/fd/' .. self.fd) or '?')
+end)
+
 -- Opening never waits. What a blocking open would wait for, a reader of a FIFO
 -- or the end of a lease, is tried again at growing intervals.
 local function open(path, flags, mode)
@@ -288,6 +295,10 @@ end
 
 watcher.__gc = watcher.close
 watcher.__close = watcher.close
+
+eco._kind(watcher, 'eco.inotify', function(self)
+    return self.fd < 0 and 'closed' or 'fd ' .. self.fd
+end)
 
 function file.inotify()
     local self = setmetatable({ fd = -1, rd = false, watchs = {}, events = {}, next = 1, overflows = 0 }, watcher)

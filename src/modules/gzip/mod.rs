@@ -41,7 +41,7 @@ struct Compressor {
 }
 
 impl UserData for Compressor {
-    const NAME: &'static CStr = c"struct gzip_compressor *";
+    const NAME: &'static CStr = c"eco.gzip.compressor";
     const METHODS: Functions = functions! {
         update: method(Compressor::update),
         finish: method(Compressor::finish),
@@ -117,7 +117,7 @@ struct Decompressor {
 }
 
 impl UserData for Decompressor {
-    const NAME: &'static CStr = c"struct gzip_decompressor *";
+    const NAME: &'static CStr = c"eco.gzip.decompressor";
     const METHODS: Functions = functions! {
         write: method(Decompressor::write),
         read: method(Decompressor::read),

@@ -4,7 +4,7 @@ local pad = ...
 local known = { ['struct md5_ctx *'] = true, ['struct sha1_ctx *'] = true, ['struct sha256_ctx *'] = true }
 
 local methods = {}
-methods.__index = methods
+methods.__index, methods.__name = methods, 'eco.hmac'
 
 local function check(value, name)
     if type(value) ~= 'string' then

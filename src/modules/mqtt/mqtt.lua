@@ -969,11 +969,13 @@ local function view(self, name)
     return entries
 end
 
-local metatable = {
+local metatable = eco._kind({
     __index = function(self, name)
         return methods[name] or view(self, name)
     end,
-}
+}, 'eco.mqtt', function(self)
+    return ('%s, %s'):format(self.opts.ipaddr or '127.0.0.1', self.connected and 'connected' or 'not connected')
+end)
 
 function M.new(opts)
     opts = opts == nil and {} or opts

@@ -16,7 +16,7 @@ local WHOLE = 0x7fffffff
 
 local M = setmetatable({}, { __index = internal })
 local methods = {}
-local metatable = { __index = methods, __name = 'eco.nlsocket' }
+local metatable = require 'eco'._kind({ __index = methods }, 'eco.nlsocket', function(self) return tostring(self.sock) end)
 
 function M.open(protocol)
     protocol = math.tointeger(tonumber(protocol)) or 0

@@ -550,7 +550,7 @@ function M.get_freqlist(phy)
 end
 
 local events = {}
-local events_metatable = { __index = events }
+local events_metatable = { __index = events, __name = 'eco.nl80211.events' }
 
 -- Joins a group before what causes its events is begun: none is missed.
 function M.events(group)

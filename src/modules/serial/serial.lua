@@ -122,6 +122,10 @@ end
 port.__gc = shut
 port.__close = port.close
 
+eco._kind(port, 'eco.serial', function(self)
+    return ('%s, %s'):format(self.path, self.fd < 0 and 'closed' or 'fd ' .. self.fd)
+end)
+
 local function limit(timeout)
     return type(timeout) == 'number' and timeout > 0 and timeout or math.huge
 end

@@ -242,6 +242,20 @@ fn name(lua: Lua, this: &Handle, end: End) -> Outcome {
     }
 }
 
+/// `kind()` -> `SOCK_STREAM` or another of them, or nil and a message.
+fn kind(lua: Lua, this: &Handle) -> Outcome {
+    let kind = this
+        .open_fd()
+        .and_then(|fd| system::option(fd, libc::SO_TYPE));
+    match kind {
+        Ok(kind) => {
+            lua.push_integer(i64::from(kind));
+            Ok(Returns(1))
+        }
+        Err(errno) => lua.fail_errno(errno),
+    }
+}
+
 /// `getoption()` -> nil, or the text of the pending error. `helpers.lua` checks
 /// the name.
 fn getoption(lua: Lua, this: &Handle) -> Outcome {
@@ -301,6 +315,7 @@ impl UserData for Handle {
         getfd: field_method(getfd),
         closed: field_method(closed),
         close: field_method(close),
+        kind: method(kind),
         lock: method(outgoing::lock),
         unlock: method(outgoing::unlock),
         __close: field_method(close),

@@ -470,6 +470,41 @@ end
 -- `require 'eco.internal.socket'` gives the raw module from now on.
 package.loaded['eco.internal.socket'] = raw
 
+local function place_of(address)
+    if not address then
+        return nil
+    elseif address.ipaddr then
+        return (address.family == INET6 and '[%s]:%d' or '%s:%d'):format(address.ipaddr, address.port)
+    end
+    local path = address.path
+    if path then
+        return path ~= '' and path:gsub('^\0', '@') or nil
+    end
+    return address.ifname or address.pid and 'port ' .. address.pid
+end
+
+local kinds = {
+    [INET] = { [STREAM] = 'tcp', [DGRAM] = 'udp', [RAW] = 'raw' },
+    [INET6] = { [STREAM] = 'tcp6', [DGRAM] = 'udp6', [RAW] = 'raw6' },
+    [UNIX] = { [STREAM] = 'unix', [DGRAM] = 'unix datagram' },
+    [NETLINK] = { [RAW] = 'netlink' },
+    [raw.AF_PACKET] = { [RAW] = 'packet' },
+}
+
+local function tell(self)
+    local fd = self.sock:getfd()
+    if fd < 0 then
+        return 'closed'
+    end
+    local here = self.sock:getsockname() or {}
+    local there = here.family ~= NETLINK and place_of(self.sock:getpeername())
+    local kind = (kinds[here.family] or {})[self.sock:kind()] or 'socket'
+    here = place_of(here)
+    return ('%s, fd %d%s%s'):format(kind, fd, here and ', ' .. here or '', there and ' to ' .. there or '')
+end
+
+local kind = require 'eco'._kind
+
 return M,
-    { __index = methods, __close = methods.close },
-    { __index = tun_methods, __close = methods.close }
+    kind({ __index = methods, __close = methods.close }, 'eco.socket', tell),
+    kind({ __index = tun_methods, __close = methods.close }, 'eco.tun', tell)

@@ -24,6 +24,7 @@ end
 
 local session = {}
 session.__index = session
+eco._kind(session, 'eco.ssh', function(self) return tostring(self.sock) end)
 
 local function text_argument(value, position, name)
     if type(value) ~= 'string' and type(value) ~= 'number' then

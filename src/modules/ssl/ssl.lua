@@ -201,7 +201,9 @@ end
 -- ---- connections ------------------------------------------------------------
 
 local methods = {}
-local metatable = { __index = methods }
+local metatable = eco._kind({ __index = methods }, 'eco.ssl', function(self)
+    return self.closed and 'closed' or ('%s over %s'):format(self.ssock:version(), tostring(self.sock))
+end)
 
 function methods:read(...)
     if self.closed then
@@ -473,7 +475,9 @@ function M.server(sock, opts)
 end
 
 local server = {}
-local server_metatable = { __index = server }
+local server_metatable = eco._kind({ __index = server }, 'eco.ssl.server', function(self)
+    return tostring(self.sock)
+end)
 
 -- The handshake of one connection; what comes of it is for `accept`.
 local function shake_hands(self, sock, peer)

@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use crate::abi::{Cause, Core, Step};
 use crate::core::{Owner, Queue, Waiter};
 use crate::functions;
-use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData, Word};
 use crate::lua::{push_method, set_own};
 
 pub struct Condition {
@@ -78,6 +78,18 @@ impl Condition {
         Ok(Returns(0))
     }
 
+    fn told(lua: Lua, this: &Condition) -> Outcome {
+        lua.told(&[
+            Word::Text(b"eco.cond ("),
+            Word::Number(i64::from(this.queue.count())),
+            Word::Text(if this.closed.get() {
+                b" waiting, closed)"
+            } else {
+                b" waiting)"
+            }),
+        ])
+    }
+
     /// Methods, and the fields of the original. There is no eventfd behind it.
     fn index(lua: Lua, this: &Condition) -> Outcome {
         match push_method(lua, &["closed", "efd", "waiters"]) {
@@ -125,6 +137,7 @@ impl UserData for Condition {
         broadcast: method(Condition::broadcast),
         close: method(Condition::close),
         __index: method(Condition::index),
+        __tostring: method(Condition::told),
         __newindex: function(set_own),
         __close: method(Condition::close),
     };

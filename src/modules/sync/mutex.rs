@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use crate::abi::{Cause, Core, Step};
 use crate::core::{Owner, Queue, Waiter};
 use crate::functions;
-use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData, Word};
 use crate::lua::{push_method, set_own};
 
 pub struct Mutex {
@@ -56,6 +56,18 @@ impl Mutex {
         self.locked.set(self.queue.choose().is_some());
     }
 
+    fn told(lua: Lua, this: &Mutex) -> Outcome {
+        lua.told(&[
+            Word::Text(if this.locked.get() {
+                b"eco.mutex (locked, "
+            } else {
+                b"eco.mutex (free, "
+            }),
+            Word::Number(i64::from(this.queue.count())),
+            Word::Text(b" waiting)"),
+        ])
+    }
+
     /// Methods and fields.
     fn index(lua: Lua, this: &Mutex) -> Outcome {
         match push_method(lua, &["locked", "nwaiters"]) {
@@ -87,6 +99,7 @@ impl UserData for Mutex {
         lock: method(Mutex::lock),
         unlock: method(Mutex::unlock),
         __index: method(Mutex::index),
+        __tostring: method(Mutex::told),
         __newindex: function(set_own),
     };
 

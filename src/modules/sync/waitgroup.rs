@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use crate::abi::{Cause, Core, Step};
 use crate::core::{Owner, Queue, Waiter};
 use crate::functions;
-use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{function, method, Functions, Lua, Outcome, Returns, UserData, Word};
 use crate::lua::{push_method, set_own};
 
 pub struct WaitGroup {
@@ -59,6 +59,16 @@ impl WaitGroup {
         this.queue.wait(lua, this, 2)
     }
 
+    fn told(lua: Lua, this: &WaitGroup) -> Outcome {
+        lua.told(&[
+            Word::Text(b"eco.waitgroup ("),
+            Word::Number(this.counter.get()),
+            Word::Text(b" to be done, "),
+            Word::Number(i64::from(this.queue.count())),
+            Word::Text(b" waiting)"),
+        ])
+    }
+
     /// Methods and fields.
     fn index(lua: Lua, this: &WaitGroup) -> Outcome {
         if push_method(lua, &["counter"]) == 0 {
@@ -88,6 +98,7 @@ impl UserData for WaitGroup {
         done: method(WaitGroup::done),
         wait: method(WaitGroup::wait),
         __index: method(WaitGroup::index),
+        __tostring: method(WaitGroup::told),
         __newindex: function(set_own),
     };
 

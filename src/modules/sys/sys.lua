@@ -70,6 +70,8 @@ end
 process.__gc = process.close
 process.__close = process.close
 
+eco._kind(process, 'eco.process', function(self) return 'pid ' .. self.pid end)
+
 -- Ends the child and its group: what does not end when asked is killed.
 local function finish(child)
     child:signal(internal.SIGTERM)
@@ -285,6 +287,10 @@ end
 listener.cancel = listener.close
 listener.__gc = listener.close
 listener.__close = listener.close
+
+eco._kind(listener, 'eco.signal', function(self)
+    return ('signal %d%s'):format(self.signum, self.sfd and '' or ', closed')
+end)
 
 function sys.signal(signum, callback, ...)
     if signum == internal.SIGCHLD then

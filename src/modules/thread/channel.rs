@@ -9,7 +9,7 @@ use super::wait::{self, Goal};
 use super::{passing, refuse, settle};
 use crate::abi::Core;
 use crate::functions;
-use crate::lua::{method, Functions, Lua, Nanoseconds, Outcome, Returns, UserData};
+use crate::lua::{method, Functions, Lua, Nanoseconds, Outcome, Returns, UserData, Word};
 use crate::states::mailbox::{End, Refused};
 use crate::states::{Message, Share, Shareable, Shared};
 
@@ -144,6 +144,20 @@ impl Channel {
         Ok(Returns(1))
     }
 
+    fn told(lua: Lua, this: &Channel) -> Outcome {
+        let is_closed = this.0.is_forked() || this.0.is_closed();
+        let length = if this.0.is_forked() { 0 } else { this.0.len() };
+        lua.told(&[
+            Word::Text(b"eco.thread.channel ("),
+            Word::Number(length as i64),
+            Word::Text(if is_closed {
+                b" held, closed)"
+            } else {
+                b" held)"
+            }),
+        ])
+    }
+
     /// `ch:is_closed()`.
     fn is_closed(lua: Lua, this: &Channel) -> Outcome {
         lua.push_bool(this.0.is_forked() || this.0.is_closed());
@@ -173,6 +187,7 @@ impl UserData for Channel {
         close: method(Channel::close),
         __close: method(Channel::close),
         __len: method(Channel::length),
+        __tostring: method(Channel::told),
         __call: method(Channel::call),
     };
 }

@@ -13,7 +13,7 @@ use super::wait::{self, Goal};
 use super::{passing, refuse, settle};
 use crate::abi::Core;
 use crate::functions;
-use crate::lua::{ffi, method, Error, Functions, Lua, Outcome, Returns, UserData};
+use crate::lua::{ffi, method, Error, Functions, Lua, Outcome, Returns, UserData, Word};
 use crate::states::state::Inheritance;
 use crate::states::thread::{Grip, Plan, Thread};
 use crate::states::{Share, Shareable, Shared};
@@ -78,6 +78,19 @@ impl Handle {
         Ok(Returns(1))
     }
 
+    fn told(lua: Lua, this: &Handle) -> Outcome {
+        let is_running = !this.0.is_forked() && this.thread().is_running();
+        lua.told(&[
+            Word::Text(b"eco.thread.thread ("),
+            Word::Text(this.thread().name()),
+            Word::Text(if is_running {
+                b", running)"
+            } else {
+                b", ended)"
+            }),
+        ])
+    }
+
     /// `t:name()`.
     fn name(lua: Lua, this: &Handle) -> Outcome {
         lua.push_bytes(this.thread().name());
@@ -97,6 +110,7 @@ impl UserData for Handle {
         cancel: method(Handle::cancel),
         is_running: method(Handle::is_running),
         name: method(Handle::name),
+        __tostring: method(Handle::told),
     };
 }
 

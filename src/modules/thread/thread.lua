@@ -41,8 +41,9 @@ local function work(jobs)
     while take(jobs:recv()) do end
 end
 
-local Pool = { __name = 'eco.thread.pool' }
+local Pool = {}
 Pool.__index = Pool
+require 'eco'._kind(Pool, 'eco.thread.pool', function(self) return self.size .. (self.closed and ' threads, closed' or ' threads') end)
 
 -- Starts what threads are missing.
 local function fill(pool)

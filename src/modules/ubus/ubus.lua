@@ -76,7 +76,7 @@ function methods:add(name, object)
     return native.add(self, name, object)
 end
 
-local metatable = { __index = methods, __gc = methods.close, __close = methods.close }
+local metatable = { __index = methods, __gc = methods.close, __close = methods.close, __name = 'eco.ubus' }
 
 function M.connect(path, auto_reconnect)
     if path ~= nil and not is_text(path) then bad_argument(1, 'connect', 'string', path) end

@@ -4,9 +4,12 @@ local native, methods = ...
 local recv, shut, send_packed = methods.recv, methods.shut, methods.send_packed
 methods.shut, methods.send_packed = nil, nil
 
-local metatable = { __index = methods }
+local eco = require 'eco'
+local metatable = eco._kind({ __index = methods }, 'eco.websocket', function(self)
+    return (self.masking and 'client, ' or 'server, ') .. tostring(self.sock)
+end)
 local now = native.now
-local agent = 'Lua-eco/' .. require 'eco'.VERSION
+local agent = 'Lua-eco/' .. eco.VERSION
 
 -- The number of an option; nil and false stand for the default.
 local function number(opts, name, default)

@@ -913,7 +913,9 @@ function client:close()
     self.current = nil
 end
 
-local class = { __index = client, __gc = client.close, __close = client.close }
+local class = eco._kind({ __index = client, __gc = client.close, __close = client.close }, 'eco.http.client', function(self)
+    return #self.idle .. ' idle connections'
+end)
 local weak = { __mode = 'k' }
 
 function M.new(defaults)

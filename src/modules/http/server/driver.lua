@@ -8,7 +8,9 @@ local socket = require 'eco.socket'
 local time = require 'eco.time'
 local connection, next_request = native.connection, native.next_request
 local debugging = native.debugging
-local metatable = { __index = methods }
+local metatable = eco._kind({ __index = methods }, 'eco.http.connection', function(con)
+    return ('of %s:%s'):format(con.peer.ipaddr, con.peer.port)
+end)
 local traceback = native.report
 
 -- After these, a listener will never accept again; anything else passes.
@@ -304,11 +306,12 @@ function server_methods:count()
     return self.server.count()
 end
 
-local server_metatable = {
+local server_metatable = eco._kind({
     __index = server_methods,
     __close = function(self) self:close() end,
-    __name = 'eco.http.server',
-}
+}, 'eco.http.server', function(self)
+    return ('%d connections, %s'):format(self:count(), tostring(self.server.listener))
+end)
 
 local function serve(ipaddr, port, options, handler)
     local server, problem = new(ipaddr, port, options, handler)
