@@ -46,6 +46,11 @@ impl Job {
         lock(&self.token).is_none()
     }
 
+    /// Whether it goes on with a statement that the caller holds.
+    pub fn continues(&self) -> bool {
+        matches!(self.request, Request::Fetch(_))
+    }
+
     fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::SeqCst)
     }

@@ -172,8 +172,12 @@ impl Wait {
                     return Step::Pending;
                 }
                 match answer {
-                    Answer::Page(_, 0) => 1,
-                    Answer::Page(_, number) => 1 + self.push_kept(lua, *number),
+                    Answer::Page(_, 1..) if self.job.continues() => {
+                        // What it was given stays the only one that drops the statement when it is collected.
+                        lua.push_bool(true);
+                        2
+                    }
+                    Answer::Page(_, number @ 1..) => 1 + self.push_kept(lua, *number),
                     _ => 1,
                 }
             }
