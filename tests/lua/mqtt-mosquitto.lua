@@ -359,12 +359,17 @@ case('over a WebSocket', function()
     end)
 end)
 
-case('over TLS, plain and in a WebSocket', function()
-    require 'eco.ssl'
+local function certificate()
     local cert, key = T.path('cert.pem'), T.path('key.pem')
     local _, errors, status = command('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1',
         '-nodes', '-days', '30', '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert)
     assert(status == 0, errors)
+    return cert, key
+end
+
+case('over TLS, plain and in a WebSocket', function()
+    require 'eco.ssl'
+    local cert, key = certificate()
     local tls = ('certfile %s\nkeyfile %s\n'):format(cert, key)
     local ports = { T.free_port(), T.free_port() }
     with_mosquitto(OPEN .. ('\nlistener %d 127.0.0.1\n%slistener %d 127.0.0.1\nprotocol websockets\n%s'):format(ports[1], tls,
@@ -391,6 +396,75 @@ case('over TLS, plain and in a WebSocket', function()
             stranger:run()
             T.eq(#problems, 1)
             assert(problems[1]:find('^network: .*certificate'), problems[1])
+        end
+    end)
+end)
+
+-- Passes bytes between clients and a port; counts those of the server's for the connection that is there.
+local function tap(port)
+    local listener = assert(socket.listen_tcp('127.0.0.1', 0))
+    local it = { port = listener:getsockname().port, listener = listener }
+    eco.run(function()
+        while true do
+            local a = listener:accept()
+            if not a then return end
+            local b = assert(socket.connect_tcp('127.0.0.1', port))
+            it.count, it.server = 0, b
+            eco.run(function()
+                local data = a:read(65536)
+                while data and b:send(data) do data = a:read(65536) end
+                b:close()
+            end)
+            eco.run(function()
+                local data = b:read(65536)
+                while data do
+                    it.count = it.count + #data
+                    a:send(data)
+                    data = b:read(65536)
+                end
+                a:close()
+            end)
+        end
+    end)
+    return it
+end
+
+case('TLS sessions are resumed, until options change', function()
+    local ssl = require 'eco.ssl'
+    local cert, key = certificate()
+    local ports = { T.free_port(), T.free_port() }
+    local tls = ('certfile %s\nkeyfile %s\n'):format(cert, key)
+    with_mosquitto(OPEN .. ('\nlistener %d 127.0.0.1\n%slistener %d 127.0.0.1\nprotocol websockets\n%s'):format(ports[1], tls,
+        ports[2], tls), function()
+        for place, port in ipairs(ports) do
+            T.await(function()
+                local probe = socket.connect_tcp('127.0.0.1', port)
+                return probe and (probe:close() or true)
+            end)
+            for _, version in ipairs { '1.2', ssl.TLS13 and '1.3' or nil } do
+                local through, counts = tap(port), {}
+                local client = mqtt.new { port = through.port, ssl = true, ca = cert, websocket = place == 2, max_version = version,
+                    reconnect = { min = 0.05, max = 0.1 }, clean_session = true }
+                client:on('conack', function()
+                    counts[#counts + 1] = through.count
+                    if version == '1.3' then
+                        -- Who resumes a session shows no certificate.
+                        T.eq(client.sock:peer_certificate() == nil, #counts == 2)
+                    end
+                    if #counts == 3 then
+                        client:close()
+                        return
+                    elseif #counts == 2 then
+                        client:set('ca', cert)
+                    end
+                    through.server:close()
+                end)
+                client:run()
+                through.listener:close()
+                eco.sleep(0.05)
+                local what = ('%s on %d: %s'):format(version, place, table.concat(counts, ' '))
+                assert(counts[2] < counts[1] - 300 and counts[3] > counts[2] + 300, what)
+            end
         end
     end)
 end)

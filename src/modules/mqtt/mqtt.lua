@@ -311,7 +311,7 @@ function methods:set(name, value)
     if fixed[name] and self.link then
         error(name .. ' cannot be changed after the first run', 2)
     end
-    self.opts[name] = value
+    self.opts[name], self.session = value, nil
     if name == 'keepalive' and self.connected then
         self.link:keepalive(value or 30)
     end
@@ -627,14 +627,10 @@ local function dial_websocket(opts, host, port)
         return nil, 'WebSockets need the package lua-eco-websocket'
     end
     local path = opts.websocket == true and '/mqtt' or opts.websocket
-    local settings = { protocols = 'mqtt' }
-    for name, value in pairs(opts) do
-        settings[name] = settings[name] or value
-    end
-    settings.max_payload_len = opts.max_packet_size or 0x10000004
-    settings.max_message_len = settings.max_payload_len
+    opts.protocols, opts.max_payload_len = 'mqtt', opts.max_packet_size or 0x10000004
+    opts.max_message_len = opts.max_payload_len
     local ws, err = websocket.connect(('%s://%s:%d%s'):format(opts.ssl and 'wss' or 'ws',
-        host:find(':', 1, true) and '[' .. host .. ']' or host, port, path), settings)
+        host:find(':', 1, true) and '[' .. host .. ']' or host, port, path), opts)
     if not ws then
         return nil, err
     elseif ws.protocol ~= 'mqtt' then
@@ -645,7 +641,12 @@ local function dial_websocket(opts, host, port)
 end
 
 -- A stream to the server, and the WebSocket over it, if that was asked for; or nil and a message.
-local function dial(opts)
+local function dial(self)
+    local opts = {}
+    for name, value in pairs(self.opts) do
+        opts[name] = value
+    end
+    opts.session = self.session or opts.session
     local host = opts.ipaddr or '127.0.0.1'
     local port = opts.port or opts.ssl and 8883 or 1883
     if opts.websocket then
@@ -680,7 +681,7 @@ local function dial_until_closed(self)
     local done, stream, ws
     self.dialling = over
     attempt.run = eco.run(function()
-        done, stream, ws = pcall(dial, self.opts)
+        done, stream, ws = pcall(dial, self)
         attempt.stream = done and stream or nil
         over:signal()
     end)
@@ -754,6 +755,10 @@ function receivers.conack(self, rc, present, properties)
         or 'connection refused: unknown reason code ' .. rc
     if rc == 0 then
         self.connected, self.accepted = true, true
+        if self.opts.ssl then
+            -- The next handshake is shorter.
+            self.session = self.sock:session() or self.session
+        end
         if properties and properties.assigned_client_identifier then
             self.opts.id = properties.assigned_client_identifier
         end
