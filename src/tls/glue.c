@@ -424,6 +424,19 @@ const char *eco_tls_reason(int code)
         return "unexpected message";
     case MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE:
         return "peer did not return a certificate";
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000
+    case MBEDTLS_ERR_SSL_DECODE_ERROR:
+    case MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER:
+#else
+    case MBEDTLS_ERR_SSL_BAD_HS_CLIENT_HELLO:
+    case MBEDTLS_ERR_SSL_BAD_HS_SERVER_HELLO:
+    case MBEDTLS_ERR_SSL_BAD_HS_CERTIFICATE:
+    case MBEDTLS_ERR_SSL_BAD_HS_SERVER_KEY_EXCHANGE:
+    case MBEDTLS_ERR_SSL_BAD_HS_CLIENT_KEY_EXCHANGE:
+    case MBEDTLS_ERR_SSL_BAD_HS_CERTIFICATE_VERIFY:
+    case MBEDTLS_ERR_SSL_BAD_HS_FINISHED:
+#endif
+        return "bad handshake message";
 #if defined(MBEDTLS_ERR_SSL_UNRECOGNIZED_NAME)
     case MBEDTLS_ERR_SSL_UNRECOGNIZED_NAME:
         return "unrecognized name";

@@ -377,7 +377,8 @@ case('waits end by timeout and by closing', function()
         local d = assert(connect(port))
         d:close()
     end)
-    beside(nil, function(c) eco.sleep(0.3 * T.slow) c:read('a') end, function(port)
+    local go = sync.cond()
+    beside(nil, function(c) go:wait() c:read('a') end, function(port)
         local c<close> = assert(connect(port))
         local data = ('x'):rep(1 << 24)
         T.fails('timeout', c:send(data, 0.05))
@@ -387,6 +388,7 @@ case('waits end by timeout and by closing', function()
         c:close()
         T.await(function() return canceled end)
         T.eq(canceled, 'canceled')
+        go:signal()
     end)
 end)
 
@@ -446,9 +448,10 @@ case('silent, talkative and vanishing peers', function()
     for text, words in pairs {
         ['GET / HTTP/1.1\r\nhost: x\r\n\r\n'] = 'http request',
         [('\255'):rep(100)] = 'wrong version number',
-        ['\22\3\1\0\5\1\0\0\1\0'] = '',
+        ['\22\3\1\0\5\1\0\0\1\0'] = 'bad handshake message',
         ['\22\3\1\255\255'] = '',
-        ['\21\3\1\0\2\2\40'] = 'handshake failure',
+        -- A server of 2.28 takes it for a hello.
+        ['\21\3\1\0\2\2\40'] = ssl.VERSION:find(' 2.', 1, true) and 'bad handshake message' or 'handshake failure',
     } do
         local s = assert(socket.connect_tcp('127.0.0.1', port))
         s:send(text)

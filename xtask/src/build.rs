@@ -125,6 +125,36 @@ pub fn host_shared_lua() -> Result<PathBuf> {
     Ok(destination)
 }
 
+/// Builds, for this machine, TLS by the system's Mbed TLS, and returns a folder that has it beside the other modules.
+pub fn host_system_tls() -> Result<PathBuf> {
+    let table = Table::read()?;
+    let compiler = Compiler::choose_quietly()?;
+    let triple = compiler.host_triple()?;
+    let dist = workspace::dist().join("host");
+    let folder = dist.join("system-tls");
+    fresh_folder(&folder)?;
+    for (_, module) in table.modules() {
+        if module.bundled {
+            continue;
+        }
+        let destination = folder.join(&module.file);
+        if module.features != ["ssl"] {
+            copy(&dist.join("lib/lua/5.4").join(&module.file), &destination)?;
+            continue;
+        }
+        let artefact = Artefact {
+            kind: Kind::Module {
+                // Kept beside the one of that name.
+                file: "system-tls".into(),
+            },
+            features: "module,ssl-system".into(),
+        };
+        let command = compiler.host_cargo(CARGO_RUSTC);
+        artefact.build("host", command, &triple, "fast", &destination)?;
+    }
+    Ok(folder)
+}
+
 /// Builds, for size, what the least use of a library needs on a router, and returns the file.
 pub fn consumer(target: &Target, library: &Library) -> Result<PathBuf> {
     let destination = workspace::dist().join(format!("{}/{}.so", target.arch, library.name));

@@ -177,7 +177,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "shared-test",
         arguments: "",
-        help: "run the tests in an eco that uses the system's Lua library",
+        help: "run tests with the system's libraries for Lua and TLS",
         job: shared::command,
     },
 ];
