@@ -249,6 +249,15 @@ impl Lua {
         unsafe { raise(self.state(), error) }
     }
 
+    /// Raises that argument `index` is bad, for the reason on top of the stack.
+    pub fn raise_argument(self, index: c_int) -> ! {
+        // SAFETY: by the promise above; the text stays on the stack.
+        unsafe {
+            ffi::luaL_argerror(self.state(), index, ffi::lua_tostring(self.state(), -1));
+            ffi::lua_error(self.state())
+        }
+    }
+
     /// Ends with `nil, message`. May raise for want of memory.
     pub fn fail(self, message: &str) -> Outcome {
         self.push_nil();

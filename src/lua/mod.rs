@@ -23,6 +23,7 @@ mod fields;
 mod function;
 mod hardware;
 mod named;
+pub mod options;
 mod protect;
 mod report;
 mod seconds;

@@ -11,7 +11,8 @@ use crate::abi::{Core, Interest};
 use crate::core::runtime::{Home, Runtime};
 use crate::core::stream::{Buffer, Io, Reader, Writer};
 use crate::lua::{
-    checked_duration, ffi, function, told, Constants, Error, Functions, Lua, Outcome, Returns,
+    checked_duration, ffi, function, options, told, Constants, Error, Functions, Lua, Outcome,
+    Returns,
 };
 use crate::system::fd::complain;
 use crate::{constants, functions};
@@ -61,6 +62,7 @@ const FUNCTIONS: Functions = functions! {
     writer: function(writer),
     buffer: function(buffer),
     _kind: function(told::kind),
+    _options: function(options::options),
     _resume: function(resume),
     resume: function(resume),
     _init: function(init),

@@ -67,6 +67,12 @@ fn kinds() {
     lua_file("kinds.lua").both();
 }
 
+/// Keys of option tables.
+#[test]
+fn options() {
+    lua_file("options.lua").both();
+}
+
 /// How many values each function gives.
 #[test]
 fn results() {

@@ -143,6 +143,7 @@ local function new(source, options)
         local ok, method = pcall(read2b_of, source)
         if not ok or not method then error('invalid argument', 2) end
     end
+    eco._options(options, 'size eof_error', 2, 'new')
     local size, eof = options, 'eof'
     if type(options) == 'table' then
         size, eof = options.size, options.eof_error or eof

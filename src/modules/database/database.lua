@@ -105,7 +105,10 @@ local function check(ok, name, what)
     end
 end
 
+local KNOWN = 'host port user password database unix charset cleartext text settings timeout connect_timeout max_message_size ssl lunet'
+
 local function check_config(config)
+    eco._options(config, KNOWN, 1, 'open', true)
     for name, kind in pairs(kinds) do
         check(config[name] == nil or type(config[name]) == kind, name, 'a ' .. kind)
     end

@@ -447,8 +447,11 @@ local function query(name, opts)
     return searched(name, kind, prepare(opts))
 end
 
+local KNOWN = 'type family nameservers timeout attempts rotate edns tcp no_recurse cache mark device hosts resolv_conf'
+
 -- No tail calls: errors name the place of the caller.
 function M.query(name, opts)
+    eco._options(opts, KNOWN, 2, 'query')
     check(name, 'query')
     local records, err = query(name, opts)
     if records then
@@ -562,6 +565,7 @@ local function resolve(host, opts)
 end
 
 function M.resolve(host, opts)
+    eco._options(opts, KNOWN, 2, 'resolve')
     check(host, 'resolve')
     local list, err = resolve(host, opts or {})
     if list then

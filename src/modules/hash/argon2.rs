@@ -159,6 +159,7 @@ fn hash(lua: Lua) -> Outcome {
     lua.string(1)?;
     if !lua.is_none_or_nil(2) {
         lua.expect(2, ffi::LUA_TTABLE)?;
+        lua.expect_options(2, "lanes memory passes");
     }
     let lanes = option(lua, c"lanes", 1, 1, 64)?;
     let mut recipe = Recipe {

@@ -120,6 +120,19 @@ for kind, names in pairs {
     end
 end
 
+-- Refuses names of options with a slip in them. Sockets and TLS get what they know.
+local known
+local function refuse(opts, name)
+    if not known then
+        local names = { require 'eco.socket'._options, 'server_name alpn min_version max_version ciphers ctx tls_timeout timeout' }
+        for option in pairs(checks) do
+            names[#names + 1] = option
+        end
+        known = table.concat(names, ' ')
+    end
+    eco._options(opts, known, 1, name)
+end
+
 -- What the link is made with, once.
 local fixed = { version = true, max_inflight = true, max_pending = true, max_pending_bytes = true }
 
@@ -308,6 +321,7 @@ local methods = {}
 
 function methods:set(name, value)
     check(name, value)
+    refuse({ [name] = true }, 'set')
     if fixed[name] and self.link then
         error(name .. ' cannot be changed after the first run', 2)
     end
@@ -985,6 +999,7 @@ end)
 function M.new(opts)
     opts = opts == nil and {} or opts
     expecting(type(opts) == 'table', 'opts', 'a table')
+    refuse(opts, 'new')
     for name, value in pairs(opts) do
         check(name, value)
     end

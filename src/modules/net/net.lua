@@ -2,7 +2,7 @@
 
 local native = ...
 
-local dns, socket = require 'eco.dns', require 'eco.socket'
+local eco, dns, socket = require 'eco', require 'eco.dns', require 'eco.socket'
 
 -- What the options say; wrong ones raise at the place of the caller's caller.
 local function checked(opts)
@@ -116,6 +116,7 @@ local function call(host, opts, is_six, name)
         error(("bad argument #1 to '%s' (string expected, got %s)"):format(name, type(host)), 3)
     end
     opts = opts or {}
+    eco._options(opts, 'timeout data device mark nameservers dns', 2, name)
     local limit, data = checked(opts)
     local seconds, err = ping(host, opts, is_six, limit, data)
     if seconds then

@@ -9,6 +9,8 @@ local STREAM, DGRAM, RAW = raw.SOCK_STREAM, raw.SOCK_DGRAM, raw.SOCK_RAW
 local inet_pton, inet_ntop = raw.inet_pton, raw.inet_ntop
 local pack, unpack = string.pack, string.unpack
 
+local refuse = require 'eco'._options
+
 local M = setmetatable({}, { __index = raw })
 for name, value in pairs(raw) do
     if name:find('^AF_') or name:find('^SOCK_') or name:find('^IPPROTO_') then
@@ -199,7 +201,16 @@ end
 local GENERAL = 'reuseaddr reuseport ipv6_v6only mark device'
 local LISTENER = 'tcp_nodelay keepalive tcp_keepidle tcp_keepcnt tcp_keepintvl tcp_fastopen'
 
+-- All that any of the functions here takes.
+local KNOWN = GENERAL .. ' ' .. LISTENER .. ' ipv6 backlog connect_timeout sendto_timeout dns'
+M._options = KNOWN
+
+local function check(opts, position, name)
+    refuse(opts, KNOWN, position, name)
+end
+
 local function socket(family, kind, protocol, opts)
+    check(opts, 4, 'socket')
     local sock, err = raw.socket(family, kind, protocol)
     if not sock then
         return nil, err
@@ -222,6 +233,7 @@ end
 M.socket = socket
 
 function M.socketpair(family, kind, protocol, opts)
+    check(opts, 4, 'socketpair')
     local a, b = raw.socketpair(family, kind, protocol)
     if not a then
         return nil, b
@@ -337,7 +349,7 @@ function M.unix_dgram() return socket(UNIX, DGRAM) end
 function M.netlink(protocol) return socket(NETLINK, RAW, protocol) end
 
 -- The socket, or its failure after it has been closed.
-local function check(s, ok, err)
+local function or_closed(s, ok, err)
     if ok then
         return s
     end
@@ -356,19 +368,21 @@ local function bound(kind, ip, port, opts)
             return nil, reason
         end
     end
-    return check(s, s:bind(ip, port))
+    return or_closed(s, s:bind(ip, port))
 end
 
 function M.listen_tcp(ip, port, opts)
+    check(opts, 3, 'listen_tcp')
     opts = opts or {}
     local s, err = bound(STREAM, ip, port, opts)
     if not s then
         return nil, err
     end
-    return check(s, s:listen(opts.backlog))
+    return or_closed(s, s:listen(opts.backlog))
 end
 
 function M.listen_udp(ip, port, opts)
+    check(opts, 3, 'listen_udp')
     return bound(DGRAM, ip, port, opts or {})
 end
 
@@ -432,14 +446,17 @@ local function exactly(...)
 end
 
 function M.connect_tcp(host, port, opts)
+    check(opts, 3, 'connect_tcp')
     return exactly(connected(STREAM, host, port, opts))
 end
 
 function M.connect_udp(host, port, opts)
+    check(opts, 3, 'connect_udp')
     return exactly(connected(DGRAM, host, port, opts))
 end
 
 function M.listen_unix(path, opts)
+    check(opts, 2, 'listen_unix')
     local s, err = M.unix()
     if not s then
         return nil, err
@@ -447,9 +464,9 @@ function M.listen_unix(path, opts)
     local ok
     ok, err = s:bind(path)
     if not ok then
-        return check(s, nil, err)
+        return or_closed(s, nil, err)
     end
-    return check(s, s:listen(opts and opts.backlog))
+    return or_closed(s, s:listen(opts and opts.backlog))
 end
 
 function M.connect_unix(server_path, local_path)
@@ -461,10 +478,10 @@ function M.connect_unix(server_path, local_path)
         local ok
         ok, err = s:bind(local_path)
         if not ok then
-            return check(s, nil, err)
+            return or_closed(s, nil, err)
         end
     end
-    return check(s, s:connect(server_path))
+    return or_closed(s, s:connect(server_path))
 end
 
 -- `require 'eco.internal.socket'` gives the raw module from now on.

@@ -26,6 +26,7 @@ function driver.open(config)
     if type(config) ~= 'table' then
         error(("bad argument #1 to 'open' (string or table expected, got %s)"):format(type(config)), 3)
     end
+    require 'eco'._options(config, 'path readonly timeout busy_timeout max_result', 1, 'open', true)
     local path = config.path
     if path == nil then path = ':memory:' end
     if type(path) ~= 'string' then error("option 'path' must be a string", 3) end

@@ -179,6 +179,7 @@ local function new(ipaddr, port, username, password)
         return nil, 'invalid ipaddr: ' .. ipaddr
     end
     username = text_argument(username, 3, 'new')
+    eco._options(password, 'password key public_key passphrase known_hosts host_key insecure', 4, 'new', true)
     local options = type(password) == 'table' and password or { password = password, lenient = true }
     local sock, err = socket.connect_tcp(ipaddr, port)
     if not sock then

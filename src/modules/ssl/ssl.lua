@@ -176,6 +176,12 @@ local function configure(ctx, opts, is_server)
     return true
 end
 
+local KNOWN = socket._options .. ' ca cert key ctx insecure names alpn ciphers min_version max_version tickets ticket_lifetime session_cache session server_name timeout'
+
+local function check(opts, position, name)
+    eco._options(opts, KNOWN, position, name)
+end
+
 -- A context from options, or nil and a message.
 local function context_of(opts, is_server)
     local ctx = native.context(is_server)
@@ -191,10 +197,12 @@ local function context_of(opts, is_server)
 end
 
 function M.client_context(opts)
+    check(opts, 1, 'client_context')
     return context_of(opts or {}, false)
 end
 
 function M.server_context(opts)
+    check(opts, 1, 'server_context')
     return context_of(opts or {}, true)
 end
 
@@ -429,6 +437,7 @@ local function client(sock, opts, name)
 end
 
 function M.client(sock, opts)
+    check(opts, 2, 'client')
     opts = opts or {}
     if not opts.insecure and opts.server_name == nil then
         error('option server_name expected: whom to verify', 2)
@@ -437,6 +446,7 @@ function M.client(sock, opts)
 end
 
 function M.connect(host, port, opts)
+    check(opts, 3, 'connect')
     opts = opts or {}
     local sock, err = socket.connect_tcp(host, port, opts)
     if not sock then
@@ -458,6 +468,7 @@ end
 -- ---- servers ----------------------------------------------------------------
 
 function M.server(sock, opts)
+    check(opts, 2, 'server')
     local timeout, ctx, err = HANDSHAKE, opts, nil
     local own = type(opts) == 'table'
     if own then
@@ -563,6 +574,7 @@ end
 -- Other certificates, names and authorities for the connections that are accepted from now on: true, or nil and a
 -- message, and then all stays as it was.
 function server:reload(opts)
+    check(opts, 1, 'reload')
     local ctx, err = context_of(opts, true)
     if not ctx then
         return nil, err
@@ -576,6 +588,7 @@ server_metatable.__close = server.close
 server_metatable.__gc = server.close
 
 function M.listen(ip, port, opts)
+    check(opts, 3, 'listen')
     opts = opts or {}
     local timeout = handshake_limit(opts)
     local ctx, err = opts.ctx, nil

@@ -100,6 +100,7 @@ end
 
 function sys.exec(...)
     local command = ...
+    eco._options(command, 'stdin stdout stderr cwd group session timeout', 1, 'exec')
     local timeout = type(command) == 'table' and command.timeout
     if not timeout then
         return start(...)
@@ -107,7 +108,12 @@ function sys.exec(...)
     if type(timeout) ~= 'number' then
         error("bad argument #1 to 'exec' (timeout must be a number)", 2)
     end
-    local self, problem = start(table.move(command, 1, #command, 1, { group = true }), select(2, ...))
+    local limited = {}
+    for key, value in pairs(command) do
+        limited[key] = value
+    end
+    limited.group = true
+    local self, problem = start(limited, select(2, ...))
     if not self then
         return nil, problem
     end
@@ -128,6 +134,7 @@ function sys.sh(cmd, timeout, options)
     if type(options) ~= 'table' then
         options = { status = options }
     end
+    eco._options(options, 'status max_output', 3, 'sh', true)
     timeout = timeout or 30
     local room = options.max_output or MOST
     if timeout <= 0 then

@@ -262,6 +262,7 @@ pub fn spawn(lua: Lua) -> Outcome {
     let (mut memory, mut stack, mut first) = (0, STACK, 1);
     if lua.type_of(1) == ffi::LUA_TTABLE {
         first = 2;
+        lua.expect_options(1, "name memory stack");
         lua.get_field(1, c"memory");
         memory = size(lua, 0, LEAST_MEMORY)?;
         lua.get_field(1, c"stack");

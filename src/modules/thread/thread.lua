@@ -96,6 +96,7 @@ function thread.pool(size, options)
         error("bad argument #1 to 'pool' (out of range)", 2)
     end
     options = options or {}
+    require 'eco'._options(options, 'memory stack', 2, 'pool', true)
     local pool = setmetatable({
         size = size, memory = options.memory, stack = options.stack, jobs = thread.channel(), workers = {},
     }, Pool)

@@ -124,8 +124,18 @@ local function choose(offered, spoken)
     end
 end
 
-local function upgrade(con, req, opts)
+local KNOWN = require 'eco.socket'._options .. ' ca cert key ctx insecure names alpn ciphers min_version max_version tickets ticket_lifetime session_cache session server_name timeout max_payload_len max_message_len frame_timeout send_timeout ping_interval ping_timeout '
+    .. 'deflate headers protocols origin proxy unix nameservers'
+
+local function checked(opts, position, name)
     opts = opts or {}
+    eco._options(opts, KNOWN, position, name)
+    eco._options(opts.deflate, 'takeover level min_size', position, name, true)
+    return opts
+end
+
+local function upgrade(con, req, opts)
+    opts = checked(opts, 3, 'upgrade')
     local set = settings(opts)
     if req.major_version ~= 1 or req.minor_version ~= 1 then
         return nil, 'bad http version'
@@ -383,7 +393,7 @@ local function check(status, headers, key, offered, agreed)
 end
 
 local function connect(uri, opts)
-    opts = opts or {}
+    opts = checked(opts, 2, 'connect')
     local set, key = settings(opts), native.key()
     local scheme, host, port, target = parse(uri)
     if not scheme or port and (port < 1 or port > 65535) then

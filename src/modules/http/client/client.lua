@@ -913,12 +913,28 @@ function client:close()
     self.current = nil
 end
 
+local KNOWN = socket._options .. ' ca cert key ctx insecure names alpn ciphers min_version max_version tickets ticket_lifetime session_cache session server_name timeout headers max_time tls_timeout body_to_file stream max_body max_head max_headers redirects reuse '
+    .. 'max_idle user password expect_continue gzip proxy unix nameservers'
+
+local function check(opts, position, name)
+    eco._options(opts, KNOWN, position, name)
+end
+
+for position, name in pairs { [2] = 'get', [3] = 'post', [4] = 'request' } do
+    local method = client[name]
+    client[name] = function(self, ...)
+        check(select(position, ...), position, name)
+        return method(self, ...)
+    end
+end
+
 local class = eco._kind({ __index = client, __gc = client.close, __close = client.close }, 'eco.http.client', function(self)
     return #self.idle .. ' idle connections'
 end)
 local weak = { __mode = 'k' }
 
 function M.new(defaults)
+    check(defaults, 1, 'new')
     return setmetatable({
         base = settings(DEFAULTS, defaults),
         active = setmetatable({}, weak),
@@ -930,6 +946,7 @@ function M.new(defaults)
 end
 
 function M.request(method, url, body, opts)
+    check(opts, 4, 'request')
     if body then
         if not kind_of(body) then
             return nil, 'invalid body'
@@ -950,10 +967,12 @@ function M.request(method, url, body, opts)
 end
 
 function M.get(url, opts)
+    check(opts, 2, 'get')
     return M.request('GET', url, nil, opts)
 end
 
 function M.post(url, body, opts)
+    check(opts, 3, 'post')
     return M.request('POST', url, body, opts)
 end
 

@@ -111,6 +111,14 @@ local function open(ipaddr, port, options)
     return socket.listen_tcp(ipaddr, port, options)
 end
 
+local KNOWN = socket._options .. ' ca cert key ctx insecure names alpn ciphers min_version max_version tickets ticket_lifetime session_cache session server_name timeout docroot index gzip ssl handshake_timeout http_keepalive '
+    .. 'max_connections max_peer_connections max_request_line max_head max_headers max_body max_buffered max_drain max_linger '
+    .. 'head_timeout body_timeout send_timeout linger_timeout linger_time'
+
+local function check(options, name)
+    eco._options(options, KNOWN, 3, name)
+end
+
 -- A server that is bound: its accept loop, and what ends it. Or nil and a message.
 local function new(ipaddr, port, options, handler)
     options = options or {}
@@ -283,6 +291,7 @@ local function new(ipaddr, port, options, handler)
 end
 
 local function listen(ipaddr, port, options, handler)
+    check(options, 'listen')
     local server, problem = new(ipaddr, port, options, handler)
     if not server then
         return nil, problem
@@ -314,6 +323,7 @@ local server_metatable = eco._kind({
 end)
 
 local function serve(ipaddr, port, options, handler)
+    check(options, 'serve')
     local server, problem = new(ipaddr, port, options, handler)
     if not server then
         return nil, problem
