@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::text::position;
+use super::text::{is_visible, position, WORD};
 
 /// Text that would break the line it stands in, or a name that is none.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,9 +51,14 @@ pub fn check_name(name: &[u8]) -> Result<(), Malformed> {
 /// Refuse control characters but the tab: some peers end lines at them.
 pub fn check_value(text: &[u8]) -> Result<(), Malformed> {
     let control = |&byte: &u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
-    match text.iter().any(control) {
-        true => Err(Malformed),
-        false => Ok(()),
+    let (words, tail) = text.as_chunks::<WORD>();
+    let mut words = words.iter();
+    // A tab is a reason to look at the bytes one by one.
+    match words.all(|word| is_visible(word) || !word.iter().any(control))
+        && !tail.iter().any(control)
+    {
+        true => Ok(()),
+        false => Err(Malformed),
     }
 }
 

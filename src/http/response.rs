@@ -250,16 +250,15 @@ impl Response {
     /// Append a line, the name in its customary letter case.
     fn write(&mut self, known: Known, name: &[u8], value: &[u8]) {
         let start = self.headers.len();
-        put(&mut self.headers, name);
         let mut first = true;
-        for byte in self.headers.iter_mut().skip(start) {
-            if first {
-                byte.make_ascii_uppercase();
-            } else {
-                byte.make_ascii_lowercase();
-            }
-            first = *byte == b'-';
-        }
+        self.headers.extend(name.iter().map(|byte| {
+            let byte = match first {
+                true => byte.to_ascii_uppercase(),
+                false => byte.to_ascii_lowercase(),
+            };
+            first = byte == b'-';
+            byte
+        }));
         if let (Known::Etag, Some(second)) = (known, self.headers.get_mut(start + 1)) {
             *second = b'T';
         }

@@ -81,19 +81,17 @@ pub fn is_host(text: &[u8]) -> bool {
             return false;
         }
     }
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = match (byte, tail) {
-            _ if HOST.has(byte) => tail,
-            (b':', digits) => return is_port(digits),
-            (b'%', [high, low, tail @ ..])
-                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
+    loop {
+        let plain = rest.iter().take_while(|&&byte| HOST.has(byte)).count();
+        rest = match rest.get(plain..).unwrap_or(b"") {
+            [] => return true,
+            [b':', digits @ ..] => return is_port(digits),
+            [b'%', high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 tail
             }
             _ => return false,
         };
     }
-    true
 }
 
 /// Nothing, or a number that a port can have.

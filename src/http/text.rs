@@ -51,21 +51,34 @@ pub fn put_hex(out: &mut Vec<u8>, number: u64) {
     }
 }
 
-/// Where a byte is: looks at a word at a time, without a library of vector code.
+/// Bytes that are looked at together, without a library of vector code.
+pub const WORD: usize = size_of::<usize>();
+
+/// The lowest bit of each byte of a word.
+const LOW: usize = usize::MAX / 255;
+
+/// The highest bits of the bytes that are below `limit`, which is at most 128; and of others above the first of them.
+fn below(word: usize, limit: u8) -> usize {
+    word.wrapping_sub(LOW * limit as usize) & !word & (LOW << 7)
+}
+
+/// Where a byte is.
 pub fn position(bytes: &[u8], wanted: u8) -> Option<usize> {
-    const SIZE: usize = size_of::<usize>();
-    const LOW: usize = usize::MAX / 255;
-    let (words, tail) = bytes.as_chunks::<SIZE>();
+    let (words, tail) = bytes.as_chunks::<WORD>();
     for (at, word) in words.iter().enumerate() {
-        let word = usize::from_le_bytes(*word) ^ (LOW * wanted as usize);
-        // The lowest byte that was zero has its highest bit set here.
-        let zeros = word.wrapping_sub(LOW) & !word & (LOW << 7);
+        let zeros = below(usize::from_le_bytes(*word) ^ (LOW * wanted as usize), 1);
         if zeros != 0 {
-            return Some(at * SIZE + zeros.trailing_zeros() as usize / 8);
+            return Some(at * WORD + zeros.trailing_zeros() as usize / 8);
         }
     }
     let at = tail.iter().position(|&byte| byte == wanted)?;
-    Some(words.len() * SIZE + at)
+    Some(words.len() * WORD + at)
+}
+
+/// Whether no byte is a control character.
+pub fn is_visible(word: &[u8; WORD]) -> bool {
+    let word = usize::from_le_bytes(*word);
+    below(word, b' ') | below(word ^ (LOW * 0x7f), 1) == 0
 }
 
 #[cfg(test)]
@@ -82,6 +95,19 @@ mod tests {
                     assert_eq!(position(&bytes, wanted), None);
                     bytes[at..].fill(wanted);
                     assert_eq!(position(&bytes, wanted), Some(at));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn control_characters_are_seen_wherever_they_are() {
+        for at in 0..WORD {
+            for byte in 0..=255u8 {
+                for other in [b' ', b'a', 0x80, 0xff] {
+                    let mut word = [other; WORD];
+                    word[at] = byte;
+                    assert_eq!(is_visible(&word), byte >= b' ' && byte != 0x7f, "{word:?}");
                 }
             }
         }
