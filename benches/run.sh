@@ -3,7 +3,7 @@
 #
 #   benches/run.sh              all questions, and the record under benches/runs/
 #   benches/run.sh QUESTION…    some of: switch resume sleepers echo http http-client sleeper-memory idle-memory resident json codecs messages uci mqtt ubus
-#                               and what is not in the record: ubus-soak websocket threads luv contexts sqlite postgres links (which needs root)
+#                               and what is not in the record: ubus-soak websocket threads luv contexts sqlite postgres mariadb links (which needs root)
 #
 # Contender and yardstick take turns; medians of all rounds are compared, so that a drifting machine moves both.
 # ECO_BIN and ECO_LIB say what is measured (default: target/dist/host); ROUNDS and LOAD_SECONDS how long. ECO_BEFORE is an
@@ -332,9 +332,36 @@ ask_postgres() {
     "$programs/pgbench" -h "$folder" -p $port -U postgres -i -q postgres 2> /dev/null
     for _ in $(seq "$rounds"); do
         note "$name" yardstick "$("$programs/pgbench" -h "$folder" -p $port -U postgres -n -S -M prepared -c 4 -j 2 -T "$load_seconds" postgres 2> /dev/null | sed -n 's/^tps = \([0-9]*\).*/\1/p')"
-        note "$name" eco "$("$eco" benches/lua/postgres.lua "$folder" $port 4 "$load_seconds")"
+        note "$name" eco "$("$eco" benches/lua/select.lua postgres "$folder/.s.PGSQL.$port" 4 "$load_seconds")"
     done
     "${as[@]}" "$programs/pg_ctl" -D "$folder/data" -m immediate stop > /dev/null
+    rm -rf "$folder"
+    row "$name" '/s' min 0.5
+}
+
+# MariaDB: the same beside a C program in as many threads, with libmariadb (Debian's libmariadb-dev).
+ask_mariadb() {
+    local name='MariaDB, point selects' folder pid user
+    compile mariadb_select -lmariadb -lpthread
+    folder=$(mktemp -d /tmp/bench-mariadb-XXXXXX)
+    user=$(id -un)
+    [ "$(id -u)" != 0 ] || { user=mysql; chown mysql "$folder"; }
+    mariadb-install-db --no-defaults --datadir="$folder/data" --user="$user" --auth-root-authentication-method=normal --skip-test-db > /dev/null
+    mariadbd --no-defaults --datadir="$folder/data" --user="$user" --skip-networking --socket="$folder/socket" --log-error="$folder/log" 2> /dev/null &
+    pid=$!
+    started+=("$pid")
+    for _ in $(seq 100); do
+        mariadb-admin --no-defaults --socket="$folder/socket" -u root ping > /dev/null 2>&1 && break
+        sleep 0.1
+    done
+    mariadb --no-defaults --socket="$folder/socket" -u root -e 'create database bench; use bench;
+        create table accounts(aid int primary key, abalance int); insert into accounts select seq, 0 from seq_1_to_100000'
+    for _ in $(seq "$rounds"); do
+        note "$name" yardstick "$("$build/mariadb_select" "$folder/socket" 4 "$load_seconds")"
+        note "$name" eco "$("$eco" benches/lua/select.lua mysql "$folder/socket" 4 "$load_seconds")"
+    done
+    kill "$pid"
+    wait "$pid" || true
     rm -rf "$folder"
     row "$name" '/s' min 0.5
 }
