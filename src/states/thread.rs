@@ -288,14 +288,15 @@ impl Thread {
     }
 
     /// So many grips are left. When they are those in what it has returned, nobody
-    /// asks for that any more, and it goes: they would hold each other.
+    /// asks for that any more, and it goes: they would hold each other, and what
+    /// else is in it would be held by whoever remembers the thread.
     fn let_go(&self, left: usize) {
         let mut life = self.lock();
         if life.outcome.is_none() || left != life.own {
             return;
         }
         let mut held = None;
-        if left > 0 {
+        if matches!(life.outcome.as_deref(), Some(Outcome::Returned(_))) {
             life.own = 0;
             life.is_known = true;
             held = life
