@@ -211,7 +211,8 @@ case('4: timers', function()
     T.eq(timer:stop(), 0)
     T.eq(timer:start(20, 10), 0)
     T.took(0.02, 1, function() T.eq(table.pack(timer:wait()), table.pack(0)) end)
-    T.took(0.005, 1, timer.wait, timer)
+    -- The next one comes by the clock, however late this one was seen.
+    T.took(0, 1, timer.wait, timer)
     -- All who wait are woken by one firing.
     local woken = 0
     local waiters = {}
