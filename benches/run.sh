@@ -3,7 +3,7 @@
 #
 #   benches/run.sh              all questions, and the record under benches/runs/
 #   benches/run.sh QUESTION…    some of: switch resume sleepers echo http http-client sleeper-memory idle-memory resident json codecs messages uci mqtt ubus
-#                               and what is not in the record: ubus-soak websocket threads luv contexts sqlite postgres mariadb links (which needs root)
+#                               and what is not in the record: ubus-soak websocket threads luv zmq contexts sqlite postgres mariadb links (which needs root)
 #
 # Contender and yardstick take turns; medians of all rounds are compared, so that a drifting machine moves both.
 # ECO_BIN and ECO_LIB say what is measured (default: target/dist/host); ROUNDS and LOAD_SECONDS how long. ECO_BEFORE is an
@@ -423,6 +423,17 @@ ask_luv() {
         note "$name" eco "$("$build/echo_load" $ours 64 64 "$load_seconds")"
     done
     row "$name" 'round trips/s' min 0.80
+}
+
+# ØMQ between two threads of Luv, and between two of C.
+ask_zmq() {
+    local name='ØMQ messages between threads'
+    compile zmq_pair -pthread -l:libzmq.so.5
+    for _ in $(seq "$rounds"); do
+        note "$name" yardstick "$("$build/zmq_pair" "${MESSAGES:-2000000}")"
+        note "$name" eco "$("$eco" benches/lua/luv_zmq.lua "${MESSAGES:-2000000}")"
+    done
+    row "$name" messages/s min 0.3
 }
 
 # A configuration of 10 000 lines: 1 000 sections with 8 options each, as the tool writes them; and a script that loads it

@@ -165,5 +165,6 @@ modules! {
     "thread" c"eco.thread" luaopen_eco_thread = modules::thread::open;
     "node" c"node-lua" luaopen_node = modules::node::open;
     "luv" c"luv" luaopen_luv = modules::luv::open;
+    "zmq" c"luv.zmq" luaopen_luv_zmq = modules::zmq::open;
     "ssh" c"eco.ssh" luaopen_eco_ssh = modules::ssh::open;
 }

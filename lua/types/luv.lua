@@ -2,6 +2,7 @@
 
 ---Luv: fibers, timers, files, streams, programs, threads, a codec.
 ---@class luv
+---@field zmq luv.zmq of the package lua-eco-zmq
 ---@field stdin luv.Pipe? nil in threads
 ---@field stdout luv.Pipe?
 ---@field stderr luv.Pipe?

@@ -90,3 +90,5 @@ pub mod ubus;
 pub mod uci;
 #[cfg(feature = "websocket")]
 pub mod websocket;
+#[cfg(feature = "zmq")]
+pub mod zmq;

@@ -32,3 +32,5 @@ pub mod ssh;
 pub mod terminal;
 pub mod thread;
 pub mod user;
+#[cfg(feature = "zmq")]
+pub mod zmq;

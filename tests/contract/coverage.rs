@@ -25,6 +25,8 @@ const INNER_NAMES: &[&str] = &[
     "labelled",
     "forget_kept",
     "statement_of",
+    "await_recv",
+    "await_send",
     "knows",
 ];
 

@@ -13,6 +13,7 @@ mod interpreter;
 mod load;
 mod lunet;
 mod luv;
+mod luv_zmq;
 mod memory;
 mod mqtt;
 mod mysql;

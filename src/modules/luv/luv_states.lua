@@ -364,9 +364,19 @@ local Thread, new_thread = class 'luv.thread'
 
 local own = new_thread {}
 
-local function enter(bytes)
+-- Beside the bytes there is what they name and must not go before they are read.
+local function enter(...)
     require 'luv'
-    return debug.getregistry()['luv:thread'](bytes)
+    return debug.getregistry()['luv:thread'](...)
+end
+
+local function encode(...)
+    I.passed = {}
+    local ok, bytes = pcall(native.encode, ...)
+    local passed = I.passed
+    I.passed = nil
+    if not ok then error(bytes, 0) end
+    return bytes, unpack(passed)
 end
 
 local function call(f, ...)
@@ -374,16 +384,16 @@ local function call(f, ...)
 end
 
 -- The whole life of a thread but for what is around it.
-registry['luv:thread'] = function(bytes)
+registry['luv:thread'] = function(bytes, ...)
     main = running()
     local luv = I.luv
     luv.stdin, luv.stdout, luv.stderr = nil, nil, nil
-    return native.encode(call(native.decode(bytes)))
+    return encode(call(native.decode(bytes)))
 end
 
 local function spawn(f, ...)
     want('function', f, 1, 'spawn')
-    local handle, problem = require 'eco.thread'.spawn({ name = 'luv' }, enter, native.encode(f, ...))
+    local handle, problem = require 'eco.thread'.spawn({ name = 'luv' }, enter, encode(f, ...))
     if not handle then error(I.text(problem), 2) end
     return new_thread { handle = handle }
 end
@@ -396,8 +406,13 @@ local function join_thread(thread)
     error(traceback and traceback ~= '' and problem.message .. '\n' .. traceback or tostring(problem), 0)
 end
 
+local function results(_, ...)
+    return ...
+end
+
 function Thread:join()
-    return native.decode(block(join_thread, self))
+    -- Its handle keeps what the bytes name.
+    return results(self, native.decode(block(join_thread, self)))
 end
 
 local function self()

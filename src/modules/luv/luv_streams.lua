@@ -125,6 +125,8 @@ local function leave(self, what)
     if queue and queue[1] then I.wake(table.remove(queue, 1)) end
 end
 
+I.enter, I.leave = enter, leave
+
 local function finish(self)
     self.is_closed = true
     local source = self.source
