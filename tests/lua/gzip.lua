@@ -166,7 +166,7 @@ case('files that lie packed beside others', function()
     T.eq({ plain.body, plain.headers['content-encoding'], plain.headers.vary }, { sample, nil, 'accept-encoding' })
     local raw = assert(http.get(url, { headers = { ['accept-encoding'] = 'gzip' } }))
     T.eq({ gzip.decompress(raw.body), raw.headers['content-encoding'], raw.headers.vary, raw.headers['content-type'] },
-        { sample, 'gzip', 'accept-encoding', 'text/plain' })
+        { sample, 'gzip', 'accept-encoding', 'text/plain; charset=utf-8' })
     assert(raw.headers.etag ~= plain.headers.etag)
     T.eq(http.get(url, { gzip = true }).body, sample)
     -- Each has a tag, and parts, of its own.

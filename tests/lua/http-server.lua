@@ -528,7 +528,7 @@ case('files', function()
             return response(c)
         end
         local page = fetch('/')
-        T.eq({ page.code, page.content, page.headers['Content-Type'] }, { 200, '<p>', 'text/html' })
+        T.eq({ page.code, page.content, page.headers['Content-Type'] }, { 200, '<p>', 'text/html; charset=utf-8' })
         local etag, modified = page.headers['ETag'], page.headers['Last-Modified']
         assert(etag:find('^"%x+%-3%-%x+%.%x+"$'), etag)
         assert(modified:find('^%u%l%l, %d%d %u%l%l %d%d%d%d %d%d:%d%d:%d%d GMT$'), modified)
@@ -539,7 +539,7 @@ case('files', function()
         T.eq(fetch('/late', 'If-Modified-Since: Sat, 20 Jun 2099 12:00:00 GMT\r\n').code, 304)
         T.eq(fetch('/late', 'If-Modified-Since: Sat, 20 Jun 2099 11:59:59 GMT\r\n').code, 200)
         T.eq(fetch('/sub/.././/README').content, 'read me')
-        T.eq(fetch('/README').headers['Content-Type'], 'text/plain')
+        T.eq(fetch('/README').headers['Content-Type'], 'text/plain; charset=utf-8')
 
         local empty = fetch('/empty.txt')
         T.eq({ empty.code, empty.content, empty.headers['Content-Length'] }, { 200, '', '0' })
@@ -551,7 +551,7 @@ case('files', function()
         T.eq(fetch('/a.css', 'Range: bytes=10-\r\n').code, 416)
 
         local zipped = fetch('/a.css', 'Accept-Encoding: gzip\r\n')
-        T.eq({ zipped.content, zipped.headers['Content-Encoding'], zipped.headers['Content-Type'] }, { 'zip', 'gzip', 'text/css' })
+        T.eq({ zipped.content, zipped.headers['Content-Encoding'], zipped.headers['Content-Type'] }, { 'zip', 'gzip', 'text/css; charset=utf-8' })
         T.eq(fetch('/a.css', 'Accept-Encoding: gzip;q=0\r\n').content, '0123456789')
 
         c:send('HEAD /a.css HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
@@ -723,8 +723,6 @@ case('misuse of listen', function()
         T.fails('Address already in use', http.listen('127.0.0.1', port, nil, print))
     end)
 end)
-log.set_path('')
-
 case('closing the coroutine of listen closes the listener and no connection', function()
     for _, most in ipairs { 1, 5 } do
         local probe = assert(socket.listen_tcp('127.0.0.1', 0))
@@ -808,3 +806,5 @@ case('a server object does not wait for ever', function()
     end)())
     T.raises('function expected as handler', http.serve, '127.0.0.1', 0)
 end)
+
+log.set_path('')

@@ -58,7 +58,8 @@ local function with_service(body)
     local _, status = service:wait(10)
     T.eq(status, { signaled = true, status = sys.SIGTERM })
     T.await(function() return errors end)
-    T.eq(errors, '')
+    -- Records are there, too, where there is no system log.
+    T.eq((errors:gsub('%u%l%l [^\n]* linkwatch%[%d+%]: [^\n]*\n', '')), '')
     service:close()
 end
 

@@ -250,6 +250,15 @@ case('rotation by somebody else', function()
     expect(record('info ', 'four'))
 end)
 
+case('without a system log: standard error', function()
+    if file.access('/dev/log') then return end
+    local words = table.move(T.interpreter, 1, #T.interpreter, 1, {})
+    table.move({ '-e', "require 'eco.log'.err('nobody', 'listens')" }, 1, 2, #words + 1, words)
+    local out, err = require 'eco.sys'.sh(words, 30)
+    T.eq(out, '')
+    assert(err:find('^%u%l%l [ %d]%d %d%d:%d%d:%d%d [%w%._-]+%[%d+%]: nobody listens\n$'), err)
+end)
+
 case('wrong types', function()
     T.raises('number expected', log.log, 'x', 'y')
     T.raises('', log.set_level, {})

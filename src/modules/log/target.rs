@@ -329,7 +329,7 @@ fn connect_to_system_log() -> Result<OwnedFd, Errno> {
 }
 
 /// Hands one record to the system log; connects anew when the daemon was
-/// restarted.
+/// restarted, and writes to standard error where there is none.
 fn send_to_system_log(connection: &mut Option<OwnedFd>, record: &[u8]) -> Sent {
     for _ in 0..2 {
         if connection.is_none() {
@@ -342,6 +342,16 @@ fn send_to_system_log(connection: &mut Option<OwnedFd>, record: &[u8]) -> Sent {
             Err(Errno::EINTR) => {}
             Err(_) => *connection = None,
         }
+    }
+    if connection.is_none() {
+        // Nobody collects records here. Without its priority one reads like a line.
+        let text = record.iter().position(|&byte| byte == b'>');
+        fd::complain(
+            record
+                .get(text.map_or(0, |at| at + 1)..)
+                .unwrap_or_default(),
+        );
+        fd::complain(b"\n");
     }
     Sent::Done
 }

@@ -67,6 +67,7 @@ local server = {}
 ---@field docroot? string          base of `serve_file`, '.' by default
 ---@field index? string            file for '/', 'index.html' by default
 ---@field http_keepalive? number   idle seconds between requests, 30 by default; 0 turns keep-alive off
+---@field charset? string|false    of files of `text/…`, 'utf-8' by default
 ---@field gzip? boolean            prefer `<file>.gz` for clients that take gzip
 ---@field cert? string             with `key`: serve TLS
 ---@field key? string

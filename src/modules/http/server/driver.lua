@@ -35,6 +35,10 @@ local function complete(options)
     options.docroot = docroot
     options.index = options.index or 'index.html'
     assert(type(options.index) == 'string', 'string expected for option index')
+    if options.charset == nil then
+        options.charset = 'utf-8'
+    end
+    assert(not options.charset or type(options.charset) == 'string' and options.charset:find('^[%w_.:-]+$'), 'name or false expected for option charset')
     options.http_keepalive = options.http_keepalive or 30
     if options.cert and options.key or options.ctx then
         options.ssl = true
@@ -111,7 +115,7 @@ local function open(ipaddr, port, options)
     return socket.listen_tcp(ipaddr, port, options)
 end
 
-local KNOWN = socket._options .. ' ca cert key ctx insecure names alpn ciphers min_version max_version tickets ticket_lifetime session_cache session server_name timeout docroot index gzip ssl handshake_timeout http_keepalive '
+local KNOWN = socket._options .. ' ca cert key ctx insecure names alpn ciphers min_version max_version tickets ticket_lifetime session_cache session server_name timeout docroot index charset gzip ssl handshake_timeout http_keepalive '
     .. 'max_connections max_peer_connections max_request_line max_head max_headers max_body max_buffered max_drain max_linger '
     .. 'head_timeout body_timeout send_timeout linger_timeout linger_time'
 

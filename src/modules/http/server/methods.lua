@@ -68,9 +68,10 @@ video/x-msvideo avi
 ]]
 
 -- By what stands behind the last dot of the file name, or by the whole name.
-local function content_type(path)
+local function content_type(path, charset)
     local suffix = path:match('[/.](%w+)$')
-    return suffix and types:match('\n(%S+)[^\n]* ' .. suffix .. '[ \n]') or 'application/octet-stream'
+    local kind = suffix and types:match('\n(%S+)[^\n]* ' .. suffix .. '[ \n]') or 'application/octet-stream'
+    return charset and kind:find('^text/') and kind .. '; charset=' .. charset or kind
 end
 
 -- Seconds as the scheduler counts them; 0 stands for ever.
@@ -216,7 +217,7 @@ function methods:serve_file(req)
     if not answer_file(self, req.headers, head) then
         return self:send()
     end
-    self:add_header('content-type', content_type(path))
+    self:add_header('content-type', content_type(path, self.options.charset))
     if zipped then
         self:add_header('content-encoding', 'gzip')
     end
