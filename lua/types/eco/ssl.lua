@@ -17,7 +17,7 @@ local ssl = {}
 ---@field cert string  path or PEM text
 ---@field key string   path or PEM text
 
----@class eco.ssl.Options
+---@class eco.ssl.Options: eco.socket.ListenOptions, eco.socket.ConnectOptions
 ---@field ca? string             path or PEM text; a server with it requires certificates of its clients
 ---@field cert? string           path or PEM text
 ---@field key? string            path or PEM text
@@ -34,7 +34,6 @@ local ssl = {}
 ---@field ticket_lifetime? integer
 ---@field session_cache? integer
 ---@field ctx? eco.ssl.Context
----@field [string] any           other options of eco.socket
 
 ---@class eco.ssl.Context
 local context = {}

@@ -11,7 +11,6 @@ local websocket = {}
 ---@field send_timeout? number      seconds of a send that does not get on, 60 by default
 ---@field ping_interval? number     seconds of silence after which `recv` sends a ping; 0, the default: never
 ---@field ping_timeout? number      seconds after which it fails then, `ping_interval` by default
-
 ---@field deflate? boolean|eco.websocket.Deflate  pack messages, by the package lua-eco-gzip
 
 ---@class eco.websocket.Deflate
@@ -22,19 +21,14 @@ local websocket = {}
 ---@class eco.websocket.ServerOptions: eco.websocket.Options
 ---@field protocols? string|string[]  subprotocols spoken
 
----@class eco.websocket.ClientOptions: eco.websocket.Options
+---@class eco.websocket.ClientOptions: eco.websocket.Options, eco.ssl.Options
 ---@field headers? table<string, string|number>
 ---@field protocols? string|string[]  subprotocols offered
 ---@field origin? string
 ---@field timeout? number             seconds for the answer of the server, 30 by default
 ---@field proxy? string               'http://[user:password@]host[:port]'
 ---@field unix? string                path of a Unix socket
----@field insecure? boolean
----@field ca? string
----@field cert? string
----@field key? string
----@field server_name? string
----@field [string] any                other options of eco.ssl, eco.socket and eco.dns
+---@field nameservers? (string|table)[]
 
 ---@class eco.websocket.Socket
 ---@field sock table
