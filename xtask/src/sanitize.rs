@@ -147,9 +147,9 @@ pub fn races(_: &[String]) -> Result<()> {
             .args([
                 "--no-default-features",
                 "--features",
-                "interpreter,base,thread",
+                "interpreter,base,thread,node",
                 "--lib",
             ])
-            .args(["--", "states::", "core::", "system::"]),
+            .args(["--", "states::", "node::", "core::", "system::"]),
     )
 }
