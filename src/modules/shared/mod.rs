@@ -90,6 +90,14 @@ impl Shared {
     /// Runs `work` on the dictionary while its lock is held: no call of Lua's
     /// that may raise.
     fn locked<R>(&self, work: impl FnOnce(&Dict) -> R) -> Result<R, Error> {
+        let (mut work, mut result) = (Some(work), None);
+        self.hold(&mut |dict| result = work.take().map(|work| work(dict)))?;
+        result.ok_or(Error::failure(Errno::EIO))
+    }
+
+    /// Runs `work` while the lock is held, if the file is whole: once for all calls, for its weight.
+    #[inline(never)]
+    fn hold(&self, work: &mut dyn FnMut(&Dict)) -> Result<(), Error> {
         let fd = self.own_fd()?;
         let patience = if self.is_stuck.get() { 0 } else { PATIENCE };
         let taken = map::lock(fd, patience);
@@ -99,13 +107,11 @@ impl Shared {
         let allocate = |up_to: u32| map::allocate(fd, area, up_to.into()).is_ok();
         // Beyond the end of a file that somebody cut, an access ends the process.
         let is_whole = map::size(fd).is_ok_and(|size| size >= self.geometry.length());
-        let result = if is_whole {
-            Ok(work(&Dict::new(&self.map, self.geometry, &allocate)))
-        } else {
-            Err(Error::failure(Errno::EIO))
-        };
+        if is_whole {
+            work(&Dict::new(&self.map, self.geometry, &allocate));
+        }
         map::unlock(fd);
-        result
+        Ok(())
     }
 
     /// The descriptor, opened by this process.
