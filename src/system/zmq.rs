@@ -33,9 +33,18 @@ type Raw = *mut c_void;
 macro_rules! library {
     ($($name:ident: fn($($type:ty),*) -> $result:ty;)*) => {
         /// The functions that are used.
+        #[repr(C)]
         struct Library {
             $($name: unsafe extern "C" fn($($type),*) -> $result,)*
         }
+
+        /// Their names.
+        const NAMES: &[&CStr] = &[$(
+            match CStr::from_bytes_with_nul(concat!("zmq_", stringify!($name), "\0").as_bytes()) {
+                Ok(name) => name,
+                Err(_) => c"",
+            },
+        )*];
 
         impl Library {
             fn load() -> Option<Library> {
@@ -45,19 +54,17 @@ macro_rules! library {
                 if library.is_null() {
                     return None;
                 }
-                Some(Library {
-                    $($name: {
-                        // SAFETY: an open library and a C string.
-                        let symbol = unsafe {
-                            libc::dlsym(library, concat!("zmq_", stringify!($name), "\0").as_ptr().cast())
-                        };
-                        if symbol.is_null() {
-                            return None;
-                        }
-                        // SAFETY: the header of version 4 declares it so.
-                        unsafe { std::mem::transmute::<Raw, unsafe extern "C" fn($($type),*) -> $result>(symbol) }
-                    },)*
-                })
+                let mut symbols: [Raw; NAMES.len()] = [std::ptr::null_mut(); NAMES.len()];
+                for (symbol, name) in symbols.iter_mut().zip(NAMES) {
+                    // SAFETY: an open library and a C string.
+                    *symbol = unsafe { libc::dlsym(library, name.as_ptr()) };
+                    if symbol.is_null() {
+                        return None;
+                    }
+                }
+                // SAFETY: as many pointers in the same order, none of them null, to what
+                // the header of version 4 declares so.
+                Some(unsafe { std::mem::transmute::<[Raw; NAMES.len()], Library>(symbols) })
             }
         }
     };
@@ -112,13 +119,16 @@ impl Library {
     }
 }
 
+/// The code of a context that is looked for in vain.
+pub const GONE: c_int = -1;
+
 /// Hands what the library says of a code to `take`.
 pub fn error<R>(code: c_int, take: impl FnOnce(&CStr) -> R) -> R {
-    match library() {
+    take(match library() {
         // SAFETY: a C string, good until the next call of this thread.
-        Some(library) => take(unsafe { CStr::from_ptr((library.strerror)(code)) }),
-        None => take(c"libzmq is missing"),
-    }
+        Some(library) if code != GONE => unsafe { CStr::from_ptr((library.strerror)(code)) },
+        _ => c"the context is gone",
+    })
 }
 
 /// Contexts whose end goes on: whoever lets go of the last share of one does not
@@ -215,10 +225,10 @@ impl Context {
     }
 
     /// The one of that number, if it is still there.
-    pub fn find(number: i64) -> Option<Arc<Context>> {
+    pub fn find(number: i64) -> Result<Arc<Context>, c_int> {
         let live = lock(&LIVE);
-        let found = live.contexts.iter().find(|entry| entry.0 == number)?;
-        found.1.upgrade()
+        let found = live.contexts.iter().find(|entry| entry.0 == number);
+        found.and_then(|entry| entry.1.upgrade()).ok_or(GONE)
     }
 
     pub fn number(&self) -> i64 {
@@ -395,7 +405,7 @@ impl Socket {
         Message::new(self.library)
     }
 
-    fn call(&self, call: impl Fn(Raw) -> c_int) -> Result<(), c_int> {
+    fn call(&self, call: &dyn Fn(Raw) -> c_int) -> Result<(), c_int> {
         let raw = self.raw.get();
         if raw.is_null() {
             return Err(libc::ENOTSOCK);
@@ -411,34 +421,41 @@ impl Socket {
     }
 
     pub fn bind(&self, address: &CStr) -> Result<(), c_int> {
-        // SAFETY: a live socket and a C string.
-        self.call(|raw| unsafe { (self.library.bind)(raw, address.as_ptr()) })
+        self.attach(self.library.bind, address)
     }
 
     pub fn connect(&self, address: &CStr) -> Result<(), c_int> {
+        self.attach(self.library.connect, address)
+    }
+
+    fn attach(
+        &self,
+        function: unsafe extern "C" fn(Raw, *const c_char) -> c_int,
+        address: &CStr,
+    ) -> Result<(), c_int> {
         // SAFETY: a live socket and a C string.
-        self.call(|raw| unsafe { (self.library.connect)(raw, address.as_ptr()) })
+        self.call(&|raw| unsafe { function(raw, address.as_ptr()) })
     }
 
     /// Sends a copy, as one part of a message.
     pub fn send(&self, bytes: &[u8], more: bool) -> Result<(), c_int> {
         let flags = flags(more);
         // SAFETY: a live socket; that many bytes are read.
-        self.call(|raw| unsafe { (self.library.send)(raw, bytes.as_ptr(), bytes.len(), flags) })
+        self.call(&|raw| unsafe { (self.library.send)(raw, bytes.as_ptr(), bytes.len(), flags) })
     }
 
     /// Sends a message, which is empty then.
     pub fn send_message(&self, message: &Message, more: bool) -> Result<(), c_int> {
         let flags = flags(more);
         // SAFETY: a live socket and a message.
-        self.call(|raw| unsafe { (self.library.msg_send)(message.raw(), raw, flags) })
+        self.call(&|raw| unsafe { (self.library.msg_send)(message.raw(), raw, flags) })
     }
 
     /// Receives a part, unless the one before was not taken from its place.
     pub fn receive(&self, message: &Message) -> Result<(), c_int> {
         if !message.is_full.get() {
             // SAFETY: a live socket and a message.
-            self.call(|raw| unsafe { (self.library.msg_recv)(message.raw(), raw, DONT_WAIT) })?;
+            self.call(&|raw| unsafe { (self.library.msg_recv)(message.raw(), raw, DONT_WAIT) })?;
             message.is_full.set(true);
         }
         Ok(())
@@ -461,14 +478,16 @@ impl Socket {
         let length = Cell::new(value.len());
         let place = value.as_mut_ptr();
         // SAFETY: a live socket; at most that many bytes are written.
-        self.call(|raw| unsafe { (self.library.getsockopt)(raw, option, place, length.as_ptr()) })?;
+        self.call(&|raw| unsafe {
+            (self.library.getsockopt)(raw, option, place, length.as_ptr())
+        })?;
         Ok(length.get().min(value.len()))
     }
 
     pub fn set(&self, option: c_int, value: &[u8]) -> Result<(), c_int> {
         let (place, length) = (value.as_ptr(), value.len());
         // SAFETY: a live socket; that many bytes are read.
-        self.call(|raw| unsafe { (self.library.setsockopt)(raw, option, place, length) })
+        self.call(&|raw| unsafe { (self.library.setsockopt)(raw, option, place, length) })
     }
 
     /// What it has sent goes out all the same.
@@ -544,6 +563,6 @@ mod tests {
         let endings = Arc::new(Endings::default());
         Arc::into_inner(context).unwrap().end(&endings);
         endings.wait();
-        assert!(Context::find(number).is_none());
+        assert_eq!(Context::find(number).err(), Some(GONE));
     }
 }

@@ -588,6 +588,8 @@ case('sockets that nobody has any more are closed', function()
 end)
 
 case('a child does without its parent\'s contexts', function()
+    -- It leaves them as they are, which would be reported.
+    if T.sanitized then return end
     local context = zmq.create()
     local a, b = pair(context, zmq.PAIR, zmq.PAIR, 'inproc://child')
     a:send('for the parent')

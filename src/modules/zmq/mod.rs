@@ -164,18 +164,10 @@ fn context(lua: Lua) -> Outcome {
     Ok(Returns(1))
 }
 
-/// `find(number)` -> handle, nil when the context is gone.
+/// `find(number)` -> handle.
 fn find(lua: Lua) -> Outcome {
     let number = lua.integer(1)?;
-    match Context::find(number) {
-        // It stays: at worst, somebody else ends it meanwhile.
-        Some(found) => drop(found),
-        None => {
-            lua.push_nil();
-            return Ok(Returns(1));
-        }
-    }
-    push_handle(lua, &mut || Context::find(number).ok_or(libc::EFAULT))?;
+    push_handle(lua, &mut || Context::find(number))?;
     Ok(Returns(1))
 }
 

@@ -92,8 +92,7 @@ function type_of_contexts:__codec()
 end
 
 debug.getregistry()['luv:zmq:decoder'] = function(number)
-    local handle = native.find(number)
-    return handle and object_of(handle) or error('the context is gone', 0)
+    return object_of(native.find(number))
 end
 
 function zmq.create(threads)
