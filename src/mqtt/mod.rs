@@ -1,6 +1,6 @@
 //! MQTT 3.1.1 and 5 as a client speaks them: no I/O, no Lua.
 //!
-//! [`packet`] takes received bytes apart, [`write`] puts packets together,
+//! [`packet`] takes received bytes apart, [`mod@write`] puts packets together,
 //! [`session`] knows what was sent, what is owed and what came twice; what is on
 //! its way out waits in an [`outbox`].
 

@@ -1,7 +1,7 @@
 //! Many Lua states: what passes between them, and what runs them.
 //!
 //! [`codec`] turns Lua values into a [`Message`] and back. Its bytes are the
-//! business of [`format`] and [`reader`], which know nothing of Lua.
+//! business of [`mod@format`] and [`reader`], which know nothing of Lua.
 //! A [`mailbox`] is a queue of messages, a [`thread`] runs a [`state`] of its own.
 
 pub mod codec;

@@ -16,7 +16,7 @@ pub use line::{Line, Refusal};
 #[cfg(feature = "serial")]
 pub use port::{ask, claim, counters, drain, release, Request};
 
-/// Attributes; the speeds at the end are only for [`calls::set_attributes2`].
+/// Attributes; the speeds at the end are only for `calls::set_attributes2`.
 pub use libc::termios2 as Attributes;
 
 /// What is common to a family of requests: the structure that they name.
