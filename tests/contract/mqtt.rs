@@ -19,6 +19,7 @@ fn mosquitto() {
 fn without_their_packages_tls_and_websockets_name_them() {
     raw(r#"
         local mqtt = require 'eco.mqtt'
+        require 'eco.socket'
         package.preload['eco.ssl'], package.preload['eco.websocket'] = nil, nil
         package.cpath = ''
         for _, option in ipairs { 'ssl', 'websocket' } do
