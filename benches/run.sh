@@ -2,7 +2,7 @@
 # Measures what the project promises, each figure with its yardstick beside it in the same run.
 #
 #   benches/run.sh              all questions, and the record under benches/runs/
-#   benches/run.sh QUESTION…    some of: switch resume sleepers echo http http-client sleeper-memory idle-memory resident json codecs messages uci mqtt ubus
+#   benches/run.sh QUESTION…    some of: switch resume sleepers echo http rivals http-client sleeper-memory idle-memory resident json codecs messages uci mqtt ubus
 #                               and what is not in the record: ubus-soak websocket threads luv zmq contexts sqlite postgres mariadb links (which needs root)
 #
 # Contender and yardstick take turns; medians of all rounds are compared, so that a drifting machine moves both.
@@ -17,7 +17,7 @@ before=()
 [ -z "${ECO_BEFORE:-}" ] || before=(env "LUA_CPATH=${ECO_BEFORE%/bin/*}/lib/lua/5.4/?.so" "$ECO_BEFORE")
 rounds=${ROUNDS:-7} load_seconds=${LOAD_SECONDS:-3}
 questions=("$@")
-[ $# -gt 0 ] || questions=(switch resume sleepers echo http http-client sleeper-memory idle-memory resident json codecs messages uci mqtt ubus)
+[ $# -gt 0 ] || questions=(switch resume sleepers echo http rivals http-client sleeper-memory idle-memory resident json codecs messages uci mqtt ubus)
 [ -x "$eco" ] || { echo "$eco is missing: run \`cargo xtask host\` first" >&2; exit 1; }
 for tool in gcc wrk lua5.4; do
     command -v $tool > /dev/null || { echo "$tool is missing: run \`cargo xtask setup\` first" >&2; exit 1; }
@@ -195,26 +195,54 @@ ask_http() {
     row "$name, CPU time" ns/request max 1.12
 }
 
+# nginx with one worker and what its only location says.      nginx_at LOCATION PORT
+nginx_at() {
+    local folder=$build/nginx modules=/usr/lib/nginx/modules
+    mkdir -p "$folder"
+    {
+        if [[ $1 == *_by_lua* ]]; then echo "load_module $modules/ndk_http_module.so; load_module $modules/ngx_http_lua_module.so;"; fi
+        echo "worker_processes 1; daemon off; pid $folder/$2.pid; error_log $folder/error.log; events { worker_connections 256; }"
+        echo "http { access_log off; keepalive_requests 100000000;"
+        for part in client_body proxy fastcgi uwsgi scgi; do echo "${part}_temp_path $folder/$part;"; done
+        echo "server { listen 127.0.0.1:$2; location / { $1 } } }"
+    } > "$folder/$2.conf"
+    exec nginx -p "$folder" -c "$folder/$2.conf" -e "$folder/error.log"
+}
+
 # The client beside wrk, both at the same nginx, which has one worker.
 ask_http-client() {
-    local name='HTTP client, 64 requests at once' folder=$build/nginx
+    local name='HTTP client, 64 requests at once'
     command -v nginx > /dev/null || { echo "nginx is missing: run \`cargo xtask setup\` first" >&2; exit 1; }
-    mkdir -p "$folder"
-    nginx_at() {
-        {
-            echo "worker_processes 1; daemon off; pid $folder/pid; error_log $folder/error.log; events { worker_connections 256; }"
-            echo "http { access_log off; keepalive_requests 100000000;"
-            for part in client_body proxy fastcgi uwsgi scgi; do echo "${part}_temp_path $folder/$part;"; done
-            echo "server { listen 127.0.0.1:$1; location / { return 200 'hello world\n'; } } }"
-        } > "$folder/nginx.conf"
-        exec nginx -p "$folder" -c "$folder/nginx.conf" -e "$folder/error.log"
-    }
-    serve nginx_at
+    serve nginx_at "return 200 'hello world\n';"
     for _ in $(seq "$rounds"); do
         note "$name" yardstick "$(speed_alone "$port")"
         note "$name" eco "$("$eco" benches/lua/http_client.lua "$port" "$load_seconds")"
     done
     row "$name" requests/s min 0.35
+}
+
+# What else people answer HTTP with in a script, one process each: those of them that are here.
+ask_rivals() {
+    local ours rival theirs
+    serve "$eco" benches/lua/http_server.lua; ours=$port
+    for rival in Node 'nginx with Lua'; do
+        case $rival in
+        Node)
+            command -v node > /dev/null || continue
+            serve node benches/js/http_server.js
+            ;;
+        *)
+            [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || continue
+            serve nginx_at "default_type text/plain; content_by_lua_block { ngx.say('hello world') }"
+            ;;
+        esac
+        theirs=$port
+        for _ in $(seq "$rounds"); do
+            note "HTTP hello world, over $rival" yardstick "$(speed_alone "$theirs")"
+            note "HTTP hello world, over $rival" eco "$(speed_alone "$ours")"
+        done
+        row "HTTP hello world, over $rival" requests/s min 1
+    done
 }
 
 speed_alone() { requests "$1" | cut -d' ' -f1; }
