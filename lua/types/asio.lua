@@ -15,10 +15,11 @@ local connection = {}
 function asio.spawn_light_thread(f, ...) end
 
 ---@param ip string an address of IPv4 or IPv6
----@param port integer
+---@param port integer|number
 ---@param handler fun(con: asio.Connection)
 ---@return asio.Holder? holder
 ---@return string? problem
+---@return_overload nil, string
 function asio.server(ip, port, handler) end
 
 ---@param holder asio.Holder
@@ -29,7 +30,7 @@ function asio.destory_server(holder) end
 
 ---@async
 ---@param host string
----@param port integer|string
+---@param port integer|number|string
 ---@param prefers_v6? boolean
 ---@return asio.Connection? con
 ---@return string? problem
@@ -55,6 +56,7 @@ function asio.run_once(seconds) end
 ---@param size integer
 ---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 function connection:read(size) end
 
 ---What there is, up to 10240 bytes.
@@ -67,6 +69,7 @@ function connection:read_some() end
 ---@param data string
 ---@return true? done
 ---@return string? problem
+---@return_overload nil, string
 function connection:write(data) end
 
 function connection:close() end

@@ -1,6 +1,7 @@
 ---@meta luv
 
 ---Luv: fibers, timers, files, streams, programs, threads, a codec.
+---A failure is `false` and a message; here it is nil, for `assert` and `if` take that away from what is left.
 ---@class luv
 ---@field zmq luv.zmq of the package lua-eco-zmq
 ---@field stdin luv.Pipe? nil in threads
@@ -119,84 +120,84 @@ function idle:wait() end
 ---@param path string
 ---@param mode luv.Mode
 ---@param perm? string|integer octal digits
----@return luv.File|false
+---@return luv.File?
 ---@return string? message
 ---@return integer? number
 function luv.fs.open(path, mode, perm) end
 
 ---@async
 ---@param path string
----@return 0|false, string?, integer?
+---@return 0?, string?, integer?
 function luv.fs.unlink(path) end
 
 ---@async
 ---@param path string
----@return 0|false, string?, integer?
+---@return 0?, string?, integer?
 function luv.fs.rmdir(path) end
 
 ---@async
 ---@param path string
 ---@param perm? string|integer octal digits
----@return 0|false, string?, integer?
+---@return 0?, string?, integer?
 function luv.fs.mkdir(path, perm) end
 
 ---@async
 ---@param path string
----@return string[]|false, string?, integer?
+---@return string[]?, string?, integer?
 function luv.fs.readdir(path) end
 
 ---@async
 ---@param path string
----@return table|false, string?, integer?
+---@return table?, string?, integer?
 function luv.fs.stat(path) end
 
 ---@async
 ---@param path string
----@return table|false, string?, integer?
+---@return table?, string?, integer?
 function luv.fs.lstat(path) end
 
 ---@async
 ---@param path string
----@return string|false, string?, integer?
+---@return string?, string?, integer?
 function luv.fs.readlink(path) end
 
 ---@async
 ---@param from string
 ---@param to string
----@return 0|false, string?, integer?
+---@return 0?, string?, integer?
 function luv.fs.rename(from, to) end
 
 ---@async
 ---@param from string
 ---@param to string
----@return 0|false, string?, integer?
+---@return 0?, string?, integer?
 function luv.fs.link(from, to) end
 
 ---@async
 ---@param target string
 ---@param place string
 ---@param mode? luv.Mode
----@return 0|false, string?, integer?
+---@return 0?, string?, integer?
 function luv.fs.symlink(target, place, mode) end
 
 ---@async
 ---@param path string
 ---@param mode string|integer octal digits
----@return 0|false, string?, integer?
+---@return 0?, string?, integer?
 function luv.fs.chmod(path, mode) end
 
 ---@async
 ---@param path string
 ---@param uid integer
 ---@param gid integer
----@return 0|false, string?, integer?
+---@return 0?, string?, integer?
 function luv.fs.chown(path, uid, gid) end
 
 ---@async
 ---@param path string
 ---@param atime number
 ---@param mtime number
----@return 0|false, string?, integer?
+---@return 0?, string?, integer?
 function luv.fs.utime(path, atime, mtime) end
 
 ---@async
@@ -204,7 +205,7 @@ function luv.fs.utime(path, atime, mtime) end
 ---@param from luv.File
 ---@param offset? integer
 ---@param length? integer
----@return integer|false, string?, integer?
+---@return integer?, string?, integer?
 function luv.fs.sendfile(to, from, offset, length) end
 
 ---@return string
@@ -219,52 +220,52 @@ function luv.fs.exepath() end
 ---@async
 ---@param length? integer
 ---@param offset? integer
----@return integer|false count
+---@return integer? count
 ---@return string data
 function file:read(length, offset) end
 
 ---@async
 ---@param data string
 ---@param offset? integer
----@return integer|false, string?, integer?
+---@return integer?, string?, integer?
 function file:write(data, offset) end
 
 ---@async
----@return table|false, string?, integer?
+---@return table?, string?, integer?
 function file:stat() end
 
 ---@async
----@return 0|false, string?, integer?
+---@return 0?, string?, integer?
 function file:sync() end
 
 ---@async
----@return 0|false, string?, integer?
+---@return 0?, string?, integer?
 function file:datasync() end
 
 ---@async
 ---@param length? integer
----@return 0|false, string?, integer?
+---@return 0?, string?, integer?
 function file:truncate(length) end
 
 ---@async
 ---@param mode string|integer octal digits
----@return 0|false, string?, integer?
+---@return 0?, string?, integer?
 function file:chmod(mode) end
 
 ---@async
 ---@param uid integer
 ---@param gid integer
----@return 0|false, string?, integer?
+---@return 0?, string?, integer?
 function file:chown(uid, gid) end
 
 ---@async
 ---@param atime number
 ---@param mtime number
----@return 0|false, string?, integer?
+---@return 0?, string?, integer?
 function file:utime(atime, mtime) end
 
 ---@async
----@return 0|false, string?, integer?
+---@return 0?, string?, integer?
 function file:close() end
 
 ---@return luv.Tcp
@@ -277,7 +278,7 @@ function luv.net.udp() end
 ---@param node string?
 ---@param service? string
 ---@param hints? { family?: 'INET'|'INET6', socktype?: 'STREAM'|'DGRAM', protocol?: 'TCP'|'UDP' }
----@return string|false address
+---@return string? address
 ---@return integer|string port or what went wrong
 function luv.net.getaddrinfo(node, service, hints) end
 
@@ -295,13 +296,13 @@ function stream:accept(client) end
 
 ---@async
 ---@param length? integer
----@return integer|false|nil count nil at the end
+---@return integer? count nil at the end
 ---@return string? data or what went wrong
 function stream:read(length) end
 
 ---@async
 ---@param data string
----@return 0|-1|false
+---@return (0|-1)?
 ---@return string? problem
 function stream:write(data) end
 
@@ -328,14 +329,14 @@ function stream:start() end
 function stream:stop() end
 
 ---@param host string an address of IPv4
----@param port integer
+---@param port integer|number
 ---@return 0|-1
 ---@return string? problem
 function tcp:bind(host, port) end
 
 ---@async
 ---@param host string an address of IPv4
----@param port integer
+---@param port integer|number
 ---@return luv.Tcp? self
 ---@return string host or what went wrong
 function tcp:connect(host, port) end
@@ -370,19 +371,19 @@ function pipe:bind(path) end
 function pipe:connect(path) end
 
 ---@param host string
----@param port integer
+---@param port integer|number
 function udp:bind(host, port) end
 
 ---@async
 ---@param host string
----@param port integer
+---@param port integer|number
 ---@param data string
----@return 0|false
+---@return 0?
 ---@return string? problem
 function udp:send(host, port, data) end
 
 ---@async
----@return string|false data
+---@return string? data
 ---@return string host or what went wrong
 ---@return integer? port
 function udp:recv() end
@@ -390,7 +391,7 @@ function udp:recv() end
 ---@param group string
 ---@param interface string?
 ---@param what 'join'|'leave'
----@return 0|false
+---@return 0?
 ---@return string? problem
 function udp:membership(group, interface, what) end
 

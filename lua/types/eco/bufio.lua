@@ -7,6 +7,7 @@ local bufio = {}
 ---@class eco.bufio.Reader
 local reader = {}
 
+---What can be read ahead: readers, files, sockets, or a table of your own.
 ---@class eco.bufio.Source
 ---@field read2b fun(self: any, buffer: eco.Buffer, size: integer, timeout?: number): integer?, string?
 
@@ -20,6 +21,7 @@ local reader = {}
 ---@param timeout? number
 ---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 function reader:read(format, timeout) end
 
 ---The rest of the stream.
@@ -27,6 +29,7 @@ function reader:read(format, timeout) end
 ---@param timeout? number
 ---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 function reader:readall(timeout) end
 
 ---A line, with its LF unless `skip`.
@@ -35,6 +38,7 @@ function reader:readall(timeout) end
 ---@param skip? boolean
 ---@return string? line
 ---@return string? problem
+---@return_overload nil, string
 function reader:readline(timeout, skip) end
 
 ---Exactly `count` bytes.
@@ -43,6 +47,7 @@ function reader:readline(timeout, skip) end
 ---@param timeout? number
 ---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 function reader:readfull(count, timeout) end
 
 ---Bytes before the needle and true, or a piece when it has not come yet.
@@ -59,6 +64,7 @@ function reader:readuntil(needle, timeout) end
 ---@param timeout? number
 ---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 function reader:peek(count, timeout) end
 
 ---Drops `count` bytes.
@@ -67,12 +73,14 @@ function reader:peek(count, timeout) end
 ---@param timeout? number
 ---@return true? dropped
 ---@return string? problem
+---@return_overload nil, string
 function reader:discard(count, timeout) end
 
 ---@param source integer|eco.bufio.Source
 ---@param size? integer|eco.bufio.Options
 ---@return eco.bufio.Reader? reader
 ---@return string? problem
+---@return_overload nil, string
 function bufio.new(source, size) end
 
 return bufio

@@ -17,6 +17,7 @@ local cli = {}
 ---@param argv? string[]  the global `arg` unless given
 ---@return table<string, any>? options  a key for each option, and `args`: the other words
 ---@return string? problem
+---@return_overload nil, string
 function cli.parse_args(spec, argv) end
 
 return cli

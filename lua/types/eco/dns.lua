@@ -68,6 +68,7 @@ local dns = {}
 ---@param options? eco.dns.Options
 ---@return eco.dns.Record[]? records
 ---@return string? problem
+---@return_overload nil, string
 function dns.query(name, options) end
 
 ---Addresses to connect to, best first.
@@ -76,6 +77,7 @@ function dns.query(name, options) end
 ---@param options? eco.dns.Options
 ---@return string[]? addresses
 ---@return string? problem
+---@return_overload nil, string
 function dns.resolve(host, options) end
 
 ---@param number integer

@@ -19,18 +19,20 @@ local io = {}
 ---@param timeout? number
 ---@return true? ready
 ---@return string? problem
+---@return_overload nil, string
 function io:wait(events, timeout) end
 
 ---The waiting call returns `nil, 'canceled'`.
 function io:cancel() end
 
----@class eco.Reader: userdata
+---@class eco.Reader: userdata, eco.bufio.Source
 local reader = {}
 
 ---@async
 ---@param timeout? number
 ---@return true? ready
 ---@return string? problem
+---@return_overload nil, string
 function reader:wait(timeout) end
 
 ---A number of bytes at most, `'l'` or `'L'` a line, `'a'` everything.
@@ -39,6 +41,7 @@ function reader:wait(timeout) end
 ---@param timeout? number
 ---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 function reader:read(format, timeout) end
 
 ---@async
@@ -46,6 +49,7 @@ function reader:read(format, timeout) end
 ---@param timeout? number
 ---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 function reader:readfull(count, timeout) end
 
 ---What comes before `needle`, piece by piece.
@@ -62,6 +66,7 @@ function reader:readuntil(needle, timeout) end
 ---@param timeout? number
 ---@return integer? count
 ---@return string? problem
+---@return_overload nil, string
 function reader:read2b(buffer, count, timeout) end
 
 ---The waiting call returns `nil, 'canceled'`.
@@ -74,6 +79,7 @@ local writer = {}
 ---@param timeout? number
 ---@return true? ready
 ---@return string? problem
+---@return_overload nil, string
 function writer:wait(timeout) end
 
 ---Writes all of it.
@@ -82,6 +88,7 @@ function writer:wait(timeout) end
 ---@param timeout? number
 ---@return integer? count
 ---@return string? problem
+---@return_overload nil, string
 function writer:write(data, timeout) end
 
 ---@async
@@ -91,6 +98,7 @@ function writer:write(data, timeout) end
 ---@param timeout? number
 ---@return integer? count
 ---@return string? problem
+---@return_overload nil, string
 function writer:sendfile(path, offset, length, timeout) end
 
 ---The waiting call returns `nil, 'canceled'`.
@@ -180,6 +188,7 @@ function eco.dump() end
 ---@param signal? integer
 ---@return true? done
 ---@return string? problem
+---@return_overload nil, string
 function eco.dump_on(signal) end
 
 ---@param hook? fun(message: string, traceback: string)
@@ -191,6 +200,7 @@ function eco.set_watchdog_timeout(limit) end
 ---Runs until nothing can wake anybody, or `eco.unloop()`.
 ---@return true? ended
 ---@return string? problem
+---@return_overload nil, string
 function eco.loop() end
 
 ---Stops the running loop.
@@ -200,6 +210,7 @@ function eco.unloop(inner) end
 ---@param fd integer
 ---@return eco.Io? io
 ---@return string? problem
+---@return_overload nil, string
 function eco.io(fd) end
 
 ---@param fd integer
@@ -207,6 +218,7 @@ function eco.io(fd) end
 ---@param context? lightuserdata
 ---@return eco.Reader? reader
 ---@return string? problem
+---@return_overload nil, string
 function eco.reader(fd, read, context) end
 
 ---@param fd integer
@@ -214,6 +226,7 @@ function eco.reader(fd, read, context) end
 ---@param context? lightuserdata
 ---@return eco.Writer? writer
 ---@return string? problem
+---@return_overload nil, string
 function eco.writer(fd, write, context) end
 
 ---@param size? integer  4096 when missing

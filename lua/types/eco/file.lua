@@ -20,8 +20,8 @@ local file = {}
 ---@field mtime_nsec integer
 ---@field ctime_nsec integer
 
----@class eco.file.File
----@field fd integer  -1 once closed
+---@class eco.file.File: eco.bufio.Source
+---@field fd integer  once closed it is -1
 ---@field rd eco.Reader
 ---@field wr eco.Writer
 local object = {}
@@ -31,6 +31,7 @@ local object = {}
 ---@param timeout? number
 ---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 function object:read(format, timeout) end
 
 ---@async
@@ -38,6 +39,7 @@ function object:read(format, timeout) end
 ---@param timeout? number
 ---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 function object:readfull(n, timeout) end
 
 ---@async
@@ -53,6 +55,7 @@ function object:readuntil(needle, timeout) end
 ---@param timeout? number
 ---@return integer? count
 ---@return string? problem
+---@return_overload nil, string
 function object:read2b(buffer, n, timeout) end
 
 ---@async
@@ -60,16 +63,19 @@ function object:read2b(buffer, n, timeout) end
 ---@param timeout? number
 ---@return integer? count
 ---@return string? problem
+---@return_overload nil, string
 function object:write(data, timeout) end
 
 ---@param offset integer
 ---@param whence integer
 ---@return integer? offset
 ---@return string? problem
+---@return_overload nil, string
 function object:lseek(offset, whence) end
 
 ---@return eco.file.Info? info
 ---@return string? problem
+---@return_overload nil, string
 function object:stat() end
 
 ---@async
@@ -77,6 +83,7 @@ function object:stat() end
 ---@param timeout? number  for ever by default, 0 tries once
 ---@return true? locked
 ---@return string? problem
+---@return_overload nil, string
 function object:flock(operation, timeout) end
 
 function object:close() end
@@ -88,12 +95,14 @@ function object:close() end
 ---@param mode? integer  of a file it creates
 ---@return eco.file.File? file
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function file.open(path, flags, mode) end
 
 ---@param target eco.file.File|integer
 ---@return true? closed
 ---@return string? problem
+---@return_overload nil, string
 function file.close(target) end
 
 ---With an fd it never waits and fails with an error number.
@@ -105,10 +114,12 @@ function file.close(target) end
 function file.flock(target, operation, timeout) end
 
 ---@param path string
----@param format? string|integer
----@return string|number|nil data
+---@param format? 'a'|'l'|'L'|'*a'|'*l'|'*L'|integer
+---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
+---@overload fun(path: string, format: 'n'|'*n'): number?, string?
 function file.readfile(path, format) end
 
 ---@param path string
@@ -116,22 +127,26 @@ function file.readfile(path, format) end
 ---@param append? boolean
 ---@return true? written
 ---@return string? problem
+---@return_overload nil, string
 function file.writefile(path, data, append) end
 
 ---@param path string
 ---@return true? done
 ---@return string? problem
+---@return_overload nil, string
 function file.rmdir(path) end
 
 ---@param path string
 ---@return true? done
 ---@return string? problem
+---@return_overload nil, string
 function file.unlink(path) end
 
 ---@param from string
 ---@param to string
 ---@return true? done
 ---@return string? problem
+---@return_overload nil, string
 function file.rename(from, to) end
 
 ---@param root string
@@ -143,7 +158,7 @@ function file.walk(root, callback) end
 ---@field mask integer
 
 ---@class eco.file.Watcher
----@field fd integer  -1 once closed
+---@field fd integer  once closed it is -1
 ---@field watchs table<integer, string>
 ---@field overflows integer  how often the kernel dropped events
 local watcher = {}
@@ -152,23 +167,27 @@ local watcher = {}
 ---@param mask? integer
 ---@return integer? watch
 ---@return string? problem
+---@return_overload nil, string
 function watcher:add(path, mask) end
 
 ---@param watch integer
 ---@return true? removed
 ---@return string? problem
+---@return_overload nil, string
 function watcher:del(watch) end
 
 ---@async
 ---@param timeout? number
 ---@return eco.file.Event? event
 ---@return string? problem
+---@return_overload nil, string
 function watcher:wait(timeout) end
 
 function watcher:close() end
 
 ---@return eco.file.Watcher? watcher
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function file.inotify() end
 
@@ -232,12 +251,14 @@ local internal = {}
 ---@param n integer
 ---@return string? data  '' at the end
 ---@return string? problem
+---@return_overload nil, string
 function internal.read(fd, n) end
 
 ---@param fd integer
 ---@param data string|number
 ---@return integer? count
 ---@return string? problem
+---@return_overload nil, string
 function internal.write(fd, data) end
 
 ---@param fd integer
@@ -245,6 +266,7 @@ function internal.write(fd, data) end
 ---@param whence integer
 ---@return integer? offset
 ---@return string? problem
+---@return_overload nil, string
 function internal.lseek(fd, offset, whence) end
 
 ---@param path string
@@ -256,24 +278,28 @@ function internal.access(path, mode) end
 ---@param path string
 ---@return string? target
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function internal.readlink(path) end
 
 ---@param path string
 ---@return eco.file.Info? info
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function internal.stat(path) end
 
 ---@param path string
 ---@return eco.file.Info? info
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function internal.lstat(path) end
 
 ---@param fd integer
 ---@return eco.file.Info? info
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function internal.fstat(fd) end
 
@@ -289,18 +315,21 @@ function internal.statvfs(path) end
 ---@param gid? integer
 ---@return true? done
 ---@return string? problem
+---@return_overload nil, string
 function internal.chown(path, uid, gid) end
 
 ---@param path string
 ---@param mode integer
 ---@return true? done
 ---@return string? problem
+---@return_overload nil, string
 function internal.chmod(path, mode) end
 
 ---@param path string
 ---@param mode? integer
 ---@return true? done
 ---@return string? problem
+---@return_overload nil, string
 function internal.mkdir(path, mode) end
 
 ---@param path string
@@ -327,6 +356,7 @@ function internal.sync() end
 
 ---@return integer? fd
 ---@return string? problem
+---@return_overload nil, string
 function internal.inotify_init() end
 
 ---@param fd integer
@@ -334,12 +364,14 @@ function internal.inotify_init() end
 ---@param mask integer
 ---@return integer? watch
 ---@return string? problem
+---@return_overload nil, string
 function internal.inotify_add_watch(fd, path, mask) end
 
 ---@param fd integer
 ---@param watch integer
 ---@return true? removed
 ---@return string? problem
+---@return_overload nil, string
 function internal.inotify_rm_watch(fd, watch) end
 
 ---@param bytes string

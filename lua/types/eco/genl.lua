@@ -49,18 +49,21 @@ function genl.parse_genlmsghdr(ker) end
 ---@param name string
 ---@return eco.genl.Family?
 ---@return string? problem
+---@return_overload nil, string
 function genl.get_family_byname(name) end
 
 ---@async
 ---@param id integer
 ---@return eco.genl.Family?
 ---@return string? problem
+---@return_overload nil, string
 function genl.get_family_byid(id) end
 
 ---@async
 ---@param name string
 ---@return integer?
 ---@return string? problem
+---@return_overload nil, string
 function genl.get_family_id(name) end
 
 ---@async
@@ -68,6 +71,7 @@ function genl.get_family_id(name) end
 ---@param group string
 ---@return integer?
 ---@return string? problem
+---@return_overload nil, string
 function genl.get_group_id(family, group) end
 
 ---Drops what is remembered of a family.

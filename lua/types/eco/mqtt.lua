@@ -23,7 +23,7 @@ local mqtt = {}
 
 ---@class eco.mqtt.Options
 ---@field ipaddr? string an address, or a name with `lua-eco-dns`
----@field port? integer
+---@field port? integer|number
 ---@field version? 4|5
 ---@field id? string
 ---@field keepalive? integer seconds, at least 5
@@ -67,6 +67,12 @@ local mqtt = {}
 ---@field retain_as_published? boolean version 5
 ---@field retain_handling? 0|1|2 version 5
 
+---Topics, and how they are asked for.
+---@class eco.mqtt.Filters
+---@field [integer] string|eco.mqtt.Filter
+---@field wait? true|number seconds for the broker's answer
+---@field properties? table version 5
+
 ---@class eco.mqtt.Client
 ---@field opts eco.mqtt.Options
 ---@field connected? boolean
@@ -99,6 +105,7 @@ function client:run() end
 ---@param options? { wait?: true|number, properties?: table }
 ---@return true?
 ---@return string? error
+---@return_overload nil, string
 function client:publish(topic, payload, qos, retain, options) end
 
 ---@param topic string
@@ -106,14 +113,14 @@ function client:publish(topic, payload, qos, retain, options) end
 ---@param ... string|integer further topics, each with its qos
 ---@return true?
 ---@return string? error
----@overload fun(self, list: (string|eco.mqtt.Filter)[]): (true|eco.mqtt.Result[])?, string?
+---@overload fun(self, list: eco.mqtt.Filters): true|eco.mqtt.Result[]|nil, string?
 function client:subscribe(topic, qos, ...) end
 
 ---@param topic string
 ---@param ... string
 ---@return true?
 ---@return string? error
----@overload fun(self, list: string[]): (true|eco.mqtt.Result[])?, string?
+---@overload fun(self, list: eco.mqtt.Filters): true|eco.mqtt.Result[]|nil, string?
 function client:unsubscribe(topic, ...) end
 
 ---@param code? integer version 5
@@ -126,6 +133,7 @@ function client:disconnect(code, properties) end
 ---@param properties? table
 ---@return true?
 ---@return string? error
+---@return_overload nil, string
 function client:auth(code, properties) end
 
 function client:close() end

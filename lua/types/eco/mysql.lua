@@ -16,7 +16,7 @@ local mysql = {}
 
 ---@class eco.mysql.options
 ---@field host? string  default: localhost
----@field port? integer
+---@field port? integer|number
 ---@field unix? string  path of a Unix socket
 ---@field user? string
 ---@field password? string
@@ -34,11 +34,13 @@ local connection = {}
 ---@param sql string
 ---@param ... any  parameters
 ---@return eco.mysql.row[]?, string? err
+---@return_overload nil, string
 function connection:query(sql, ...) end
 
 ---@param sql string
 ---@param ... any
 ---@return eco.mysql.row[]?, string? err
+---@return_overload nil, string
 function connection:query_params(sql, ...) end
 
 ---@param sql string
@@ -49,11 +51,13 @@ function connection:query_row(sql, ...) end
 ---@param sql string
 ---@param ... any
 ---@return eco.mysql.changes?, string? err
+---@return_overload nil, string
 function connection:exec(sql, ...) end
 
 ---@param sql string
 ---@param ... any
 ---@return eco.mysql.changes?, string? err
+---@return_overload nil, string
 function connection:exec_params(sql, ...) end
 
 ---An iterator; a failure is one more turn of the loop: false and a message.
@@ -64,10 +68,11 @@ function connection:rows(sql, ...) end
 
 ---@param sql string
 ---@return eco.mysql.statement?, string? err
+---@return_overload nil, string
 function connection:prepare(sql) end
 
 ---Kept when `f` returns, taken back when it raises or returns nil and a reason.
----@param f fun(t: eco.mysql.connection): ...
+---@param f fun(t: eco.mysql.connection): any?, any?, any?
 ---@param mode? "read only"|"consistent snapshot"
 ---@return any ...  what `f` gives, or true; or nil and why it was taken back
 function connection:transaction(f, mode) end
@@ -78,6 +83,7 @@ function connection:within(seconds) end
 
 ---Ends the statement that another coroutine waits for.
 ---@return boolean?, string? err
+---@return_overload nil, string
 function connection:cancel() end
 
 ---@return eco.mysql.problem?  of the last statement that failed
@@ -85,10 +91,12 @@ function connection:problem() end
 
 ---Ends what is under way.
 ---@return boolean?, string? err
+---@return_overload nil, string
 function connection:close() end
 
 ---Closes when the calls before it are done.
 ---@return boolean?, string? err
+---@return_overload nil, string
 function connection:finish() end
 
 ---@class eco.mysql.statement
@@ -96,6 +104,7 @@ local statement = {}
 
 ---@param ... any
 ---@return eco.mysql.row[]?, string? err
+---@return_overload nil, string
 function statement:query(...) end
 
 ---@param ... any
@@ -104,6 +113,7 @@ function statement:query_row(...) end
 
 ---@param ... any
 ---@return eco.mysql.changes?, string? err
+---@return_overload nil, string
 function statement:exec(...) end
 
 ---@param ... any
@@ -111,10 +121,12 @@ function statement:exec(...) end
 function statement:rows(...) end
 
 ---@return boolean?, string? err
+---@return_overload nil, string
 function statement:close() end
 
 ---@param options string|eco.mysql.options  options, or mysql://user:password@host:port/database
 ---@return eco.mysql.connection?, string? err
+---@return_overload nil, string
 function mysql.open(options) end
 
 ---For between single quotes.

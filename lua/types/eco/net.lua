@@ -18,6 +18,7 @@ local net = {}
 ---@param options? eco.net.Options
 ---@return number? seconds
 ---@return string? problem
+---@return_overload nil, string
 function net.ping(host, options) end
 
 ---One echo over IPv6.
@@ -26,6 +27,7 @@ function net.ping(host, options) end
 ---@param options? eco.net.Options
 ---@return number? seconds
 ---@return string? problem
+---@return_overload nil, string
 function net.ping6(host, options) end
 
 return net

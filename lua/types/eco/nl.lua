@@ -57,23 +57,27 @@ function message:binary() end
 ---@param data string
 ---@return eco.nl.Message? self
 ---@return string? problem
+---@return_overload nil, string
 function message:put(data) end
 
 ---@param type integer
 ---@param data string
 ---@return eco.nl.Message? self
 ---@return string? problem
+---@return_overload nil, string
 function message:put_attr(type, data) end
 
 ---@param type integer
 ---@return eco.nl.Message? self
 ---@return string? problem
+---@return_overload nil, string
 function message:put_attr_flag(type) end
 
 ---@param type integer
 ---@param n integer
 ---@return eco.nl.Message? self
 ---@return string? problem
+---@return_overload nil, string
 function message:put_attr_u8(type, n) end
 message.put_attr_u16, message.put_attr_u32, message.put_attr_u64 = message.put_attr_u8, message.put_attr_u8, message.put_attr_u8
 
@@ -81,12 +85,14 @@ message.put_attr_u16, message.put_attr_u32, message.put_attr_u64 = message.put_a
 ---@param s string  up to its first NUL
 ---@return eco.nl.Message? self
 ---@return string? problem
+---@return_overload nil, string
 function message:put_attr_str(type, s) end
 message.put_attr_strz = message.put_attr_str
 
 ---@param type integer
 ---@return eco.nl.Message? self
 ---@return string? problem
+---@return_overload nil, string
 function message:put_attr_nest_start(type) end
 
 ---@return eco.nl.Message self
@@ -126,11 +132,13 @@ local socket = {}
 ---@param pid? integer
 ---@return true? bound
 ---@return string? problem
+---@return_overload nil, string
 function socket:bind(groups, pid) end
 
 ---@param group integer
 ---@return true? joined
 ---@return string? problem
+---@return_overload nil, string
 function socket:add_membership(group) end
 socket.drop_membership = socket.add_membership
 
@@ -138,6 +146,7 @@ socket.drop_membership = socket.add_membership
 ---@param msg eco.nl.Message
 ---@return integer? bytes
 ---@return string? problem
+---@return_overload nil, string
 function socket:send(msg) end
 
 ---@async
@@ -145,11 +154,12 @@ function socket:send(msg) end
 ---@param timeout? number
 ---@return eco.nl.Received?
 ---@return string? problem
+---@return_overload nil, string
 function socket:recv(n, timeout) end
 
 ---@async
 ---@param msg eco.nl.Message
----@param on_error? fun(errno: integer): any
+---@param on_error? fun(errno: integer): any?
 ---@param timeout? number
 ---@return true? done
 ---@return any problem
@@ -160,7 +170,7 @@ function socket:request_ack(msg, on_error, timeout) end
 ---@async
 ---@param msg eco.nl.Message
 ---@param on_msg? eco.nl.Callback
----@param on_error? fun(errno: integer): any
+---@param on_error? fun(errno: integer): any?
 ---@param timeout? number
 ---@return true? done
 ---@return any problem
@@ -168,7 +178,7 @@ function socket:request_dump(msg, on_msg, on_error, timeout) end
 
 ---@async
 ---@param on_msg? eco.nl.Callback
----@param on_error? fun(errno: integer): any
+---@param on_error? fun(errno: integer): any?
 ---@param n? integer
 ---@param timeout? number
 ---@return true? done
@@ -180,12 +190,13 @@ function socket:close() end
 ---@param protocol? integer
 ---@return eco.nl.Socket?
 ---@return string? problem
+---@return_overload nil, string
 function nl.open(protocol) end
 
 ---What `take` makes of each message of a dump that `ask` asks for, anew if it was interrupted.
 ---@async
 ---@param ask fun(on_msg: fun(...)): true?, any
----@param take fun(...): any  nil and false are left out
+---@param take fun(...): any?  nil and false are left out
 ---@return any[]? list
 ---@return any problem
 function nl.collect(ask, take) end

@@ -33,36 +33,42 @@ local packet = {}
 ---@param frame string
 ---@return eco.packet.packet?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function packet.from_ether(frame) end
 
 ---@param bytes string  an IPv4 packet
 ---@return eco.packet.packet?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function packet.from_ip(bytes) end
 
 ---@param bytes string  an IPv6 packet
 ---@return eco.packet.packet?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function packet.from_ip6(bytes) end
 
 ---@param bytes string
 ---@return eco.packet.packet?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function packet.from_icmp(bytes) end
 
 ---@param bytes string
 ---@return eco.packet.packet?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function packet.from_icmp6(bytes) end
 
 ---@param frame string  an 802.11 frame behind a radiotap header
 ---@return eco.packet.packet?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function packet.from_radiotap(frame) end
 

@@ -23,7 +23,7 @@ local postgres = {}
 
 ---@class eco.postgres.options
 ---@field host? string  default: localhost
----@field port? integer
+---@field port? integer|number
 ---@field unix? string  path of a Unix socket
 ---@field user? string
 ---@field password? string
@@ -42,11 +42,13 @@ local connection = {}
 ---@param sql string
 ---@param ... any  parameters
 ---@return eco.postgres.row[]?, string? err
+---@return_overload nil, string
 function connection:query(sql, ...) end
 
 ---@param sql string
 ---@param ... any
 ---@return eco.postgres.row[]?, string? err
+---@return_overload nil, string
 function connection:query_params(sql, ...) end
 
 ---@param sql string
@@ -57,11 +59,13 @@ function connection:query_row(sql, ...) end
 ---@param sql string
 ---@param ... any
 ---@return eco.postgres.changes?, string? err
+---@return_overload nil, string
 function connection:exec(sql, ...) end
 
 ---@param sql string
 ---@param ... any
 ---@return eco.postgres.changes?, string? err
+---@return_overload nil, string
 function connection:exec_params(sql, ...) end
 
 ---An iterator; a failure is one more turn of the loop: false and a message.
@@ -72,10 +76,11 @@ function connection:rows(sql, ...) end
 
 ---@param sql string
 ---@return eco.postgres.statement?, string? err
+---@return_overload nil, string
 function connection:prepare(sql) end
 
 ---Kept when `f` returns, taken back when it raises or returns nil and a reason.
----@param f fun(t: eco.postgres.connection): ...
+---@param f fun(t: eco.postgres.connection): any?, any?, any?
 ---@param mode? "read committed"|"repeatable read"|"serializable"|"read only"
 ---@return any ...  what `f` gives, or true; or nil and why it was taken back
 function connection:transaction(f, mode) end
@@ -86,6 +91,7 @@ function connection:within(seconds) end
 
 ---Ends the statement that another coroutine waits for.
 ---@return boolean?, string? err
+---@return_overload nil, string
 function connection:cancel() end
 
 ---@return eco.postgres.problem?  of the last statement that failed
@@ -93,10 +99,12 @@ function connection:problem() end
 
 ---Ends what is under way.
 ---@return boolean?, string? err
+---@return_overload nil, string
 function connection:close() end
 
 ---Closes when the calls before it are done.
 ---@return boolean?, string? err
+---@return_overload nil, string
 function connection:finish() end
 
 ---@class eco.postgres.statement
@@ -104,6 +112,7 @@ local statement = {}
 
 ---@param ... any
 ---@return eco.postgres.row[]?, string? err
+---@return_overload nil, string
 function statement:query(...) end
 
 ---@param ... any
@@ -112,6 +121,7 @@ function statement:query_row(...) end
 
 ---@param ... any
 ---@return eco.postgres.changes?, string? err
+---@return_overload nil, string
 function statement:exec(...) end
 
 ---@param ... any
@@ -119,10 +129,12 @@ function statement:exec(...) end
 function statement:rows(...) end
 
 ---@return boolean?, string? err
+---@return_overload nil, string
 function statement:close() end
 
 ---@param options string|eco.postgres.options  options, or postgres://user:password@host:port/database
 ---@return eco.postgres.connection?, string? err
+---@return_overload nil, string
 function postgres.open(options) end
 
 ---For between single quotes.

@@ -55,8 +55,8 @@
 
 ---@alias eco.serial.Input 'cts'|'dsr'|'dcd'|'ri'
 
----@class eco.serial.Port
----@field fd integer  -1 once closed
+---@class eco.serial.Port: eco.bufio.Source
+---@field fd integer  once closed it is -1
 ---@field rd eco.Reader
 ---@field wr eco.Writer
 ---@field path string
@@ -68,6 +68,7 @@ local port = {}
 ---@param timeout? number
 ---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 function port:read(format, timeout) end
 
 ---@async
@@ -75,6 +76,7 @@ function port:read(format, timeout) end
 ---@param timeout? number
 ---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 function port:readfull(n, timeout) end
 
 ---@async
@@ -90,6 +92,7 @@ function port:readuntil(needle, timeout) end
 ---@param timeout? number
 ---@return integer? count
 ---@return string? problem
+---@return_overload nil, string
 function port:read2b(buffer, n, timeout) end
 
 ---@async
@@ -97,25 +100,30 @@ function port:read2b(buffer, n, timeout) end
 ---@param timeout? number
 ---@return integer? count
 ---@return string? problem
+---@return_overload nil, string
 function port:write(data, timeout) end
 
 ---@return eco.serial.Settings?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function port:settings() end
 
 ---@param options? eco.serial.Changes
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function port:configure(options) end
 
 ---@return eco.serial.Lines?
 ---@return string? problem
+---@return_overload nil, string
 function port:lines() end
 
 ---@param lines { dtr?: boolean, rts?: boolean }
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function port:set_lines(lines) end
 
 ---@async
@@ -129,17 +137,20 @@ function port:wait_lines(names, timeout) end
 ---@param seconds? number  0.25 by default
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function port:send_break(seconds) end
 
 ---@async
 ---@param timeout? number
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function port:drain(timeout) end
 
 ---@param what? 'input'|'output'|'both'
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function port:flush(what) end
 
 ---@return integer? unread
@@ -149,6 +160,7 @@ function port:pending() end
 
 ---@return eco.serial.Counters?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function port:counters() end
 
@@ -162,12 +174,14 @@ local serial = {}
 ---@param options? eco.serial.Options
 ---@return eco.serial.Port?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function serial.open(path, options) end
 
 ---The device's end of a line whose other end is the terminal `path` of the port.
 ---@return eco.serial.Port?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function serial.pty() end
 

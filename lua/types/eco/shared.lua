@@ -9,6 +9,7 @@ local dict = {}
 ---@param exptime? number  seconds; 0 and less is for ever
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function dict:set(key, value, exptime) end
 
 ---@param key string|number
@@ -20,6 +21,7 @@ function dict:get(key) end
 ---@param key string|number
 ---@return boolean? was_there
 ---@return string? problem
+---@return_overload nil, string
 function dict:del(key) end
 
 ---@param key string|number
@@ -27,11 +29,13 @@ function dict:del(key) end
 ---@param exptime? number  seconds; the time stays as it is without
 ---@return number?
 ---@return string? problem
+---@return_overload nil, string
 function dict:incr(key, delta, exptime) end
 
 ---@param key string|number
 ---@return number? seconds  0.0 is for ever
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function dict:ttl(key) end
 
@@ -39,10 +43,12 @@ function dict:ttl(key) end
 ---@param exptime number
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function dict:expire(key, exptime) end
 
 ---@return string[]?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function dict:get_keys() end
 
@@ -58,12 +64,14 @@ local shared = {}
 ---@param size integer  bytes
 ---@return eco.shared.dict?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function shared.new(name, size) end
 
 ---@param name string
 ---@return eco.shared.dict?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function shared.get(name) end
 

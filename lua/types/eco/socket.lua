@@ -44,8 +44,8 @@ local socket = {}
 ---An address as the system reports it; which fields there are depends on the family.
 ---@class eco.socket.Address
 ---@field family integer
----@field ipaddr? string
----@field port? integer
+---@field ipaddr string   of IPv4 and IPv6 alone, as the port
+---@field port integer
 ---@field path? string
 ---@field pid? integer
 ---@field ifindex? integer
@@ -86,7 +86,7 @@ local socket = {}
 ---@field no_pi? boolean
 
 ---What can be read from and written to: the part sockets and TUN devices share.
----@class eco.socket.Stream
+---@class eco.socket.Stream: eco.bufio.Source
 ---@field rd eco.Reader
 ---@field wr eco.Writer
 ---@field sock userdata  the raw socket
@@ -99,6 +99,7 @@ local stream = {}
 ---@param timeout? number  seconds per wait
 ---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 function stream:read(format, timeout) end
 
 ---@async
@@ -106,6 +107,7 @@ function stream:read(format, timeout) end
 ---@param timeout? number
 ---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 function stream:recv(format, timeout) end
 
 ---Exactly `size` bytes.
@@ -114,6 +116,7 @@ function stream:recv(format, timeout) end
 ---@param timeout? number
 ---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 function stream:readfull(size, timeout) end
 
 ---A piece of what precedes `needle`; with `true` it is the last.
@@ -131,6 +134,7 @@ function stream:readuntil(needle, timeout) end
 ---@param timeout? number
 ---@return integer? count
 ---@return string? problem
+---@return_overload nil, string
 function stream:read2b(buffer, n, timeout) end
 
 ---Everything, in one piece.
@@ -139,6 +143,7 @@ function stream:read2b(buffer, n, timeout) end
 ---@param timeout? number
 ---@return integer? count
 ---@return string? problem
+---@return_overload nil, string
 function stream:send(data, timeout) end
 
 ---@async
@@ -146,6 +151,7 @@ function stream:send(data, timeout) end
 ---@param timeout? number
 ---@return integer? count
 ---@return string? problem
+---@return_overload nil, string
 function stream:write(data, timeout) end
 
 ---@return integer fd  -1 once closed
@@ -167,6 +173,7 @@ local Socket = {}
 ---@param timeout? number
 ---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 function Socket:recvfull(size, timeout) end
 
 ---One datagram and where it came from.
@@ -181,9 +188,10 @@ function Socket:recvfrom(size, timeout) end
 ---@async
 ---@param data string
 ---@param address string|integer|eco.socket.Interface|nil
----@param port? integer
+---@param port? integer|number
 ---@return integer? count
 ---@return string? problem
+---@return_overload nil, string
 function Socket:sendto(data, address, port) end
 
 ---@async
@@ -193,6 +201,7 @@ function Socket:sendto(data, address, port) end
 ---@param timeout? number
 ---@return integer? count
 ---@return string? problem
+---@return_overload nil, string
 function Socket:sendfile(path, length, offset, timeout) end
 
 ---@async
@@ -202,42 +211,49 @@ function Socket:sendfile(path, length, offset, timeout) end
 function Socket:accept(timeout) end
 
 ---@param address string|integer|eco.socket.Interface|nil
----@param port? integer
+---@param port? integer|number
 ---@return eco.socket.Socket? self
 ---@return string? problem
+---@return_overload nil, string
 function Socket:bind(address, port) end
 
 ---@param backlog? integer
 ---@return eco.socket.Socket? self
 ---@return string? problem
+---@return_overload nil, string
 function Socket:listen(backlog) end
 
 ---At most 5 seconds.
 ---@async
 ---@param address string|integer|eco.socket.Interface|nil
----@param port? integer
+---@param port? integer|number
 ---@return eco.socket.Socket? self
 ---@return string? problem
+---@return_overload nil, string
 function Socket:connect(address, port) end
 
 ---@return eco.socket.Address? address
 ---@return string? problem
+---@return_overload nil, string
 function Socket:getsockname() end
 
 ---@return eco.socket.Address? address
 ---@return string? problem
+---@return_overload nil, string
 function Socket:getpeername() end
 
 ---Ends a direction at once.
 ---@param how 'read'|'write'|'both'
 ---@return true? done
 ---@return string? problem
+---@return_overload nil, string
 function Socket:shutdown(how) end
 
 ---@param name string
 ---@param value boolean|integer|string|table
 ---@return true? set
 ---@return string? problem
+---@return_overload nil, string
 function Socket:setoption(name, value) end
 
 ---@param family integer
@@ -246,6 +262,7 @@ function Socket:setoption(name, value) end
 ---@param options? eco.socket.Options
 ---@return eco.socket.Socket? socket
 ---@return string? problem
+---@return_overload nil, string
 function socket.socket(family, type, protocol, options) end
 
 ---@param family integer
@@ -258,39 +275,48 @@ function socket.socketpair(family, type, protocol, options) end
 
 ---@return eco.socket.Socket? socket
 ---@return string? problem
+---@return_overload nil, string
 function socket.tcp() end
 
 ---@return eco.socket.Socket? socket
 ---@return string? problem
+---@return_overload nil, string
 function socket.tcp6() end
 
 ---@return eco.socket.Socket? socket
 ---@return string? problem
+---@return_overload nil, string
 function socket.udp() end
 
 ---@return eco.socket.Socket? socket
 ---@return string? problem
+---@return_overload nil, string
 function socket.udp6() end
 
 ---@return eco.socket.Socket? socket
 ---@return string? problem
+---@return_overload nil, string
 function socket.icmp() end
 
 ---@return eco.socket.Socket? socket
 ---@return string? problem
+---@return_overload nil, string
 function socket.icmp6() end
 
 ---@return eco.socket.Socket? socket
 ---@return string? problem
+---@return_overload nil, string
 function socket.unix() end
 
 ---@return eco.socket.Socket? socket
 ---@return string? problem
+---@return_overload nil, string
 function socket.unix_dgram() end
 
 ---@param protocol integer
 ---@return eco.socket.Socket? socket
 ---@return string? problem
+---@return_overload nil, string
 function socket.netlink(protocol) end
 
 ---A TUN or TAP device.
@@ -301,38 +327,43 @@ function socket.netlink(protocol) end
 function socket.open_tun(device, options) end
 
 ---@param ip? string  any address when nil
----@param port integer
+---@param port integer|number
 ---@param options? eco.socket.ListenOptions
 ---@return eco.socket.Socket? socket
 ---@return string? problem
+---@return_overload nil, string
 function socket.listen_tcp(ip, port, options) end
 
 ---@async
 ---@param host string
----@param port integer
+---@param port integer|number
 ---@param options? eco.socket.ConnectOptions
 ---@return eco.socket.Socket? socket
 ---@return string? problem
+---@return_overload nil, string
 function socket.connect_tcp(host, port, options) end
 
 ---@param ip? string
----@param port integer
+---@param port integer|number
 ---@param options? eco.socket.BindOptions
 ---@return eco.socket.Socket? socket
 ---@return string? problem
+---@return_overload nil, string
 function socket.listen_udp(ip, port, options) end
 
 ---@param host string
----@param port integer
+---@param port integer|number
 ---@param options? eco.socket.ConnectOptions
 ---@return eco.socket.Socket? socket
 ---@return string? problem
+---@return_overload nil, string
 function socket.connect_udp(host, port, options) end
 
 ---@param path string
 ---@param options? { backlog?: integer }
 ---@return eco.socket.Socket? socket
 ---@return string? problem
+---@return_overload nil, string
 function socket.listen_unix(path, options) end
 
 ---Waits for room in the listener's backlog, at most 5 seconds.
@@ -341,6 +372,7 @@ function socket.listen_unix(path, options) end
 ---@param local_path? string
 ---@return eco.socket.Socket? socket
 ---@return string? problem
+---@return_overload nil, string
 function socket.connect_unix(path, local_path) end
 
 ---@param text string

@@ -20,11 +20,13 @@ local connection = {}
 ---@param sql string
 ---@param ... any  parameters
 ---@return eco.sqlite3.row[]?, string? err
+---@return_overload nil, string
 function connection:query(sql, ...) end
 
 ---@param sql string
 ---@param ... any
 ---@return eco.sqlite3.row[]?, string? err
+---@return_overload nil, string
 function connection:query_params(sql, ...) end
 
 ---@param sql string
@@ -35,11 +37,13 @@ function connection:query_row(sql, ...) end
 ---@param sql string
 ---@param ... any
 ---@return eco.sqlite3.changes?, string? err
+---@return_overload nil, string
 function connection:exec(sql, ...) end
 
 ---@param sql string
 ---@param ... any
 ---@return eco.sqlite3.changes?, string? err
+---@return_overload nil, string
 function connection:exec_params(sql, ...) end
 
 ---An iterator; a failure is one more turn of the loop: false and a message.
@@ -50,10 +54,11 @@ function connection:rows(sql, ...) end
 
 ---@param sql string
 ---@return eco.sqlite3.statement?, string? err
+---@return_overload nil, string
 function connection:prepare(sql) end
 
 ---Kept when `f` returns, taken back when it raises or returns nil and a reason.
----@param f fun(t: eco.sqlite3.connection): ...
+---@param f fun(t: eco.sqlite3.connection): any?, any?, any?
 ---@param mode? "deferred"|"immediate"|"exclusive"
 ---@return any ...  what `f` gives, or true; or nil and why it was taken back
 function connection:transaction(f, mode) end
@@ -64,10 +69,12 @@ function connection:within(seconds) end
 
 ---Ends what is under way.
 ---@return boolean?, string? err
+---@return_overload nil, string
 function connection:close() end
 
 ---Closes when the calls before it are done.
 ---@return boolean?, string? err
+---@return_overload nil, string
 function connection:finish() end
 
 ---@class eco.sqlite3.statement
@@ -75,6 +82,7 @@ local statement = {}
 
 ---@param ... any
 ---@return eco.sqlite3.row[]?, string? err
+---@return_overload nil, string
 function statement:query(...) end
 
 ---@param ... any
@@ -83,6 +91,7 @@ function statement:query_row(...) end
 
 ---@param ... any
 ---@return eco.sqlite3.changes?, string? err
+---@return_overload nil, string
 function statement:exec(...) end
 
 ---@param ... any
@@ -90,10 +99,12 @@ function statement:exec(...) end
 function statement:rows(...) end
 
 ---@return boolean?, string? err
+---@return_overload nil, string
 function statement:close() end
 
 ---@param options? string|eco.sqlite3.options  a path, or options
 ---@return eco.sqlite3.connection?, string? err
+---@return_overload nil, string
 function sqlite3.open(options) end
 
 return sqlite3

@@ -38,18 +38,21 @@ function session:scp_recv(source, dest) end
 ---@param dest string
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function session:scp_send(data, dest) end
 
 ---@param source string  a local path
 ---@param dest string
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function session:scp_sendfile(source, dest) end
 
 ---@param reason? integer
 ---@param description? string
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function session:disconnect(reason, description) end
 
 function session:free() end
@@ -59,11 +62,12 @@ function session:free() end
 local ssh = {}
 
 ---@param ipaddr string
----@param port integer
+---@param port integer|number
 ---@param username string
 ---@param password? string|eco.ssh.options
 ---@return eco.ssh.session?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function ssh.new(ipaddr, port, username, password) end
 

@@ -86,7 +86,7 @@ function session:pointer() end
 
 function session:free() end
 
----@class eco.ssl.Connection
+---@class eco.ssl.Connection: eco.bufio.Source
 ---@field sock table
 ---@field ssock eco.ssl.Session
 ---@field rd table
@@ -181,14 +181,14 @@ function server:reload(opts) end
 function server:close() end
 
 ---@param host string
----@param port integer
+---@param port integer|number
 ---@param opts? eco.ssl.Options
 ---@return eco.ssl.Connection? connection
 ---@return string? message
 function ssl.connect(host, port, opts) end
 
 ---@param ip string?
----@param port integer
+---@param port integer|number
 ---@param opts? eco.ssl.Options
 ---@return eco.ssl.Server? server
 ---@return string? message

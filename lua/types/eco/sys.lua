@@ -23,6 +23,7 @@ local process = {}
 ---@param timeout? number
 ---@return string? data
 ---@return string? problem  'eof', 'timeout', 'canceled' or an error
+---@return_overload nil, string
 function process:read_stdout(format, timeout) end
 
 ---@async
@@ -30,6 +31,7 @@ function process:read_stdout(format, timeout) end
 ---@param timeout? number
 ---@return string? data
 ---@return string? problem
+---@return_overload nil, string
 function process:read_stderr(format, timeout) end
 
 ---Waits for the end; the status is used up by those who wait then.
@@ -42,10 +44,12 @@ function process:wait(timeout) end
 ---@param signal integer
 ---@return true? sent
 ---@return string? problem
+---@return_overload nil, string
 function process:signal(signal) end
 
 ---@return true? sent
 ---@return string? problem
+---@return_overload nil, string
 function process:kill() end
 
 ---SIGTERM, after the timeout SIGKILL; waits for the end.
@@ -72,6 +76,7 @@ function process:close() end
 ---@param ... string|number|string[]
 ---@return eco.sys.Process? process
 ---@return string? problem
+---@return_overload nil, string
 function sys.exec(program, ...) end
 
 ---@class eco.sys.ShellOptions
@@ -113,6 +118,7 @@ function listener:cancel() end
 ---@param ... any  passed to the callback
 ---@return eco.sys.Listener? listener
 ---@return string? problem
+---@return_overload nil, string
 function sys.signal(signum, callback, ...) end
 
 ---Plain functions and constants; reached through `eco.sys`.
@@ -327,6 +333,7 @@ function internal.strerror(number) end
 ---@param name string
 ---@return eco.sys.User? user
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function internal.getpwnam(name) end
 
@@ -334,6 +341,7 @@ function internal.getpwnam(name) end
 ---@param signal integer
 ---@return true? sent
 ---@return string? problem
+---@return_overload nil, string
 function internal.kill(pid, signal) end
 
 ---Never blocks: `0, {}` while nothing changed.
@@ -344,23 +352,27 @@ function internal.waitpid(pid) end
 
 ---@return integer? pid  0 in the child
 ---@return string? problem
+---@return_overload nil, string
 function internal.fork() end
 
 ---@param option 1
 ---@param argument integer
 ---@return true? done
 ---@return string? problem
+---@return_overload nil, string
 function internal.prctl(option, argument) end
 
 ---@param how integer
 ---@param ... integer  signals
 ---@return true? done
 ---@return string? problem
+---@return_overload nil, string
 function internal.sigprocmask(how, ...) end
 
 ---@param ... integer  signals
 ---@return integer? fd
 ---@return string? problem
+---@return_overload nil, string
 function internal.signalfd(...) end
 
 return sys

@@ -39,16 +39,19 @@ function attr:get_ospeed() end
 ---@param code integer  0 leaves the speed as it is
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function attr:set_ispeed(code) end
 
 ---@param code integer
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function attr:set_ospeed(code) end
 
 ---@param speed integer  code or bauds
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function attr:set_speed(speed) end
 
 ---@return eco.termios.Attr
@@ -179,6 +182,7 @@ local termios = {}
 ---@param fd integer
 ---@return eco.termios.Attr?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function termios.tcgetattr(fd) end
 
@@ -187,18 +191,21 @@ function termios.tcgetattr(fd) end
 ---@param attributes eco.termios.Attr
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function termios.tcsetattr(fd, action, attributes) end
 
 ---@param fd integer
 ---@param selector integer  `TCIFLUSH`, `TCOFLUSH` or `TCIOFLUSH`
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function termios.tcflush(fd, selector) end
 
 ---@param fd integer
 ---@param action integer  `TCOOFF`, `TCOON`, `TCIOFF` or `TCION`
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function termios.tcflow(fd, action) end
 
 return termios

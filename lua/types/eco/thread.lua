@@ -35,6 +35,7 @@ local channel = {}
 ---@param ... any
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function channel:send(...) end
 
 ---@async
@@ -42,11 +43,13 @@ function channel:send(...) end
 ---@param ... any
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function channel:send_within(timeout, ...) end
 
 ---@param ... any
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function channel:try_send(...) end
 
 ---@async
@@ -119,6 +122,7 @@ function thread.channel(capacity) end
 ---@param options? eco.thread.limits
 ---@return eco.thread.pool?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function thread.pool(size, options) end
 

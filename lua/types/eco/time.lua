@@ -17,6 +17,7 @@ local timer = {}
 ---@param delay number  a date for timers of `time.on`
 ---@return true? set
 ---@return string? problem
+---@return_overload nil, string
 function timer:set(delay) end
 
 ---The callback does not run, even if it was due.
@@ -39,6 +40,7 @@ function time.sleep(delay) end
 ---@param ... any  passed to the callback
 ---@return eco.time.Timer? timer
 ---@return string? problem
+---@return_overload nil, string
 function time.timer(callback, ...) end
 
 ---@param delay number
@@ -46,6 +48,7 @@ function time.timer(callback, ...) end
 ---@param ... any  passed to the callback
 ---@return eco.time.Timer? timer
 ---@return string? problem
+---@return_overload nil, string
 function time.at(delay, callback, ...) end
 
 ---@param date number  seconds since the epoch
@@ -53,11 +56,13 @@ function time.at(delay, callback, ...) end
 ---@param ... any  passed to the callback
 ---@return eco.time.Timer? timer
 ---@return string? problem
+---@return_overload nil, string
 function time.on(date, callback, ...) end
 
 ---@param clock integer
 ---@return integer? fd
 ---@return string? problem
+---@return_overload nil, string
 function time.timerfd_create(clock) end
 
 ---@param fd integer
@@ -66,6 +71,7 @@ function time.timerfd_create(clock) end
 ---@param interval? number
 ---@return true? set
 ---@return string? problem
+---@return_overload nil, string
 function time.timerfd_settime(fd, flags, delay, interval) end
 
 return time

@@ -28,6 +28,7 @@ local ubus = {}
 ---@param auto_reconnect? boolean
 ---@return eco.ubus.Connection?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function ubus.connect(path, auto_reconnect) end
 
@@ -49,16 +50,19 @@ function ubus.call(object, method, params, timeout) end
 ---@param params? table
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function ubus.send(event, params) end
 
 ---@return table<integer, string>? paths  by id
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function ubus.objects() end
 
 ---@param path string
 ---@return table<string, table<string, integer>>? methods
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function ubus.signatures(path) end
 
@@ -99,12 +103,14 @@ function con:call_fd(object, method, params, timeout, fd) end
 ---@param methods table<string, eco.ubus.Method>
 ---@return eco.ubus.Handle?
 ---@return string? problem
+---@return_overload nil, string
 function con:add(path, methods) end
 
 ---@param req eco.ubus.Request
 ---@param msg? table
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function con:reply(req, msg) end
 
 ---@param req eco.ubus.Request
@@ -115,18 +121,21 @@ function con:take_fd(req) end
 ---@param fd integer  goes to the caller with the end of the call; stays the script's
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function con:reply_fd(req, fd) end
 
 ---@param pattern string  with `*` at the end: all events that begin so
 ---@param callback fun(name: string, msg: table, con: eco.ubus.Connection)
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function con:listen(pattern, callback) end
 
 ---@param event string
 ---@param params? table
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function con:send(event, params) end
 
 ---@param path string
@@ -134,11 +143,13 @@ function con:send(event, params) end
 ---@param auto? boolean  whether the object may be missing, and come and go
 ---@return eco.ubus.Handle?
 ---@return string? problem
+---@return_overload nil, string
 function con:subscribe(path, callback, auto) end
 
 ---@param handle eco.ubus.Handle
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function con:unsubscribe(handle) end
 
 ---@param handle eco.ubus.Handle  of an object
@@ -146,16 +157,19 @@ function con:unsubscribe(handle) end
 ---@param params? table
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function con:notify(handle, method, params) end
 
 ---@return table<integer, string>? paths  by id
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function con:objects() end
 
 ---@param path string
 ---@return table<string, table<string, integer>>? methods
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function con:signatures(path) end
 

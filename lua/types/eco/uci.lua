@@ -44,7 +44,7 @@ function cursor:each(package, kind) end
 
 ---@param package string
 ---@param kind? string  the type of the sections
----@param callback fun(section: eco.uci.Section): any  may wait; `false` ends the walk
+---@param callback fun(section: eco.uci.Section): any?  may wait; `false` ends the walk
 ---@return boolean loaded
 ---@overload fun(self: eco.uci.Cursor, package: string, callback: fun(section: eco.uci.Section): any): boolean
 function cursor:foreach(package, kind, callback) end
@@ -53,6 +53,7 @@ function cursor:foreach(package, kind, callback) end
 ---@param kind string
 ---@return string? name  of the new section
 ---@return string? problem
+---@return_overload nil, string
 function cursor:add(package, kind) end
 
 ---@param package string

@@ -51,11 +51,13 @@ function ws:recv(timeout) end
 ---@param data? any
 ---@return integer? bytes
 ---@return string? problem
+---@return_overload nil, string
 function ws:send_text(data) end
 
 ---@param data? any
 ---@return integer? bytes
 ---@return string? problem
+---@return_overload nil, string
 function ws:send_binary(data) end
 
 ---Sends a close frame, waits for the peer's, and closes the stream.
@@ -64,6 +66,7 @@ function ws:send_binary(data) end
 ---@param timeout? number  seconds, 5 by default
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function ws:close(code, reason, timeout) end
 
 ---The next frame as it is.
@@ -78,22 +81,26 @@ function ws:recv_frame(timeout) end
 ---@param payload? any
 ---@return integer? bytes
 ---@return string? problem
+---@return_overload nil, string
 function ws:send_frame(fin, opcode, payload) end
 
 ---@param data? any
 ---@return integer? bytes
 ---@return string? problem
+---@return_overload nil, string
 function ws:send_ping(data) end
 
 ---@param data? any
 ---@return integer? bytes
 ---@return string? problem
+---@return_overload nil, string
 function ws:send_pong(data) end
 
 ---@param code? integer
 ---@param reason? string
 ---@return integer? bytes
 ---@return string? problem
+---@return_overload nil, string
 function ws:send_close(code, reason) end
 
 ---In a handler of eco.http.server. When it fails, nothing was sent.
@@ -102,12 +109,14 @@ function ws:send_close(code, reason) end
 ---@param opts? eco.websocket.ServerOptions
 ---@return eco.websocket.Socket?
 ---@return string? problem
+---@return_overload nil, string
 function websocket.upgrade(con, req, opts) end
 
 ---@param uri string
 ---@param opts? eco.websocket.ClientOptions
 ---@return eco.websocket.Socket?
 ---@return string? problem
+---@return_overload nil, string
 function websocket.connect(uri, opts) end
 
 return websocket

@@ -4,6 +4,7 @@ local db = {}
 
 ---@param cfg table|string  with the field `driver`: sqlite3, mysql or postgres
 ---@return lunet.connection? conn, string? err
+---@return_overload nil, string
 function db.open(cfg) end
 
 ---@param conn lunet.connection
@@ -26,12 +27,14 @@ function db.query_params(conn, sql, ...) end
 ---@param sql string
 ---@param ... any
 ---@return lunet.changes?, string? err
+---@return_overload nil, string
 function db.exec(conn, sql, ...) end
 
 ---@param conn lunet.connection
 ---@param sql string
 ---@param ... any
 ---@return lunet.changes?, string? err
+---@return_overload nil, string
 function db.exec_params(conn, sql, ...) end
 
 ---@param text string

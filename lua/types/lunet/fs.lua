@@ -28,6 +28,7 @@ local fs = {}
 ---@param mode string
 ---@return integer? fd
 ---@return string? problem
+---@return_overload nil, string
 function fs.open(path, mode) end
 
 ---@param fd integer
@@ -38,22 +39,26 @@ function fs.close(fd) end
 ---@param length integer
 ---@return string? data  '' at the end
 ---@return string? problem
+---@return_overload nil, string
 function fs.read(fd, length) end
 
 ---@param fd integer
 ---@param data string|number
 ---@return integer? count
 ---@return string? problem
+---@return_overload nil, string
 function fs.write(fd, data) end
 
 ---@param path string
 ---@return lunet.fs.stat?
 ---@return string? problem
+---@return_overload nil, string
 function fs.stat(path) end
 
 ---@param path string
 ---@return lunet.fs.entry[]?
 ---@return string? problem
+---@return_overload nil, string
 function fs.scandir(path) end
 
 return fs

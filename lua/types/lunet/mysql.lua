@@ -4,6 +4,7 @@ local mysql = {}
 
 ---@param cfg table  host, port, user, password, database, charset
 ---@return lunet.connection? conn, string? err
+---@return_overload nil, string
 function mysql.open(cfg) end
 
 ---@param conn lunet.connection
@@ -26,12 +27,14 @@ function mysql.query_params(conn, sql, ...) end
 ---@param sql string
 ---@param ... any
 ---@return lunet.changes?, string? err
+---@return_overload nil, string
 function mysql.exec(conn, sql, ...) end
 
 ---@param conn lunet.connection
 ---@param sql string
 ---@param ... any
 ---@return lunet.changes?, string? err
+---@return_overload nil, string
 function mysql.exec_params(conn, sql, ...) end
 
 ---@param text string

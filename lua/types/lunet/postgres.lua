@@ -4,6 +4,7 @@ local postgres = {}
 
 ---@param cfg table  host, port, user, password, database
 ---@return lunet.connection? conn, string? err
+---@return_overload nil, string
 function postgres.open(cfg) end
 
 ---@param conn lunet.connection
@@ -26,12 +27,14 @@ function postgres.query_params(conn, sql, ...) end
 ---@param sql string
 ---@param ... any
 ---@return lunet.changes?, string? err
+---@return_overload nil, string
 function postgres.exec(conn, sql, ...) end
 
 ---@param conn lunet.connection
 ---@param sql string
 ---@param ... any
 ---@return lunet.changes?, string? err
+---@return_overload nil, string
 function postgres.exec_params(conn, sql, ...) end
 
 ---@param text string

@@ -6,20 +6,23 @@ local socket = {}
 
 ---@param proto 'tcp'|'unix'
 ---@param host string  an address of IPv4, or a path
----@param port? integer
+---@param port? integer|number
 ---@return lunet.socket.handle? listener
 ---@return string? problem
+---@return_overload nil, string
 function socket.listen(proto, host, port) end
 
 ---@param listener lunet.socket.handle
 ---@return lunet.socket.handle?
 ---@return string? problem
+---@return_overload nil, string
 function socket.accept(listener) end
 
 ---@param host string  an address of IPv4, or a path
----@param port? integer
+---@param port? integer|number
 ---@return lunet.socket.handle?
 ---@return string? problem
+---@return_overload nil, string
 function socket.connect(host, port) end
 
 ---@param handle lunet.socket.handle
@@ -39,6 +42,7 @@ function socket.close(handle) end
 ---@param handle lunet.socket.handle
 ---@return string? name
 ---@return string? problem
+---@return_overload nil, string
 function socket.getpeername(handle) end
 
 ---@param size number

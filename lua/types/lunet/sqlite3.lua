@@ -10,6 +10,7 @@ local sqlite3 = {}
 
 ---@param cfg { path?: string }|string
 ---@return lunet.connection? conn, string? err
+---@return_overload nil, string
 function sqlite3.open(cfg) end
 
 ---@param conn lunet.connection
@@ -32,12 +33,14 @@ function sqlite3.query_params(conn, sql, ...) end
 ---@param sql string
 ---@param ... any
 ---@return lunet.changes?, string? err
+---@return_overload nil, string
 function sqlite3.exec(conn, sql, ...) end
 
 ---@param conn lunet.connection
 ---@param sql string
 ---@param ... any
 ---@return lunet.changes?, string? err
+---@return_overload nil, string
 function sqlite3.exec_params(conn, sql, ...) end
 
 ---@param text string

@@ -1,6 +1,7 @@
 ---@meta luv.zmq
 
 ---ØMQ for Luv: `luv.zmq`.
+---A failure is `false` and a message; here it is nil, for `assert` and `if` take that away from what is left.
 ---@class luv.zmq
 ---@field PAIR integer
 ---@field PUB integer
@@ -63,7 +64,7 @@ local socket = {}
 function zmq.create(threads) end
 
 ---@param type integer
----@return luv.zmq.Socket|false
+---@return luv.zmq.Socket?
 ---@return string? problem
 function context:socket(type) end
 
@@ -84,13 +85,13 @@ function socket:connect(address) end
 ---@async
 ---@param message string
 ---@param flags? integer SNDMORE, DONTWAIT
----@return luv.zmq.Socket|false self
+---@return luv.zmq.Socket? self
 ---@return string message or what went wrong
 function socket:send(message, flags) end
 
 ---@async
 ---@param flags? integer DONTWAIT
----@return string|false message
+---@return string? message
 ---@return string? problem
 function socket:recv(flags) end
 

@@ -13,6 +13,7 @@ function base64.encode(data) end
 ---@param text string|number  with padding, without blanks
 ---@return string? data
 ---@return string? problem  'input is malformed'
+---@return_overload nil, string
 ---@nodiscard
 function base64.decode(text) end
 

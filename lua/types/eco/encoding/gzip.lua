@@ -25,6 +25,7 @@ function decompressor:write(data) end
 ---@param size? integer  at most; 16384
 ---@return string? data  empty when more input is needed
 ---@return string? problem
+---@return_overload nil, string
 function decompressor:read(size) end
 
 ---@return boolean  there was any input
@@ -43,6 +44,7 @@ function gzip.compress(data, level) end
 ---@param limit? integer  64 MiB
 ---@return string? unpacked
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function gzip.decompress(data, limit) end
 

@@ -14,6 +14,7 @@ function hex.encode(data, separator) end
 ---@param text string  digits of either case, nothing else
 ---@return string? data
 ---@return string? problem  'input is malformed'
+---@return_overload nil, string
 ---@nodiscard
 function hex.decode(text) end
 

@@ -17,6 +17,7 @@ function json.decode(text) end
 ---@param value any
 ---@return string? text
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function json.encode(value) end
 
@@ -26,6 +27,7 @@ function json.encode(value) end
 ---@param size? integer  about the length of a piece, 4096 unless given
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function json.encode_to(writer, value, size) end
 
 ---An instance with settings of its own.

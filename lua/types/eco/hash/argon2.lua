@@ -11,6 +11,7 @@ function argon2.hash(password, options) end
 ---@param password string
 ---@param hash string
 ---@return boolean? same, string? err
+---@return_overload nil, string
 function argon2.verify(password, hash) end
 
 return argon2

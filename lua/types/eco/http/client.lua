@@ -75,6 +75,7 @@ function form:add(name, value) end
 ---@param path string
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function form:add_file(name, path) end
 
 ---@alias eco.http.client.Body string|eco.http.client.FileBody|eco.http.client.Form|fun(): string?, string?
@@ -88,12 +89,14 @@ local object = {}
 ---@param opts? eco.http.client.Options
 ---@return eco.http.client.Response?
 ---@return string? problem
+---@return_overload nil, string
 function object:request(method, url, body, opts) end
 
 ---@param url string
 ---@param opts? eco.http.client.Options
 ---@return eco.http.client.Response?
 ---@return string? problem
+---@return_overload nil, string
 function object:get(url, opts) end
 
 ---@param url string
@@ -101,11 +104,13 @@ function object:get(url, opts) end
 ---@param opts? eco.http.client.Options
 ---@return eco.http.client.Response?
 ---@return string? problem
+---@return_overload nil, string
 function object:post(url, body, opts) end
 
 ---The stream of the last request.
 ---@return table? stream
 ---@return string? problem
+---@return_overload nil, string
 function object:sock() end
 
 function object:close() end
@@ -121,12 +126,14 @@ function client.new(opts) end
 ---@param opts? eco.http.client.Options
 ---@return eco.http.client.Response?
 ---@return string? problem
+---@return_overload nil, string
 function client.request(method, url, body, opts) end
 
 ---@param url string
 ---@param opts? eco.http.client.Options
 ---@return eco.http.client.Response?
 ---@return string? problem
+---@return_overload nil, string
 function client.get(url, opts) end
 
 ---@param url string
@@ -134,11 +141,13 @@ function client.get(url, opts) end
 ---@param opts? eco.http.client.Options
 ---@return eco.http.client.Response?
 ---@return string? problem
+---@return_overload nil, string
 function client.post(url, body, opts) end
 
 ---@param path string
 ---@return eco.http.client.FileBody?
 ---@return string? problem
+---@return_overload nil, string
 ---@nodiscard
 function client.body_with_file(path) end
 

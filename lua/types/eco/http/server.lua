@@ -164,6 +164,7 @@ function con:send(...) end
 
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function con:flush() end
 
 ---@param code integer
@@ -182,16 +183,19 @@ function con:redirect(code, location) end
 ---@param offset? integer
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function con:send_file(path, count, offset) end
 
 ---@param count? integer
 ---@param timeout? number
 ---@return string?
 ---@return string? problem
+---@return_overload nil, string
 function con:read_body(count, timeout) end
 
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function con:discard_body() end
 
 ---@param req eco.http.server.Request
@@ -203,6 +207,7 @@ function con:read_formdata(req, timeout) end
 ---@param req eco.http.server.Request
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function con:serve_file(req) end
 
 ---One of server-sent events; a line end in data or comment begins another line.
@@ -217,14 +222,15 @@ function con:serve_file(req) end
 ---@param event string|eco.http.server.Event
 ---@return true?
 ---@return string? problem
+---@return_overload nil, string
 function con:send_event(event) end
 
 ---Serves until something goes wrong.
 ---@param ipaddr? string
----@param port integer
+---@param port integer|number
 ---@param options? eco.http.server.Options
----@param handler fun(con: eco.http.server.Connection, req: eco.http.server.Request): false|any
----@return nil
+---@param handler fun(con: eco.http.server.Connection, req: eco.http.server.Request): any?, any?
+---@return true? none  nil, always
 ---@return string problem
 function server.listen(ipaddr, port, options, handler) end
 
@@ -237,10 +243,12 @@ local object = {}
 ---@param timeout? number  seconds, 5 when missing
 ---@return true? done
 ---@return string? problem
+---@return_overload nil, string
 function object:close(timeout) end
 
 ---@return eco.socket.Address? address
 ---@return string? problem
+---@return_overload nil, string
 function object:getsockname() end
 
 ---Connections that are open.
@@ -248,11 +256,12 @@ function object:getsockname() end
 function object:count() end
 
 ---@param ipaddr? string
----@param port integer
+---@param port integer|number
 ---@param options? eco.http.server.Options
----@param handler fun(con: eco.http.server.Connection, req: eco.http.server.Request): false|any
+---@param handler fun(con: eco.http.server.Connection, req: eco.http.server.Request): any?, any?
 ---@return eco.http.server.Server? server
 ---@return string? problem
+---@return_overload nil, string
 function server.serve(ipaddr, port, options, handler) end
 
 return server
