@@ -26,7 +26,7 @@ while true do
     end
 end
 
-local last
+local last = ''
 for _, digest in ipairs(contexts) do
     last = hex.encode(digest.ctx:final())
     print(last .. '  ' .. path)

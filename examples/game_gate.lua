@@ -11,8 +11,8 @@ local FRAMES = { read_head_bytes = 2, write_head_bytes = 2 }
 if role == 'agent' then
     local score = 0
     while true do
-        local ok, message = context.recv(context.parent)
-        score = score + tonumber(tostring(message))
+        local _, message = context.recv(context.parent)
+        score = score + assert(tonumber(tostring(message)))
         tcp.write(math.tointeger(number), 'score ' .. score)
     end
 elseif role == 'player' then
@@ -42,8 +42,8 @@ eco.run(function()
         socket:set_rwopt(FRAMES)
         socket:set_wshared(true)
         local agent = context.create(arg[0], 'agent', socket:fd())
-        socket:read(function(ok, message)
-            if ok then return context.send(agent, message) end
+        socket:read(function(read, message)
+            if read then return context.send(agent, message) end
             context.destroy(agent, 'the player has left')
             socket:close()
         end)

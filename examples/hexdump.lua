@@ -10,6 +10,6 @@ local hex = require 'eco.encoding.hex'
 
 local path = arg[1] and file.access(arg[1]) and arg[1] or arg[0]
 local f<close> = assert(file.open(path))
-local b = bufio.new(f)
+local b = assert(bufio.new(f))
 
 io.write(hex.dump(b:read(64) or b:readall() or ''))

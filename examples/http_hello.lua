@@ -14,6 +14,7 @@ local http = require 'eco.http.server'
 
 local port = tonumber(arg and arg[1]) or 8080
 
+---@type table<string, (fun(con: eco.http.server.Connection, req: eco.http.server.Request): any?)?>
 local routes = {
     ['/'] = function(con)
         con:add_header('content-type', 'text/plain')

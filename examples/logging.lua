@@ -16,7 +16,7 @@ local options, err = cli.parse_args {
 
 if not options then
     io.stderr:write(err, '\n')
-    os.exit(1)
+    return os.exit(1)
 end
 
 log.set_ident('example')

@@ -35,7 +35,7 @@ eco.run(function()
     end
 end)
 
-local options = { nameservers = { { '127.0.0.1', server:getsockname().port } } }
+local options = { nameservers = { { '127.0.0.1', assert(server:getsockname()).port } } }
 
 options.type = dns.TYPE_MX
 for _, record in ipairs(assert(dns.query('example', options))) do

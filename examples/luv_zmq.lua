@@ -46,7 +46,7 @@ local ventilator = luv.fiber.create(function()
 end):ready()
 
 local sum = 0
-for _ = 1, 100 do sum = sum + math.tointeger(results:recv()) end
+for _ = 1, 100 do sum = sum + assert(math.tointeger(results:recv())) end
 ventilator:join()
 for i, worker in ipairs(workers) do print('worker ' .. i .. ': ' .. worker:join()) end
 print('sum: ' .. sum)

@@ -48,11 +48,9 @@ port:flush()
 -- modem says by itself comes in between.
 local function command(text)
     assert(port:write(text .. '\r', 2))
-    local lines = {}
+    local lines = {} ---@type string[]
     while true do
-        local line, problem = port:read('l', 5)
-        if not line then return nil, problem end
-        line = line:gsub('\r', '')
+        local line = assert(port:read('l', 5)):gsub('\r', '')
         if line == 'OK' or line == 'ERROR' or line:find('^%+CM[ES] ERROR') then
             return line, lines
         elseif line == 'RING' then
@@ -65,9 +63,9 @@ end
 
 for _, text in ipairs { 'AT', 'ATI', 'AT+CSQ', 'AT+WHAT' } do
     local result, lines = command(text)
-    print(text, result, type(lines) == 'table' and table.concat(lines, '; ') or lines)
-    if lines[1] and text == 'AT+CSQ' then
-        local strength = tonumber(lines[1]:match('(%d+),'))
+    print(text, result, table.concat(lines, '; '))
+    local strength = text == 'AT+CSQ' and lines[1] and tonumber(lines[1]:match('(%d+),'))
+    if strength then
         print('signal', strength < 99 and -113 + 2 * strength .. ' dBm' or 'unknown')
     end
 end

@@ -15,7 +15,7 @@ local commands = {
     { 'no-such-program' },
 }
 
-local listener
+local listener ---@type eco.sys.Listener
 listener = assert(sys.signal(sys.SIGUSR1, function()
     print('every program has ended')
     listener:close()

@@ -18,7 +18,7 @@ eco.run(worker, 'slow', 0.05)
 
 -- Standard input is read by a coroutine of its own; at most for a tenth of a second here.
 eco.run(function()
-    local reader = eco.reader(0)
+    local reader = assert(eco.reader(0))
     local line, problem = reader:read('l', 0.1)
     print('standard input: ' .. (line or problem))
 end)

@@ -26,7 +26,7 @@ local ok, err = db:transaction(function(t)
     assert(t:exec('delete from sample'))
     return nil, 'changed my mind'
 end)
-print(ok, err, db:query_row('select count(*) as n from sample').n)
+print(ok, err, assert(db:query_row('select count(*) as n from sample')).n)
 
 local slow = 'with recursive n(i) as (values(1) union all select i + 1 from n) select count(*) from n'
 print(db:within(0.05):query(slow))

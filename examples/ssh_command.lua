@@ -20,7 +20,7 @@ if not command then
         local c<close> = assert(listener:accept())
         c:send('220 this is a mail server\r\n')
     end)
-    print(ssh.new('127.0.0.1', listener:getsockname().port, 'user', 'password'))
+    print(ssh.new('127.0.0.1', assert(listener:getsockname()).port, 'user', 'password'))
     return
 end
 

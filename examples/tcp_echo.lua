@@ -8,7 +8,7 @@ local eco = require 'eco'
 local socket = require 'eco.socket'
 
 local server = assert(socket.listen_tcp('127.0.0.1', 0, { reuseaddr = true, tcp_nodelay = true }))
-local port = server:getsockname().port
+local port = assert(server:getsockname()).port
 
 local function serve(client)
     local data = client:read(4096, 30)

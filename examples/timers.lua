@@ -24,6 +24,6 @@ time.at(0.05, function(timer)
     end
 end)
 
-time.at(0.2, say, 'never'):cancel()
+assert(time.at(0.2, say, 'never')):cancel()
 
 time.sleep(0.32)

@@ -26,7 +26,7 @@ local greeter = assert(con:add('greeter', {
 
 -- Another one uses it.
 local user = assert(ubus.connect(arg[1]))
-print(user:call('greeter', 'greet', { name = 'router' }).text)
+print(assert(user:call('greeter', 'greet', { name = 'router' })).text)
 print(user:call('greeter', 'greet', { name = 5 }))  -- nil  Invalid argument
 print(user:call('greeter', 'wait', { seconds = 1 }, 0.1))  -- nil  timeout
 

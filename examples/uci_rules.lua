@@ -7,11 +7,10 @@
 local uci = require 'eco.uci'
 local file = require 'eco.file'
 
-local folder = arg[1] and file.access(arg[1] .. '/firewall') and arg[1]
-local made = not folder and os.tmpname()
-if made then
-    os.remove(made)
-    folder = made
+local folder, made = arg[1], false
+if not folder or not file.access(folder .. '/firewall') then
+    folder, made = os.tmpname(), true
+    os.remove(folder)
     assert(file.mkdir(folder))
     assert(file.writefile(folder .. '/firewall', [[
 config rule

@@ -19,7 +19,7 @@ eco.run(function()
     end
 end)
 
-local client<close> = assert(socket.connect_udp('127.0.0.1', server:getsockname().port))
+local client<close> = assert(socket.connect_udp('127.0.0.1', assert(server:getsockname()).port))
 
 for _, word in ipairs { 'stressed', 'drawer', 'say nothing' } do
     client:send(word)

@@ -10,7 +10,7 @@ local wifi = require 'eco.nl80211'
 local interfaces = wifi.get_interfaces() or {}
 if not interfaces[1] then
     print('no wireless interface')
-    os.exit(0)
+    return
 end
 
 local ifname = interfaces[1].ifname

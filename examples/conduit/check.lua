@@ -13,7 +13,7 @@ local function ask(method, path, token, body, kind)
     if token then headers.authorization = 'Token ' .. token end
     if type(body) == 'table' then body = json.encode(body) end
     local answer, err = http.request(method, api .. path, body, { headers = headers })
-    if not answer then return { code = 0, text = err, headers = {} } end
+    if not answer then return { code = 0, text = tostring(err), headers = {} } end
     return { code = answer.code, text = answer.body or '', value = json.decode(answer.body or '') or {}, headers = answer.headers }
 end
 

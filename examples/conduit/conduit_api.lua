@@ -15,6 +15,7 @@ local M = {}
 -- Ends a handler with an answer other than its own.
 local refusal = {}
 
+---@return never
 local function refuse(status, ...)
     error(setmetatable({ status = status, strings = { ... } }, refusal), 0)
 end
@@ -457,6 +458,7 @@ function M.handle(con, req)
     if ok then
         answer(con, status, value)
     elseif getmetatable(status) == refusal then
+        ---@cast status any
         answer_errors(con, status.status, status.strings)
     else
         log.err(req.method .. ' ' .. req.path .. ': ' .. tostring(status))

@@ -8,7 +8,7 @@ local sha256 = require 'eco.hash.sha256'
 local LIFETIME = 7 * 24 * 3600
 
 local M = {}
-local key
+local key ---@type string
 
 -- 32 bytes are made of a secret of any length.
 function M.configure(secret)

@@ -20,7 +20,7 @@ local function give_up(message)
 end
 
 local config, err = settings.read()
-if not config then give_up(err) end
+if not config then return give_up(err) end
 
 lunet.spawn(function()
     local ok, problem = store.open(config.database, config.connections)

@@ -114,7 +114,7 @@ if ... ~= 'agent' then
     end
     local agent = M.start {
         ipaddr = broker,
-        name = name or io.open('/proc/sys/kernel/hostname'):read('l'),
+        name = name or assert(io.open('/proc/sys/kernel/hostname')):read('l'),
         ssl = ca and true,
         ca = ca,
     }

@@ -81,7 +81,6 @@ if ... ~= 'collector' then
         print('eco examples/fleet/collector.lua BROKER [ID [GROUP [CA]]]')
         return
     end
-    local file = require 'eco.file'
     local collector = M.start {
         ipaddr = broker,
         id = id,
@@ -92,7 +91,7 @@ if ... ~= 'collector' then
         status = print,
         problem = print,
     }
-    local input = eco.reader(0)
+    local input = assert(eco.reader(0))
     for line in input.read, input, 'l' do
         local name, command = line:match('^(%S+)%s+(.+)$')
         if name then

@@ -25,7 +25,7 @@ local secure, ssl = pcall(require, 'eco.ssl')
 local port, trust
 do
     local probe<close> = assert(socket.listen_tcp('127.0.0.1', 0))
-    port = probe:getsockname().port
+    port = assert(probe:getsockname()).port
 end
 
 local settings = {
@@ -41,7 +41,7 @@ if secure then
 end
 file.writefile(folder .. '/mosquitto.conf', table.concat(settings, '\n') .. '\n')
 
-local broker
+local broker ---@type eco.sys.Process?
 local function start_broker()
     broker = assert(sys.exec('/usr/sbin/mosquitto', '-c', folder .. '/mosquitto.conf'))
 end
@@ -55,7 +55,7 @@ local function stop_broker()
 end
 
 -- However this ends.
-local guard<close> = setmetatable({}, { __close = function()
+local _<close> = setmetatable({}, { __close = function()
     stop_broker()
     os.execute('rm -r ' .. folder)
 end })
@@ -63,7 +63,7 @@ end })
 -- ---- what it costs ------------------------------------------------------------------
 
 local function resident()
-    return tonumber(file.readfile('/proc/self/status'):match('VmRSS:%s*(%d+)'))
+    return assert(tonumber(assert(file.readfile('/proc/self/status')):match('VmRSS:%s*(%d+)')))
 end
 
 local function processor()
@@ -113,7 +113,8 @@ local collector = collectors.start(options {
     end,
 })
 -- Two more share the work between them.
-local shared, workers = { 0, 0 }, {}
+local shared = { 0, 0 } ---@type integer[]
+local workers = {}
 for number = 1, 2 do
     workers[number] = collectors.start(options {
         id = 'worker-' .. number,

@@ -20,16 +20,24 @@ local sync = require 'eco.sync'
 local sys = require 'eco.sys'
 local ubus = require 'eco.ubus'
 
-local options, err = cli.parse_args { { name = 'confdir', type = 'string' }, { name = 'ubus', type = 'string' } }
-local current, watcher, state, text
+-- What there is no starting without.
+---@return any
+local function need(value, problem)
+    if not value then
+        io.stderr:write(problem, '\n')
+        return os.exit(1)
+    end
+    return value
+end
+
+local options = need(cli.parse_args { { name = 'confdir', type = 'string' }, { name = 'ubus', type = 'string' } })
+local current ---@type table
+local watcher ---@type { look: function }
+local state, text ---@type table?
 local browsers, dirty, number = 0, false, 0
 local look, looked = sync.cond(), sync.cond()
-local bus, object
-
-local function give_up(message)
-    io.stderr:write(message, '\n')
-    os.exit(1)
-end
+local bus ---@type eco.ubus.Connection
+local object ---@type eco.ubus.Handle
 
 -- Looking at the network
 
@@ -111,7 +119,7 @@ local function send_events(con)
     end
     browsers = browsers + 1
     -- The counter must come down, whatever ends this.
-    local leaving<close> = setmetatable({}, { __close = function() browsers = browsers - 1 end })
+    local _<close> = setmetatable({}, { __close = function() browsers = browsers - 1 end })
     local ok = con:send_event { retry = 2000 }
     local seen = 0
     touch()
@@ -148,11 +156,11 @@ end
 
 -- A listener at an address: the coroutine that accepts; or nil and a message.
 local function open(address, port)
-    local _, problem
+    local problem ---@type string?
     local acceptor = eco.run(function()
-        _, problem = http.listen(address, port, {
+        problem = select(2, http.listen(address, port, {
             reuseaddr = true, docroot = folder .. '/www', max_body = 0, max_request_line = 1024, max_head = 8192, send_timeout = 20,
-        }, answer)
+        }, answer))
     end)
     if problem then return nil, problem end
     return acceptor
@@ -160,7 +168,7 @@ end
 
 -- Configuration
 
-local acceptor
+local acceptor ---@type thread?
 
 -- Takes new settings. Whoever looks at the page goes on looking, also when it moves to another port.
 local function adopt(new)
@@ -212,18 +220,11 @@ local methods = {
     end, {} },
 }
 
-if not options then give_up(err) end
 log.set_ident('linkwatch')
-local first
-first, err = settings.load(options.confdir)
-if not first then give_up(err) end
-bus, err = ubus.connect(options.ubus, true)
-if not bus then give_up(err) end
-local ok
-ok, err = adopt(first)
-if not ok then give_up(err) end
-object, err = bus:add('linkwatch', methods)
-if not object then give_up('ubus: ' .. err) end
+local first = need(settings.load(options.confdir))
+bus = need(ubus.connect(options.ubus, true))
+need(adopt(first))
+object = need(bus:add('linkwatch', methods))
 assert(sys.signal(sys.SIGHUP, reload))
 eco.run(listen_to_kernel)
 eco.run(watch)

@@ -11,7 +11,7 @@ local M = {}
 
 -- Seconds that no setting of the clock changes.
 local function uptime()
-    return tonumber((assert(file.readfile('/proc/uptime')):match('%S+')))
+    return (assert(file.readfile('/proc/uptime', 'n')))
 end
 
 local function array()
@@ -28,14 +28,17 @@ function rates:begin()
 end
 
 function rates:of(name, rx, tx)
-    local old, now = self.known[name], self.now
-    local record = { at = now, rx = rx, tx = tx }
-    local elapsed = old and now - old.at
-    -- A change of a link has us look early: too short a time to measure. After a pause an average says nothing about now.
-    if elapsed and elapsed < 0.4 then
-        record = old
-    elseif elapsed and elapsed <= self.longest and rx >= old.rx and tx >= old.tx then
-        record.rx_rate, record.tx_rate = (rx - old.rx) / elapsed, (tx - old.tx) / elapsed
+    local now = self.now
+    local old = self.known[name] ---@type table?
+    local record = { at = now, rx = rx, tx = tx } ---@type table
+    if old then
+        local elapsed = now - old.at
+        -- A change of a link has us look early: too short a time to measure. After a pause an average says nothing about now.
+        if elapsed < 0.4 then
+            record = old
+        elseif elapsed <= self.longest and rx >= old.rx and tx >= old.tx then
+            record.rx_rate, record.tx_rate = (rx - old.rx) / elapsed, (tx - old.tx) / elapsed
+        end
     end
     self.fresh[name] = record
     return record.rx_rate, record.tx_rate

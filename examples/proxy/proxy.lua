@@ -58,7 +58,7 @@ function parts.router(port, server, server_port)
         end
     end
     -- Both families.
-    return assert(asio.server('::', tonumber(port), function(client)
+    return assert(asio.server('::', assert(tonumber(port)), function(client)
         asio.spawn_light_thread(take, client)
     end))
 end
@@ -75,7 +75,7 @@ function parts.server(address, port)
         end
         join(proxy, target)
     end
-    return assert(asio.server(address, tonumber(port), function(proxy)
+    return assert(asio.server(address, assert(tonumber(port)), function(proxy)
         asio.spawn_light_thread(take, proxy)
     end))
 end
@@ -83,8 +83,8 @@ end
 local start = parts[arg[1]]
 if not start then
     io.stderr:write('usage: proxy.lua router PORT SERVER SERVERPORT | server ADDRESS PORT\n')
-    os.exit(2)
+    return os.exit(2)
 end
 
-local server<close> = setmetatable({ start(table.unpack(arg, 2)) }, { __close = function(held) asio.destroy_server(held[1]) end })
+local _<close> = setmetatable({ start(table.unpack(arg, 2)) }, { __close = function(held) asio.destroy_server(held[1]) end })
 asio.run()
