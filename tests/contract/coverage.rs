@@ -50,7 +50,13 @@ fn words(folder: &Path, found: &mut BTreeSet<String>) {
             continue;
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_other = ["abi.md", "dependencies.md", "differences.md", "weight.md"];
+        let is_other = [
+            "abi.md",
+            "dependencies.md",
+            "differences.md",
+            "editor.md",
+            "weight.md",
+        ];
         if is_other.contains(&name.as_ref()) || name.ends_with(".svg") {
             continue;
         }

@@ -147,9 +147,11 @@ pub fn fuzz_command(arguments: &[String]) -> Result<()> {
         0 => "-runs=0".to_string(),
         seconds => format!("-max_total_time={seconds}"),
     };
-    let path = std::env::join_paths(std::iter::once(cargo_fuzz()?).chain(std::env::split_paths(
-        &std::env::var_os("PATH").unwrap_or_default(),
-    )))?;
+    let path = std::env::join_paths(
+        std::iter::once(cargo_tool("cargo-fuzz", &Pins::read()?.cargo_fuzz.version)?).chain(
+            std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()),
+        ),
+    )?;
     for name in names {
         // New inputs go to a folder of their own; the kept corpus is only read.
         let found = work_folder("fuzz-found")?.join(&name);
@@ -175,30 +177,29 @@ pub fn fuzz_command(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The folder of cargo-fuzz, which is installed where it is missing.
-fn cargo_fuzz() -> Result<PathBuf> {
-    if let Some(folder) =
-        find_program("cargo-fuzz").and_then(|program| program.parent().map(PathBuf::from))
+/// The folder of a program from crates.io, which is installed where it is missing.
+pub fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
+    if let Some(folder) = find_program(name).and_then(|program| program.parent().map(PathBuf::from))
     {
         return Ok(folder);
     }
     let folder = workspace::tools().join("cargo");
-    if !folder.join("bin/cargo-fuzz").exists() {
-        let version = Pins::read()?.cargo_fuzz.version;
+    let program = folder.join("bin").join(name);
+    if !program.exists() {
         let mut command: Command = cargo();
         command
             .args([
                 "install",
                 "--locked",
                 "--quiet",
-                "cargo-fuzz",
+                name,
                 "--version",
-                &version,
+                version,
                 "--root",
             ])
             .arg(&folder);
-        timed(&format!("cargo install cargo-fuzz {version}"), &mut command)?;
-        run(Command::new(folder.join("bin/cargo-fuzz")).arg("--version"))?;
+        timed(&format!("cargo install {name} {version}"), &mut command)?;
+        run(Command::new(program).arg("--version"))?;
     }
     Ok(folder.join("bin"))
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask …`: builds, packages, measures and tests lua-eco. One file per job; this one only chooses it.
 
 mod adb;
+mod annotations;
 mod apk;
 mod bench;
 mod build;
@@ -143,6 +144,12 @@ const COMMANDS: &[Command] = &[
         arguments: "",
         help: "formatting, and clippy with warnings denied",
         job: check::lint_command,
+    },
+    Command {
+        name: "annotations",
+        arguments: "",
+        help: "check examples, annotations and the Lua in documents as an editor does",
+        job: annotations::command,
     },
     Command {
         name: "fuzz",

@@ -20,6 +20,9 @@ pub struct Pins {
     pub cargo_zigbuild: Pin,
     /// Drives libFuzzer from cargo.
     pub cargo_fuzz: Pin,
+    /// Checks Lua as editors do.
+    #[serde(rename = "emmylua_check")]
+    pub emmylua_check: Pin,
     /// The C library whose loader is used under emulation.
     pub musl: Pin,
     /// What apt-get installs.
