@@ -237,6 +237,24 @@ case('the order of one sender', function()
     context.wait(child)
 end)
 
+case('what comes during calls that do not wait is received after them', function()
+    local ended = context.create(script('ends.lua', ''))
+    context.wait(ended)
+    local child = context.create(script('steady.lua', [[
+        for i = 1, 20 do
+            timer.sleep(0.001)
+            context.send(context.parent, i)
+        end
+    ]]))
+    -- Others have their turn meanwhile, now and then.
+    local start = os.clock()
+    while os.clock() - start < 0.1 * T.slow do context.send(ended, 'to nobody') end
+    for i = 1, 20 do
+        T.eq({ context.recv(child) }, { true, child, -1, i })
+    end
+    context.wait(child)
+end)
+
 case('the other form of calls', function()
     context.api('seed')
     local child = context.create(echo)

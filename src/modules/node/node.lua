@@ -174,17 +174,19 @@ local function first_waiting(handle)
     return id
 end
 
+-- The number of a wait, or a callback and what it was set for.
+local function receiver(from)
+    local id = first_waiting(from)
+    if id then return id end
+    local callback = callbacks[from]
+    if callback then return nil, callback, from end
+    id = first_waiting(0)
+    return id, not id and callbacks[0], 0
+end
+
 local function message(from, session, ...)
-    local handle = from
-    local id, callback = first_waiting(from), nil
-    if not id then
-        callback = callbacks[from]
-        if not callback then
-            handle = 0
-            id = first_waiting(0)
-            callback = not id and callbacks[0]
-        end
-    end
+    local id, callback, handle = receiver(from)
+    while eco and not id and not callback and I.has_rested() do id, callback, handle = receiver(from) end
     if id then
         if shipped then return complete(id, true, from, session, ...) end
         return complete(id, true, (...), from, session)

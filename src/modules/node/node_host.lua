@@ -17,6 +17,8 @@ local function take(...)
 end
 
 local function pump()
+    -- Whoever begins this is on the way to its wait, and may be meant by the first event.
+    eco.yield()
     while I.active > 0 or native.live() > 0 do
         idle = true
         if not take(native.next()) then break end
@@ -41,12 +43,24 @@ end
 
 -- Calls since others had their turn, which they get now and then whatever is called.
 local calls = 0
+-- How many have them at the moment, each in the middle of a call that does not wait.
+local resting = 0
+local rest = setmetatable({}, { __close = function() resting = resting - 1 end })
 
 function I.rest()
     calls = calls + 1
     if calls < 32 or not isyieldable() then return end
     calls = 0
+    resting = resting + 1
+    local _<close> = rest
     eco.yield()
+end
+
+-- Whether somebody did, who may receive next.
+function I.has_rested()
+    if resting == 0 then return false end
+    eco.yield()
+    return true
 end
 
 -- Who receives must not rest before that: what comes meanwhile would find nobody.
