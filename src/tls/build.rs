@@ -64,7 +64,13 @@ pub fn build(out: &Path) -> Result<(), String> {
             compiler.file(library.join(name).with_extension("c"));
         }
     }
-    if is_compiled(&compiler, &source, out)? {
+    // Every change of a Lua or Rust file runs the build script, and these are sixty C files: what an earlier run has made of
+    // the same inputs stays.
+    let inputs = inputs(&compiler, &source)?;
+    let kept = out.join("inputs");
+    if out.join(format!("lib{LIBRARY}.a")).exists()
+        && std::fs::read_to_string(&kept).is_ok_and(|old| old == inputs)
+    {
         println!("cargo:rustc-link-lib=static={LIBRARY}");
         println!("cargo:rustc-link-search=native={}", out.display());
         return Ok(());
@@ -72,17 +78,7 @@ pub fn build(out: &Path) -> Result<(), String> {
     compiler
         .try_compile(LIBRARY)
         .map_err(|error| format!("{error}: it needs a C compiler for this target"))?;
-    keep(&out.join("inputs"), &inputs(&compiler, &source)?)
-}
-
-/// Whether the library of an earlier run is what this one would make: every change of a Lua or Rust file runs the build
-/// script, and these are sixty C files.
-fn is_compiled(compiler: &cc::Build, source: &Path, out: &Path) -> Result<bool, String> {
-    if !out.join(format!("lib{LIBRARY}.a")).exists() {
-        return Ok(false);
-    }
-    let old = std::fs::read_to_string(out.join("inputs")).unwrap_or_default();
-    Ok(old == inputs(compiler, source)?)
+    keep(&kept, &inputs)
 }
 
 /// What the library is made from: the compiler with its arguments, the folder of the sources, which is another one for
