@@ -347,7 +347,7 @@ function raw:fetch(limit, _, handle)
         return rows
     end
     self.reading, turn.mutex = reading, nil
-    return rows, handle
+    return rows, true
 end
 
 function raw:drop(_, _, handle)

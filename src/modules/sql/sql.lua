@@ -11,7 +11,7 @@
 --   query(limit, transaction, source, ...)    an array of rows; the source is SQL, or what `prepare` gave
 --   exec(limit, transaction, source, ...)     a table of affected_rows and last_insert_id
 --   cursor(limit, transaction, sql, ...)      the first rows, and what `fetch` takes if there are more
---   fetch(limit, transaction, cursor)         the next rows, and true or the cursor if there are more
+--   fetch(limit, transaction, cursor)         the next rows, and true if there are more
 --   prepare(limit, transaction, sql)          a statement
 --   drop(limit, transaction, statement)       true; for cursors, too
 --   begin(limit, nil, sql)                    a transaction, which holds the connection: calls that are no part of it
@@ -111,8 +111,7 @@ local function fetched(cursor, rows, handle)
         cursor.finished, cursor.handle = true, nil
         return false, handle
     end
-    cursor.rows, cursor.place = rows, 1
-    if handle ~= true then cursor.handle = handle end
+    cursor.rows, cursor.place, cursor.handle = rows, 1, handle and (cursor.handle or handle)
     cursor.finished = not handle
     return rows[1]
 end
