@@ -838,7 +838,7 @@ local function follow(place, resp, method, body, headers, opts)
     return next_place, method, body, kept, opts
 end
 
-function client:request(method, url, body, opts)
+local function request(self, method, url, body, opts)
     assert(type(method) == 'string', 'string expected for the method')
     local place, err, headers, proxy
     if not method:find(TOKEN) then
@@ -885,12 +885,26 @@ function client:request(method, url, body, opts)
     end
 end
 
+local KNOWN = socket._options .. ' ca cert key ctx insecure names alpn ciphers min_version max_version tickets ticket_lifetime session_cache session server_name timeout headers max_time tls_timeout body_to_file stream max_body max_head max_headers redirects reuse '
+    .. 'max_idle user password expect_continue gzip proxy unix nameservers'
+
+local function check(opts, position, name)
+    eco._options(opts, KNOWN, position, name)
+end
+
+function client:request(method, url, body, opts)
+    check(opts, 4, 'request')
+    return request(self, method, url, body, opts)
+end
+
 function client:get(url, opts)
-    return self:request('GET', url, nil, opts)
+    check(opts, 2, 'get')
+    return request(self, 'GET', url, nil, opts)
 end
 
 function client:post(url, body, opts)
-    return self:request('POST', url, body, opts)
+    check(opts, 3, 'post')
+    return request(self, 'POST', url, body, opts)
 end
 
 function client:sock()
@@ -913,21 +927,6 @@ function client:close()
     self.current = nil
 end
 
-local KNOWN = socket._options .. ' ca cert key ctx insecure names alpn ciphers min_version max_version tickets ticket_lifetime session_cache session server_name timeout headers max_time tls_timeout body_to_file stream max_body max_head max_headers redirects reuse '
-    .. 'max_idle user password expect_continue gzip proxy unix nameservers'
-
-local function check(opts, position, name)
-    eco._options(opts, KNOWN, position, name)
-end
-
-for position, name in pairs { [2] = 'get', [3] = 'post', [4] = 'request' } do
-    local method = client[name]
-    client[name] = function(self, ...)
-        check(select(position, ...), position, name)
-        return method(self, ...)
-    end
-end
-
 local class = eco._kind({ __index = client, __gc = client.close, __close = client.close }, 'eco.http.client', function(self)
     return #self.idle .. ' idle connections'
 end)
@@ -945,8 +944,8 @@ function M.new(defaults)
     }, class)
 end
 
-function M.request(method, url, body, opts)
-    check(opts, 4, 'request')
+-- By a client of its own.
+local function request_once(method, url, body, opts)
     if body then
         if not kind_of(body) then
             return nil, 'invalid body'
@@ -955,7 +954,7 @@ function M.request(method, url, body, opts)
         end
     end
     local self<close> = M.new()
-    local resp, err = self:request(method, url, body, opts)
+    local resp, err = request(self, method, url, body, opts)
     if resp and getmetatable(resp) then
         -- Its body is yet to be read; then the connection is closed.
         self.active, self.temporary = {}, true
@@ -966,14 +965,19 @@ function M.request(method, url, body, opts)
     return resp
 end
 
+function M.request(method, url, body, opts)
+    check(opts, 4, 'request')
+    return request_once(method, url, body, opts)
+end
+
 function M.get(url, opts)
     check(opts, 2, 'get')
-    return M.request('GET', url, nil, opts)
+    return request_once('GET', url, nil, opts)
 end
 
 function M.post(url, body, opts)
     check(opts, 3, 'post')
-    return M.request('POST', url, body, opts)
+    return request_once('POST', url, body, opts)
 end
 
 return M
